@@ -1,0 +1,36 @@
+"""The own machine as it sees itself: links, routes, neighbours, resolvers."""
+
+from netprobe.model.record import Fact, Record
+
+
+class Inspect(Record, frozen=True):
+    """A request to look at the own machine."""
+
+
+class Link(Record, frozen=True):
+    """One network interface that is not the loopback. `state` is the kernel's operstate (RFC 2863): up, down, unknown."""
+
+    name: str
+    state: str
+    carrier: bool
+    addresses: tuple[str, ...] = ()
+    mtu: int = 1500
+    wireless: bool = False
+
+
+class HostState(Fact, frozen=True, tag="host"):
+    """What the own machine knew at one moment.
+
+    `gateway` is the default route's next hop (empty: none, or a point-to-point link); `default_link` its interface
+    (empty: no default route). `neighbour` is the kernel's state of the gateway's link-layer address (`reachable`,
+    `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
+    `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
+    """
+
+    links: tuple[Link, ...] = ()
+    default_link: str = ""
+    gateway: str = ""
+    neighbour: str = ""
+    resolvers: tuple[str, ...] = ()
+    wall_clock_s: float = 0.0
+    hosts_overrides: tuple[str, ...] = ()

@@ -1,0 +1,151 @@
+"""Packets that are sent one at a time and what comes back: Flow, Probe, Reply, Exchange, Hop, Path."""
+
+from enum import StrEnum
+
+from netprobe.model.record import Fact, Record
+
+
+class Protocol(StrEnum):
+    """What a probe is made of."""
+
+    ICMP = "icmp"
+    TCP = "syn"
+    UDP = "udp"
+    QUIC = "quic"
+
+
+class Flow(Record, frozen=True):
+    """What a load balancer sees as one conversation (RFC 6438's five-tuple, with the local half left to the vantage).
+
+    `destination` is an address in text, IPv4 or IPv6. `port` is the destination port (0 for ICMP). `label` tells
+    parallel flows to one destination apart: the vantage maps it to a source port, or to an ICMP identifier.
+    """
+
+    protocol: Protocol
+    destination: str
+    port: int = 0
+    label: int = 0
+
+
+class Probe(Record, frozen=True):
+    """One packet to send: a TTL-limited member of a flow. `size` is the whole IP packet in bytes, 0 for the smallest."""
+
+    flow: Flow
+    ttl: int = 64
+    sequence: int = 0
+    size: int = 0
+
+
+class ReplyKind(StrEnum):
+    """What kind of message answered, decided by its type and never by its source address."""
+
+    ECHO_REPLY = "echo_reply"
+    TIME_EXCEEDED = "time_exceeded"
+    UNREACHABLE = "unreachable"
+    SYN_ACK = "syn_ack"
+    RST = "rst"
+    ACK = "ack"
+    UDP_DATA = "udp_data"
+    SEND_FAILED = "send_failed"
+
+
+#: Messages that only the destination itself sends: they end a path.
+FROM_DESTINATION = frozenset(
+    {ReplyKind.ECHO_REPLY, ReplyKind.SYN_ACK, ReplyKind.RST, ReplyKind.ACK, ReplyKind.UDP_DATA}
+)
+
+
+class Reply(Record, frozen=True):
+    """One message that answers a probe.
+
+    `source` is the address that sent it; `rtt_s` lies between the kernel's stamps where there are any; `ttl` is the TTL
+    on arrival. `icmp_type`/`icmp_code` are -1 for anything but ICMP. `quoted_ttl` and `quoted_tos` come from the header
+    that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of RFC 4950 as (label, class, bottom,
+    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED.
+    """
+
+    kind: ReplyKind
+    source: str
+    rtt_s: float
+    ttl: int = -1
+    icmp_type: int = -1
+    icmp_code: int = -1
+    quoted_ttl: int = -1
+    quoted_tos: int = -1
+    tcp_flags: int = 0
+    tcp_window: int = -1
+    ip_id: int = -1
+    mpls: tuple[tuple[int, int, int, int], ...] = ()
+    error: str = ""
+
+    @property
+    def from_destination(self) -> bool:
+        """Whether only the destination itself (or somebody who forges it) sends such a message."""
+        return self.kind in FROM_DESTINATION or (
+            # RFC 792: protocol (2) and port (3) unreachable come from the host itself.
+            self.kind is ReplyKind.UNREACHABLE and self.icmp_type == ICMP_UNREACHABLE and self.icmp_code in {2, 3}
+        )
+
+
+ICMP_UNREACHABLE = 3
+
+
+class Exchange(Record, frozen=True):
+    """One probe and the first reply to it, None when none came in time. `sent_s` is the vantage's clock."""
+
+    ttl: int
+    sequence: int
+    sent_s: float
+    reply: Reply | None = None
+
+
+class Hop(Record, frozen=True):
+    """The exchanges at one TTL of one flow."""
+
+    ttl: int
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Who answered here, each once, in order of appearance."""
+        return tuple(dict.fromkeys(x.reply.source for x in self.exchanges if x.reply and x.reply.source))
+
+    @property
+    def lost(self) -> int:
+        """Probes without a reply."""
+        return sum(x.reply is None for x in self.exchanges)
+
+
+class Path(Fact, frozen=True, tag="path"):
+    """A traceroute: hops in order of TTL from 1, silent ones kept. `rtt_s` is the destination's best round trip."""
+
+    flow: Flow
+    hops: tuple[Hop, ...]
+    reached: bool
+    rtt_s: float | None = None
+    probes_sent: int = 0
+
+    @property
+    def last_responding(self) -> Hop | None:
+        """The farthest hop that answered: a lower bound of where packets die, because the way back is unseen."""
+        return next((hop for hop in reversed(self.hops) if hop.addresses), None)
+
+
+class Train(Fact, frozen=True, tag="train"):
+    """Probes at full TTL to one destination: an ICMP echo series or a TCP SYN train (a fresh flow for each SYN)."""
+
+    protocol: Protocol
+    destination: str
+    port: int
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def answered(self) -> int:
+        """Probes that the destination itself answered."""
+        return sum(1 for x in self.exchanges if x.reply and x.reply.from_destination)
+
+    @property
+    def accepted(self) -> int:
+        """Probes that were answered by an echo reply or a SYN-ACK: the service is there."""
+        good = (ReplyKind.ECHO_REPLY, ReplyKind.SYN_ACK)
+        return sum(1 for x in self.exchanges if x.reply and x.reply.kind in good)

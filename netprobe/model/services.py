@@ -1,0 +1,110 @@
+"""Conversations with a service, each a request and its one outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response."""
+
+from netprobe.model.record import Fact, Record
+
+
+class Lookup(Record, frozen=True):
+    """One DNS question to one resolver over UDP (TCP after truncation). `resolver` is an address, `record_type` as in `A`."""
+
+    name: str
+    resolver: str
+    record_type: str = "A"
+    timeout_s: float = 3.0
+    attempts: int = 2
+
+
+class Answer(Fact, frozen=True, tag="answer"):
+    """What became of a lookup.
+
+    `rcode` is the DNS response code's name (`NOERROR`, `NXDOMAIN`, `SERVFAIL`), empty when nothing came. `error` is
+    `timeout`, `refused` (ICMP port unreachable), `unreachable`, `malformed`, or empty. `aliases` is the CNAME chain.
+    `responses` counts answers to the one question: more than one is a sign of injection.
+    """
+
+    lookup: Lookup
+    rcode: str = ""
+    addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    ttl_s: int = 0
+    rtt_s: float | None = None
+    error: str = ""
+    responses: int = 0
+    authoritative: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is a positive answer with at least one address."""
+        return self.rcode == "NOERROR" and bool(self.addresses)
+
+
+class Handshake(Record, frozen=True):
+    """A TCP connection and, unless `server_name` is empty, a TLS handshake with that name in the SNI (RFC 6066)."""
+
+    address: str
+    port: int = 443
+    server_name: str = ""
+    verify: bool = True
+    timeout_s: float = 5.0
+
+
+class Certificate(Record, frozen=True):
+    """What a server showed. Text is hostile: it was cut to 200 characters and is escaped where it is shown."""
+
+    subject: str = ""
+    issuer: str = ""
+    names: tuple[str, ...] = ()
+    not_before_s: float = 0.0
+    not_after_s: float = 0.0
+
+
+class Handshaken(Fact, frozen=True, tag="handshaken"):
+    """What became of a handshake.
+
+    `connect_s` and `tls_s` are durations of the phases that were completed. `phase` is the one in which it ended:
+    `connect`, `tls` or `done`. `error` is one of `timeout`, `refused` (RST to the SYN), `reset`, `closed`,
+    `unreachable`, `certificate`, `alert`, `local` (never left: see `detail`), or empty.
+    """
+
+    handshake: Handshake
+    phase: str
+    error: str = ""
+    detail: str = ""
+    connect_s: float | None = None
+    tls_s: float | None = None
+    tls_version: str = ""
+    certificate: Certificate | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether every phase that was asked for was completed."""
+        return self.phase == "done"
+
+
+class Fetch(Record, frozen=True):
+    """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read."""
+
+    handshake: Handshake
+    path: str = "/"
+    method: str = "GET"
+    body_limit: int = 65536
+
+
+class Response(Fact, frozen=True, tag="response"):
+    """What became of a fetch. `status` is 0 without an answer; `error` as in Handshaken, plus `malformed`.
+
+    `first_byte_s` counts from the request's last byte to the answer's first (the server's thinking and one round trip).
+    `headers` holds lower-case names of those that matter only: server, via, x-cache, retry-after, location, date.
+    """
+
+    fetch: Fetch
+    handshaken: Handshaken
+    status: int = 0
+    error: str = ""
+    first_byte_s: float | None = None
+    headers: dict[str, str] = {}
+    title: str = ""
+    body_bytes: int = 0
+
+
+#: The headers that a Response keeps.
+HEADERS_THAT_MATTER = ("server", "via", "x-cache", "retry-after", "location", "date", "content-type")

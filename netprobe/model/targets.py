@@ -1,0 +1,50 @@
+"""What is measured: the platform's names by role, the controls, and the edges that names resolve to."""
+
+from netprobe.model.record import Record
+
+
+class Target(Record, frozen=True):
+    """A name of the platform: a name is stable, an address never is. `path` is what a fetch asks for."""
+
+    name: str
+    role: str
+    vendor: str = ""
+    data_centre: str = ""
+    path: str = "/"
+    essential: bool = False
+
+
+class Control(Record, frozen=True):
+    """A service that has nothing to do with the platform. `family` is who runs it: families fail independently.
+
+    `address` is set where the service has a well-known anycast address, so that it needs no DNS. `resolver` says that
+    it answers DNS queries too. `vendor` marks another customer of a CDN vendor that serves the platform.
+    """
+
+    name: str
+    family: str
+    address: str = ""
+    resolver: bool = False
+    vendor: str = ""
+    path: str = "/"
+
+
+class Platform(Record, frozen=True):
+    """One platform's catalogue: `zones` are the registrable domains by which its names and certificates are known."""
+
+    name: str
+    targets: tuple[Target, ...]
+    controls: tuple[Control, ...]
+    zones: tuple[str, ...] = ()
+    own_asns: tuple[int, ...] = ()
+    cdn_asns: dict[str, tuple[int, ...]] = {}
+
+
+class Edge(Record, frozen=True):
+    """One address at which a name was found. `trusted`: its resolver's answer was not contradicted by the others."""
+
+    address: str
+    name: str
+    role: str
+    vendor: str = ""
+    resolver: str = ""

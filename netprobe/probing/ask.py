@@ -1,0 +1,71 @@
+"""The sessions that are one request and one outcome: lookup, handshake, fetch, inspect.
+
+The vantage holds their time-outs, so a session of this kind has nothing to schedule.
+"""
+
+from netprobe.model.host import HostState, Inspect
+from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.probing.port import Outcome, Request
+from netprobe.probing.run import Session
+
+_GRACE_S = 60.0  # the vantage answers within the request's own time-out; this only bounds a broken vantage
+
+
+class Ask:
+    """Send one request, wait for its one outcome."""
+
+    def __init__(self, request: Request) -> None:
+        self._request: Request | None = request
+        self._deadline: float | None = 0.0
+        self._outcome: Outcome | None = None
+
+    def next_request(self, now: float) -> Request | None:
+        """The request, once."""
+        if self._request is None and self._deadline is not None and now >= self._deadline:
+            msg = "the vantage owes an outcome for every request that is not a probe"
+            raise TimeoutError(msg)
+        request, self._request = self._request, None
+        return request
+
+    def sent(self, request: Request, token: int, now: float) -> None:
+        """Wait for the outcome."""
+        del request, token
+        self._deadline = now + _GRACE_S
+
+    def receive(self, token: int, outcome: Outcome, now: float) -> None:
+        """Done with the first outcome."""
+        del token, now
+        if self._outcome is None:
+            self._outcome = outcome
+            self._deadline = None
+
+    def deadline(self) -> float | None:
+        """When the vantage is overdue; None once there is an outcome."""
+        return self._deadline
+
+    def result(self) -> Outcome:
+        """What became of the request."""
+        if self._outcome is None:
+            msg = "asked for a result before there was one"
+            raise RuntimeError(msg)
+        return self._outcome
+
+
+def lookup(name: str, resolver: str, *, timeout_s: float = 2.0) -> Session[Answer]:
+    """Ask `resolver` for the IPv4 addresses of `name`."""
+    return Ask(Lookup(name=name, resolver=resolver, timeout_s=timeout_s))  # type: ignore[return-value]
+
+
+def handshake(request: Handshake) -> Session[Handshaken]:
+    """Connect and shake hands."""
+    return Ask(request)  # type: ignore[return-value]
+
+
+def fetch(request: Fetch) -> Session[Response]:
+    """Ask for a page and keep what matters of the answer."""
+    return Ask(request)  # type: ignore[return-value]
+
+
+def inspect() -> Session[HostState]:
+    """Look at the own machine."""
+    return Ask(Inspect())  # type: ignore[return-value]
