@@ -9,10 +9,10 @@ SYN-ACK, and the one that counts is that of the shortest TTL that gets through.
 
 from collections import deque
 
-from netprobe.model.probes import Exchange, Flow, Hop, Path, Probe, Protocol, Reply
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Probe, Protocol, Reply, ReplyKind
 from netprobe.probing.port import Outcome, Request
 
-FIRST_TTLS = 16  # 90 % of paths to a CDN are shorter
+FIRST_TTLS = 16  # most paths to a content network are shorter
 FULL_TTL = 64
 _GUESS_MARGIN = 1  # the way there is often a hop longer or shorter than the way back
 _GAP = 5  # silent hops in a row after which a path that does not reach is given up
@@ -27,7 +27,7 @@ def path_length(arrival_ttl: int) -> int:
 
 
 class Traceroute:
-    """Find the path of `flow`, hop by hop, with up to `tries` probes for a hop that stays silent."""
+    """Find the path of `flow`, hop by hop, in rounds, with up to `tries` probes for a hop that stays silent."""
 
     def __init__(
         self, flow: Flow, *, max_ttl: int = 30, tries: int = 2, timeout_s: float = 1.0, first_ttls: int = FIRST_TTLS
@@ -40,145 +40,125 @@ class Traceroute:
         self._ask_destination = Flow(flow.protocol, flow.destination, flow.port, flow.label + away)
         self._queue: deque[int] = deque([FULL_TTL, *range(1, min(first_ttls, max_ttl) + 1)])
         self._sent: dict[int, list[Exchange]] = {}  # by TTL, in order of sending
-        self._token: dict[int, tuple[int, int]] = {}  # token -> TTL, index
+        self._place: dict[int, tuple[int, int]] = {}  # token -> TTL, index
+        self._open: set[int] = set()  # tokens of this round without a reply
         self._sequence = 0
-        self._outstanding = 0
-        self._last_at = 0.0
+        self._round_ends_at = 0.0
         self._guess: int | None = None  # path length by the TTL of the destination's reply
         self._length: int | None = None  # path length as shown by the shortest TTL that got through
-        self._destination_rtt_s: float | None = None
-        self._given_up: set[int] = set()
+        self._barred: int | None = None  # the shortest TTL at which a router refused to pass it on (or it never left)
+        self._rtt_s: float | None = None  # of the destination
         self._done = False
 
     def next_request(self, now: float) -> Request | None:
         """The next probe of the current round; a new round when this one is answered or has timed out."""
         if not self._queue and not self._done and self._round_is_over(now):
-            self._next_round()
+            self._open.clear()
+            self._queue.extend(self._next_round())
+            self._done = not self._queue
         if not self._queue:
             return None
         ttl = self._queue.popleft()
-        flow = self._ask_destination if ttl == FULL_TTL else self._flow
         self._sequence += 1
-        return Probe(flow, ttl=ttl, sequence=self._sequence)
+        return Probe(self._ask_destination if ttl == FULL_TTL else self._flow, ttl=ttl, sequence=self._sequence)
 
     def sent(self, request: Request, token: int, now: float) -> None:
         """Note when it left."""
-        if not isinstance(request, Probe):
-            return
-        tries = self._sent.setdefault(request.ttl, [])
-        self._token[token] = (request.ttl, len(tries))
-        tries.append(Exchange(request.ttl, request.sequence, now))
-        self._outstanding += 1
-        self._last_at = now
+        if isinstance(request, Probe):
+            tries = self._sent.setdefault(request.ttl, [])
+            self._place[token] = (request.ttl, len(tries))
+            tries.append(Exchange(request.ttl, request.sequence, now))
+            self._open.add(token)
+            self._round_ends_at = now + self._wait_s
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
-        """Keep the first reply to each probe and learn from it how long the path is."""
-        del now
+        """Keep the first reply to each probe (late ones too) and learn from it how long the path is."""
         if not isinstance(outcome, Reply):
             return
-        ttl, index = self._token[token]
-        before = self._sent[ttl][index]
-        if before.reply is not None:
+        ttl, index = self._place[token]
+        exchange = self._sent[ttl][index]
+        if exchange.reply is not None:
             return
-        self._sent[ttl][index] = Exchange(before.ttl, before.sequence, before.sent_s, outcome)
-        self._outstanding -= 1
+        self._sent[ttl][index] = Exchange(exchange.ttl, exchange.sequence, exchange.sent_s, outcome)
+        self._open.discard(token)
         if not outcome.from_destination:
+            if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED}:
+                self._bar(1 if ttl == FULL_TTL and outcome.kind is ReplyKind.SEND_FAILED else ttl)
             return
-        if self._destination_rtt_s is None or outcome.rtt_s < self._destination_rtt_s:
-            self._destination_rtt_s = outcome.rtt_s
-        if ttl == FULL_TTL:
-            if outcome.ttl > 0:
-                self._guess = path_length(outcome.ttl)
-        elif self._length is None or ttl < self._length:
-            self._length = ttl
-        self._trim_queue()
+        if self._rtt_s is None:
+            self._round_ends_at = min(self._round_ends_at, now + _SLOW_ANSWER_S + 0.5 * outcome.rtt_s)
+        self._rtt_s = min(outcome.rtt_s, self._rtt_s or outcome.rtt_s)
+        if ttl != FULL_TTL:
+            self._length = min(ttl, self._length or ttl)
+        elif outcome.ttl > 0:
+            self._guess = path_length(outcome.ttl)
+        self._forget_beyond(self._length or (self._guess or FULL_TTL) + _GUESS_MARGIN)
 
     def deadline(self) -> float | None:
         """When the current round times out."""
-        if self._done:
-            return None
-        return self._last_at + self._wait_s if self._sent else 0.0
+        return None if self._done else self._round_ends_at
 
     def result(self) -> Path:
         """The path: all hops up to the destination, or up to the last that answered and the silence after it."""
-        last = self._length or max((t for t in self._sent if t != FULL_TTL), default=0)
-        if self._length is None:
-            last = min(last, max(self._farthest + _GAP, 1)) if not self._reached else max(self._farthest, 1)
+        asked = max((ttl for ttl in self._sent if ttl != FULL_TTL), default=0)
+        if self._length is not None:
+            last = self._length
+        elif self._barred is not None:
+            last = min(asked, self._barred)
+        elif self._rtt_s is not None and self._guess is not None:  # it answers, but at full TTL only
+            last = min(asked, max(self._farthest, self._guess - 1))
+        else:
+            last = min(asked, self._farthest + _GAP)
         hops = tuple(Hop(ttl, tuple(self._sent.get(ttl, ()))) for ttl in range(1, last + 1))
         probes = sum(len(tries) for tries in self._sent.values())
-        return Path(self._flow, hops, self._reached, self._destination_rtt_s, probes)
+        return Path(self._flow, hops, self._rtt_s is not None, self._rtt_s, probes)
 
-    @property
-    def _reached(self) -> bool:
-        return self._destination_rtt_s is not None
+    def _bar(self, ttl: int) -> None:
+        if ttl != FULL_TTL:
+            self._barred = min(ttl, self._barred or ttl)
+            self._forget_beyond(self._barred)
 
-    @property
-    def _farthest(self) -> int:
-        """The farthest TTL at which somebody answered."""
-        return max((t for t, tries in self._sent.items() if t != FULL_TTL and any(x.reply for x in tries)), default=0)
+    def _forget_beyond(self, last: int) -> None:
+        """Probes beyond the destination are not sent."""
+        self._queue = deque(ttl for ttl in self._queue if ttl <= last)
 
     @property
     def _wait_s(self) -> float:
-        if self._destination_rtt_s is None:
+        """How long a reply may take: a good round trip once the destination has answered."""
+        if self._rtt_s is None:
             return self._timeout_s
-        return min(self._timeout_s, 1.5 * self._destination_rtt_s + _SLOW_ANSWER_S)
-
-    def _round_is_over(self, now: float) -> bool:
-        return bool(self._sent) and (self._outstanding == 0 or self._everything_needed() or now >= self.deadline_or_now)
+        return min(self._timeout_s, 1.5 * self._rtt_s + _SLOW_ANSWER_S)
 
     @property
-    def deadline_or_now(self) -> float:
-        """The round's end."""
-        return self._last_at + self._wait_s
+    def _farthest(self) -> int:
+        """The farthest TTL at which a router answered."""
+        return max((ttl for ttl in self._sent if ttl != FULL_TTL and self._answered(ttl)), default=0)
 
-    def _everything_needed(self) -> bool:
-        """Every hop up to the destination has answered: what is still in flight went beyond it."""
-        return self._length is not None and all(
-            any(x.reply for x in self._sent.get(ttl, ())) for ttl in range(1, self._length + 1)
-        )
+    def _answered(self, ttl: int) -> bool:
+        return any(exchange.reply for exchange in self._sent.get(ttl, ()))
 
-    def _trim_queue(self) -> None:
-        """Probes beyond the destination are not sent."""
-        limit = self._length or (self._guess or FULL_TTL) + _GUESS_MARGIN
-        self._queue = deque(ttl for ttl in self._queue if ttl <= limit)
+    def _open_for(self, ttl: int) -> bool:
+        """Whether `ttl` is silent and has tries left."""
+        return not self._answered(ttl) and len(self._sent.get(ttl, ())) < self._tries
 
-    def _next_round(self) -> None:
-        """Queue what is still worth sending; nothing: done."""
-        wanted = self._wanted()
-        for tries in self._sent.values():  # what this round left unanswered is over: late replies still count
-            self._outstanding -= sum(1 for x in tries if x.reply is None)
-        self._outstanding = 0
-        self._queue.extend(wanted)
-        self._done = not wanted
+    def _round_is_over(self, now: float) -> bool:
+        if not self._sent:
+            return False
+        # What is still in flight once every hop up to the destination has answered went beyond it.
+        complete = self._length is not None and all(map(self._answered, range(1, self._length + 1)))
+        return complete or not self._open or now >= self._round_ends_at
 
-    def _wanted(self) -> list[int]:
-        if self._length is not None:
-            return self._unsent_or_silent(self._length)
-        if self._reached:
-            beyond = max(self._farthest, self._guess or 0) + _GUESS_MARGIN
-            wanted = self._unsent_or_silent(min(beyond, self._max_ttl))
-            if wanted:
-                return wanted
-            unsent = [t for t in range(beyond + 1, min(beyond + _GAP, self._max_ttl) + 1) if t not in self._sent]
-            return unsent if not self._silent_tail() else []
-        horizon = min(self._farthest + _GAP, self._max_ttl)
-        unsent = [ttl for ttl in range(1, horizon + 1) if ttl not in self._sent]
+    def _next_round(self) -> list[int]:
+        """The TTLs that are still worth a probe; none: done."""
+        if self._length is not None or self._barred is not None:
+            last = self._length or self._barred or 0
+            return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
+        if self._rtt_s is not None:
+            last = min(max(self._farthest, self._guess or 0) + _GUESS_MARGIN, self._max_ttl)
+            return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
+        last = min(self._farthest + _GAP, self._max_ttl)
+        unsent = [ttl for ttl in range(1, last + 1) if ttl not in self._sent]
         if unsent:
             return unsent
-        tail = [t for t in range(self._farthest + 1, horizon + 1) if len(self._sent.get(t, ())) < self._tries]
-        if len(self._sent[FULL_TTL]) < self._tries:
-            tail.append(FULL_TTL)
-        return tail
-
-    def _unsent_or_silent(self, last: int) -> list[int]:
-        """TTLs up to `last` that were not asked yet, or that stayed silent and have tries left."""
-        return [
-            ttl
-            for ttl in range(1, last + 1)
-            if len(self._sent.get(ttl, ())) < self._tries and not any(x.reply for x in self._sent.get(ttl, ()))
-        ]
-
-    def _silent_tail(self) -> bool:
-        """Whether the last TTLs that were sent are silent: a destination that answers only at full TTL."""
-        sent = sorted(t for t in self._sent if t != FULL_TTL)
-        return len(sent) >= _GAP and not any(x.reply for t in sent[-_GAP:] for x in self._sent[t])
+        # The end of a path is what a verdict rests on: only its silence is asked again, and the destination itself.
+        return [ttl for ttl in (*range(self._farthest + 1, last + 1), FULL_TTL) if self._open_for(ttl)]

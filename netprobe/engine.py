@@ -1,0 +1,55 @@
+"""The spine: a survey over a vantage, then the diagnosis, gives a report. Used by the command line, the agent and the lab."""
+
+from collections.abc import Callable
+
+from netprobe.diagnosis import diagnose as judge
+from netprobe.model.host import HostState
+from netprobe.model.report import REPORT_SCHEMA, Observation, Report, Timing
+from netprobe.model.targets import Platform, Target
+from netprobe.probing.port import Vantage
+from netprobe.probing.run import DEFAULT_RATE, Progress, run
+from netprobe.probing.survey import survey
+from netprobe.topology.asn import Origin
+
+
+def diagnose(
+    vantage: Vantage,
+    platform: Platform,
+    origin: Callable[[str], Origin | None],
+    *,
+    symptom: str = "",
+    rate: float = DEFAULT_RATE,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it."""
+    began_s = vantage.now()
+    observations = tuple(
+        Observation(o.at_s - began_s, o.purpose, o.subject, o.fact)
+        for o in run(survey(platform, select_targets(platform, symptom)), vantage, rate=rate, progress=progress)
+    )
+    usage = vantage.usage()
+    timing = Timing(vantage.now() - began_s, usage.packets_sent, usage.bytes_sent)
+    taken_s = next((o.fact.wall_clock_s for o in observations if isinstance(o.fact, HostState)), 0.0)
+    verdict = judge(observations, platform, origin, symptom=symptom)
+    return Report(REPORT_SCHEMA, platform.name, taken_s, verdict, observations, timing, symptom)
+
+
+#: The roles that each symptom of the guide looks at first.
+SYMPTOM_ROLES: dict[str, tuple[str, ...]] = {
+    "open": ("api", "web", "config", "login"),
+    "slow": ("video", "image", "static", "api"),
+    "upload": ("upload", "api"),
+    "feed": ("api", "video", "image"),
+    "error": ("api", "login", "web"),
+    "live": ("live", "api"),
+}
+
+
+def select_targets(platform: Platform, symptom: str) -> tuple[Target, ...]:
+    """The names to try: the essential ones, and all of those that the symptom points at, which come first.
+
+    Raises `KeyError` for a symptom that is not in SYMPTOM_ROLES.
+    """
+    roles = SYMPTOM_ROLES[symptom] if symptom else ()
+    first = [t for role in roles for t in platform.targets if t.role == role]
+    return tuple(dict.fromkeys([*first, *(t for t in platform.targets if t.essential)]))

@@ -1,0 +1,218 @@
+"""Which sessions a diagnosis needs: the whole survey as a plan that reads from top to bottom.
+
+Every observation carries one of the purposes listed in ARCHITECTURE.md. The survey decides by facts only ("the handshake
+did not finish"), never by meaning; what it means is the diagnosis' business.
+
+The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and the
+controls that were found; then a second look at whatever failed.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from netprobe.model.host import HostState
+from netprobe.model.probes import Flow, Path, Protocol, Train
+from netprobe.model.report import Observation
+from netprobe.model.services import Answer, Fetch, Handshake, Response
+from netprobe.model.targets import Control, Edge, Platform, Target
+from netprobe.probing.ask import fetch, handshake, inspect, lookup
+from netprobe.probing.observe import Observe
+from netprobe.probing.run import Plan, Session
+from netprobe.probing.traceroute import Traceroute
+from netprobe.probing.train import TrainSession
+
+HTTPS = 443
+MAX_RESOLVERS = 3
+EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
+PATHS_PER_NETWORK = 1  # edges in one /24 share their way: it is traced once
+FETCH_TIMEOUT_S = 6.0
+SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
+
+Observations = tuple[Observation, ...]
+
+
+def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
+    """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance."""
+    (host,) = yield [Observe("host", "self", inspect())]
+    facts: HostState = host.fact
+    found: list[Observation] = [host]
+    if facts.default_link:
+        resolvers = tuple(dict.fromkeys(facts.resolvers[:MAX_RESOLVERS]))
+        first = yield [
+            _all(_gateway(facts)),
+            _all(_lookups(platform, targets, resolvers)),
+            _all(_anycast_controls(platform.controls)),
+        ]
+        found += _flat(first)
+        edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
+        named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
+        second = yield [_all(_edges(edges)), _all(_controls(named)), _all(_failing_resolvers(found, resolvers))]
+        found += _flat(second)
+        found += yield from _second_look(found, edges, platform.controls, named)
+        found.append((yield [Observe("host", "self", inspect())])[0])
+    return tuple(found)
+
+
+def _all(sessions: Iterable[Session[Any]]) -> Plan[list[Observation]]:
+    return (yield list(sessions))
+
+
+def _flat(groups: Iterable[Iterable[Observation]]) -> list[Observation]:
+    return [observation for group in groups for observation in group]
+
+
+def _answers(found: Iterable[Observation], purpose: str) -> list[Answer]:
+    return [o.fact for o in found if o.purpose == purpose and isinstance(o.fact, Answer)]
+
+
+def _gateway(host: HostState) -> Iterable[Session[Observation]]:
+    if host.gateway:
+        yield Observe("gateway", host.gateway, TrainSession(Protocol.ICMP, host.gateway, count=4))
+
+
+def _lookups(
+    platform: Platform, targets: Sequence[Target], configured: Sequence[str]
+) -> Iterable[Session[Observation]]:
+    """Every name at the first configured resolver; enough of them elsewhere to see whether answers agree."""
+    independent = [c.address for c in platform.controls if c.resolver and c.address not in configured]
+    few = _one_per_zone(platform, targets)
+    control_names = [c.name for c in platform.controls if not c.address][:3]
+    for rank, resolver in enumerate((*configured, *independent)):
+        for target in targets if rank == 0 else few:
+            yield Observe("lookup.platform", target.name, lookup(target.name, resolver))
+        for name in control_names if rank else [c.name for c in platform.controls if not c.address]:
+            yield Observe("lookup.control", name, lookup(name, resolver))
+
+
+def _one_per_zone(platform: Platform, targets: Sequence[Target]) -> list[Target]:
+    """The most important name of each zone: zones are what authoritative servers and blocking lists go by."""
+    chosen: dict[str, Target] = {}
+    for target in targets:
+        zone = next((z for z in platform.zones if target.name == z or target.name.endswith("." + z)), target.name)
+        chosen.setdefault(zone, target)
+    return list(chosen.values())
+
+
+def _anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observation]]:
+    """Controls that need no DNS: reachability over two protocols, and the way there."""
+    for control in controls:
+        if control.address:
+            yield from _reach("control", control.name, control.address)
+
+
+def _reach(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
+    yield Observe(f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS))
+    yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address))
+    yield Observe(f"{what}.path", subject, Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+
+
+def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: Sequence[Answer]) -> tuple[Edge, ...]:
+    """The addresses to measure: what the user's own resolvers say, and beside it what others say where they differ."""
+    edges: list[Edge] = []
+    for target in targets:
+        usable = [a for a in answers if a.lookup.name == target.name and a.usable]
+        usable.sort(key=lambda a: configured.index(a.lookup.resolver) if a.lookup.resolver in configured else MAX_RESOLVERS)
+        own = [a for a in usable if a.lookup.resolver in configured]
+        others = [a for a in usable if a.lookup.resolver not in configured]
+        chosen = {a.addresses[0]: a.lookup.resolver for a in reversed(own[:1])}
+        known = {address for a in own for address in a.addresses}
+        for answer in others:
+            if len(chosen) < EDGES_PER_NAME and not known.intersection(answer.addresses):
+                chosen.setdefault(answer.addresses[0], answer.lookup.resolver)
+                known.update(answer.addresses)
+        edges += [Edge(address, target.name, target.role, target.vendor, by) for address, by in chosen.items()]
+    return tuple(edges)
+
+
+def _named_controls(controls: Sequence[Control], configured: Sequence[str], answers: Sequence[Answer]) -> list[tuple[Control, str]]:
+    """Controls with an address to fetch from: their own where it is well known, else what a resolver said."""
+    found = []
+    for control in controls:
+        usable = [a for a in answers if a.lookup.name == control.name and a.usable]
+        usable.sort(key=lambda a: a.lookup.resolver not in configured)
+        if control.address:
+            found.append((control, control.address))
+        elif usable:
+            found.append((control, usable[0].addresses[0]))
+    return found
+
+
+def _edges(edges: Sequence[Edge]) -> Iterable[Session[Observation]]:
+    networks: dict[str, int] = {}
+    addresses: set[str] = set()
+    for edge in edges:
+        yield Observe("edge.fetch", edge.name, fetch(_page(edge)))
+        if edge.address in addresses:
+            continue
+        addresses.add(edge.address)
+        yield Observe("edge.train", edge.name, TrainSession(Protocol.TCP, edge.address, port=HTTPS))
+        yield Observe("edge.train", edge.name, TrainSession(Protocol.ICMP, edge.address, count=2))
+        network = edge.address.rpartition(".")[0]
+        networks[network] = networks.get(network, 0) + 1
+        if networks[network] <= PATHS_PER_NETWORK:
+            yield Observe("edge.path", edge.name, Traceroute(Flow(Protocol.TCP, edge.address, HTTPS)))
+
+
+def _page(edge: Edge) -> Fetch:
+    return Fetch(Handshake(edge.address, HTTPS, edge.name, timeout_s=FETCH_TIMEOUT_S))
+
+
+def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Session[Observation]]:
+    for control, address in controls:
+        wanted = Fetch(Handshake(address, HTTPS, control.name, timeout_s=FETCH_TIMEOUT_S), path=control.path)
+        yield Observe("control.fetch", control.name, fetch(wanted))
+        if not control.address:
+            yield from _reach("control", control.name, address)
+
+
+def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
+    """Is the resolver's host there, and where do packets to it end?"""
+    for resolver in configured:
+        answers = [o.fact for o in found if isinstance(o.fact, Answer) and o.fact.lookup.resolver == resolver]
+        if answers and not any(a.rcode in {"NOERROR", "NXDOMAIN"} for a in answers):
+            yield Observe("resolver.train", resolver, TrainSession(Protocol.ICMP, resolver))
+            yield Observe("resolver.path", resolver, Traceroute(Flow(Protocol.ICMP, resolver)))
+
+
+def _second_look(
+    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[Control], named: Sequence[tuple[Control, str]]
+) -> Plan[list[Observation]]:
+    """What failed, once more and from another side: chance, name, address, or protocol?"""
+    failed = {(o.subject, o.fact.fetch.handshake.address): o.fact for o in found if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)}
+    suspects = _spread([edge for edge in edges if (edge.name, edge.address) in failed])
+    batch: list[Session[Observation]] = []
+    other_name = next((c.name for c, _ in named if not c.vendor), next((c.name for c in controls), "example.com"))
+    elsewhere = next((address for c, address in named if _served(found, c.name)), "")
+    for edge in suspects:
+        batch.append(Observe("edge.fetch.again", edge.name, fetch(_page(edge))))
+        if not failed[edge.name, edge.address].handshaken.done and failed[edge.name, edge.address].handshaken.phase == "tls":
+            batch.append(Observe("sni.target", edge.name, handshake(_unchecked(edge.address, edge.name))))
+            batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
+            if elsewhere:
+                batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
+    for observation in found:
+        if observation.purpose in {"edge.path", "control.path"} and isinstance(observation.fact, Path) and not observation.fact.reached:
+            flow = Flow(Protocol.ICMP, observation.fact.flow.destination)
+            batch.append(Observe(observation.purpose, observation.subject, Traceroute(flow)))
+    unheard = [o for o in found if o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered]
+    batch += [Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)) for o in unheard]
+    return (yield batch)
+
+
+def _bad(response: Response) -> bool:
+    return not response.status or response.status >= 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
+
+
+def _served(found: Sequence[Observation], control: str) -> bool:
+    return any(o.purpose == "control.fetch" and o.subject == control and isinstance(o.fact, Response) and o.fact.status for o in found)
+
+
+def _unchecked(address: str, name: str) -> Handshake:
+    return Handshake(address, HTTPS, name, verify=False, timeout_s=FETCH_TIMEOUT_S)
+
+
+def _spread(edges: Sequence[Edge]) -> list[Edge]:
+    """Up to SECOND_LOOK_EDGES edges, different vendors first."""
+    chosen = list({edge.vendor: edge for edge in reversed(edges)}.values())
+    rest = [edge for edge in edges if edge not in chosen]
+    return (chosen + rest)[:SECOND_LOOK_EDGES]
