@@ -1,0 +1,165 @@
+"""The platform's catalogue: reads `data/platforms/NAME.toml` strictly and knows which names belong to it.
+
+Another platform is another file. What is wrong in a file is said with the file, the place and a hint.
+"""
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from netprobe.model.targets import Control, Platform, Target
+
+T = TypeVar("T", Target, Control)
+
+PLATFORMS = Path(__file__).parent.parent / "data" / "platforms"
+
+#: Tables that may stand more than once, by their TOML key.
+_ROWS: dict[str, type[Target | Control]] = {"target": Target, "control": Control}
+_TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", *_ROWS)
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
+
+
+class PlatformError(ValueError):
+    """A catalogue that cannot be used: the message says which file, where in it, and what to do."""
+
+
+def load_platform(name_or_path: str | Path = "tiktok") -> Platform:
+    """Read a catalogue: one that comes with netprobe by its name (`tiktok`), any other by its path (`./mine.toml`).
+
+    Raises `PlatformError` with one line of text when the file is missing, is no TOML, or says something that is not
+    understood.
+    """
+    path = _path_of(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in PLATFORMS.glob("*.toml")))
+        msg = f"{path}: no such file; give the path of a platform's .toml, or one of: {known}"
+        raise PlatformError(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+        raise PlatformError(msg) from None
+    try:
+        return _platform(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path.name}: is not TOML: {error}"
+        raise PlatformError(msg) from None
+    except _Wrong as error:
+        msg = f"{path.name}: {error}"
+        raise PlatformError(msg) from None
+
+
+def covers(platform: Platform, name: str) -> bool:
+    """Whether `name` lies in one of the platform's zones. A wildcard (`*.tiktok.com`) counts as its parent does."""
+    labels = name.lower().removesuffix(".").removeprefix("*.")
+    return any(labels == zone or labels.endswith("." + zone) for zone in platform.zones)
+
+
+def vendor_of(platform: Platform, asn: int) -> str:
+    """Who delivers from the network `asn`: `own`, a key of `cdn_asns`, or empty for somebody else."""
+    if asn in platform.own_asns:
+        return "own"
+    return next((vendor for vendor, asns in platform.cdn_asns.items() if asn in asns), "")
+
+
+class _Wrong(Exception):  # noqa: N818 - it is not an error of its own: the caller adds the file's name
+    """What is wrong and where, still without the file."""
+
+
+def _path_of(name_or_path: str | Path) -> Path:
+    if isinstance(name_or_path, str) and re.fullmatch(r"[a-z0-9_-]+", name_or_path):
+        return PLATFORMS / f"{name_or_path}.toml"
+    return Path(name_or_path)
+
+
+def _platform(document: dict[str, Any]) -> Platform:
+    _refuse_unknown(document, _TOP_KEYS, "at the top")
+    targets = _rows(document, "target", Target)
+    controls = _rows(document, "control", Control)
+    head = {key: value for key, value in document.items() if key not in _ROWS}
+    platform = _convert({**head, "targets": (), "controls": ()}, Platform, "")
+    platform = msgspec.structs.replace(platform, targets=targets, controls=controls)
+    _check(platform)
+    return platform
+
+
+def _rows(document: dict[str, Any], key: str, kind: type[T]) -> tuple[T, ...]:
+    """Every `[[key]]` as a record."""
+    rows = document.get(key, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        msg = f"'{key}' must be written as [[{key}]]"
+        raise _Wrong(msg)
+    if not rows:
+        msg = f"there is no [[{key}]]"
+        raise _Wrong(msg)
+    records = []
+    for number, row in enumerate(rows, 1):
+        name = row.get("name")
+        place = f"[[{key}]] '{name}'" if isinstance(name, str) and name else f"[[{key}]] number {number}"
+        _refuse_unknown(row, kind.__struct_fields__, f"in {place}")
+        records.append(_convert(row, kind, place))
+    return tuple(records)
+
+
+def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], place: str) -> None:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+            msg = f"unknown key '{key}' {place} ({hint})"
+            raise _Wrong(msg)
+
+
+R = TypeVar("R")
+
+
+def _convert(table: dict[str, Any], kind: type[R], place: str) -> R:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        found = _PLACE.match(str(error))
+        what, where = (found["what"], found["where"]) if found else (str(error), None)
+        key = f"'{where}'" if where else ""
+        spot = " in ".join(filter(None, (key, place))) or "the file"
+        msg = f"{spot}: {what[:1].lower()}{what[1:].replace('`', chr(39))}"
+        raise _Wrong(msg) from None
+
+
+def _check(platform: Platform) -> None:
+    """What types cannot say."""
+    for key, rows in (("target", platform.targets), ("control", platform.controls)):
+        twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
+        if twice:
+            msg = f"[[{key}]] '{twice[0]}' stands there twice"
+            raise _Wrong(msg)
+    for control in platform.controls:
+        if control.address and not _is_address(control.address):
+            msg = f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address"
+            raise _Wrong(msg)
+        if covers(platform, control.name):
+            msg = f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
+            raise _Wrong(msg)
+    if not any(target.essential for target in platform.targets):
+        msg = "no [[target]] is essential: mark those that every diagnosis asks with essential = true"
+        raise _Wrong(msg)
+    for target in platform.targets:
+        known = ("own", *platform.cdn_asns)
+        if target.vendor and target.vendor not in known:
+            close = difflib.get_close_matches(target.vendor, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+            msg = f"unknown vendor '{target.vendor}' in [[target]] '{target.name}' ({hint})"
+            raise _Wrong(msg)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
