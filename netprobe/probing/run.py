@@ -22,7 +22,7 @@ from netprobe.probing.port import Outcome, Request, Vantage
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-DEFAULT_RATE = 200.0  # probes a second over all sessions: a guest's share of a home uplink
+DEFAULT_RATE = 400.0  # probes a second over all sessions: a guest's share of a home uplink
 _BURST = 20.0  # a pause may be made up for by this many probes at once
 _FOREVER = float("inf")
 

@@ -4,7 +4,10 @@ Every observation carries one of the purposes listed in ARCHITECTURE.md. The sur
 did not finish"), never by meaning; what it means is the diagnosis' business.
 
 The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and the
-controls that were found; then a second look at whatever failed.
+controls that were found; then the ways to some of them, and a second look at whatever failed.
+
+Few destinations are traced, those that fail first: an ordinary router answers one peer with a burst of about six ICMP
+errors and then one a second, so that tracing everything at once would manufacture silent hops close to home.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +27,8 @@ from netprobe.probing.train import TrainSession
 HTTPS = 443
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
-PATHS_PER_NETWORK = 1  # edges in one /24 share their way: it is traced once
+FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
+PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
 FETCH_TIMEOUT_S = 6.0
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 
@@ -48,6 +52,7 @@ def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
         second = yield [_all(_edges(edges)), _all(_controls(named)), _all(_failing_resolvers(found, resolvers))]
         found += _flat(second)
+        found += yield from _all(_paths(found, edges, named))
         found += yield from _second_look(found, edges, platform.controls, named)
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)
@@ -97,13 +102,13 @@ def _anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observati
     """Controls that need no DNS: reachability over two protocols, and the way there."""
     for control in controls:
         if control.address:
-            yield from _reach("control", control.name, control.address)
+            yield from _trains("control", control.name, control.address)
+            yield Observe("control.path", control.name, Traceroute(Flow(Protocol.TCP, control.address, HTTPS)))
 
 
-def _reach(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
+def _trains(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
     yield Observe(f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS))
     yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address))
-    yield Observe(f"{what}.path", subject, Traceroute(Flow(Protocol.TCP, address, HTTPS)))
 
 
 def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: Sequence[Answer]) -> tuple[Edge, ...]:
@@ -111,7 +116,9 @@ def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: 
     edges: list[Edge] = []
     for target in targets:
         usable = [a for a in answers if a.lookup.name == target.name and a.usable]
-        usable.sort(key=lambda a: configured.index(a.lookup.resolver) if a.lookup.resolver in configured else MAX_RESOLVERS)
+        usable.sort(
+            key=lambda a: configured.index(a.lookup.resolver) if a.lookup.resolver in configured else MAX_RESOLVERS
+        )
         own = [a for a in usable if a.lookup.resolver in configured]
         others = [a for a in usable if a.lookup.resolver not in configured]
         chosen = {a.addresses[0]: a.lookup.resolver for a in reversed(own[:1])}
@@ -124,7 +131,9 @@ def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: 
     return tuple(edges)
 
 
-def _named_controls(controls: Sequence[Control], configured: Sequence[str], answers: Sequence[Answer]) -> list[tuple[Control, str]]:
+def _named_controls(
+    controls: Sequence[Control], configured: Sequence[str], answers: Sequence[Answer]
+) -> list[tuple[Control, str]]:
     """Controls with an address to fetch from: their own where it is well known, else what a resolver said."""
     found = []
     for control in controls:
@@ -138,19 +147,34 @@ def _named_controls(controls: Sequence[Control], configured: Sequence[str], answ
 
 
 def _edges(edges: Sequence[Edge]) -> Iterable[Session[Observation]]:
-    networks: dict[str, int] = {}
     addresses: set[str] = set()
     for edge in edges:
         yield Observe("edge.fetch", edge.name, fetch(_page(edge)))
-        if edge.address in addresses:
-            continue
-        addresses.add(edge.address)
-        yield Observe("edge.train", edge.name, TrainSession(Protocol.TCP, edge.address, port=HTTPS))
-        yield Observe("edge.train", edge.name, TrainSession(Protocol.ICMP, edge.address, count=2))
-        network = edge.address.rpartition(".")[0]
-        networks[network] = networks.get(network, 0) + 1
-        if networks[network] <= PATHS_PER_NETWORK:
-            yield Observe("edge.path", edge.name, Traceroute(Flow(Protocol.TCP, edge.address, HTTPS)))
+        if edge.address not in addresses:
+            addresses.add(edge.address)
+            yield from _trains("edge", edge.name, edge.address)
+
+
+def _paths(
+    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]
+) -> Iterable[Session[Observation]]:
+    """The ways to a few destinations, spread over networks; those that answer nothing first."""
+    destinations = {edge.address: ("edge.path", edge.name) for edge in edges}
+    destinations |= {address: ("control.path", c.name) for c, address in controls if not c.address}
+    trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
+    heard = {train.destination for train in trains if train.answered}
+    failing = [address for address in destinations if address not in heard]
+    passing = [address for address in destinations if address in heard and destinations[address][0] == "edge.path"]
+    for address in _over_networks(failing)[:FAILING_PATHS] + _over_networks(passing)[:PASSING_PATHS]:
+        yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+
+
+def _over_networks(addresses: Iterable[str]) -> list[str]:
+    """One address of each /16, in order."""
+    chosen: dict[str, str] = {}
+    for address in addresses:
+        chosen.setdefault(".".join(address.split(".")[:2]), address)
+    return list(chosen.values())
 
 
 def _page(edge: Edge) -> Fetch:
@@ -162,7 +186,7 @@ def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Session[Obser
         wanted = Fetch(Handshake(address, HTTPS, control.name, timeout_s=FETCH_TIMEOUT_S), path=control.path)
         yield Observe("control.fetch", control.name, fetch(wanted))
         if not control.address:
-            yield from _reach("control", control.name, address)
+            yield from _trains("control", control.name, address)
 
 
 def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
@@ -175,23 +199,37 @@ def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) 
 
 
 def _second_look(
-    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[Control], named: Sequence[tuple[Control, str]]
+    found: Sequence[Observation],
+    edges: Sequence[Edge],
+    controls: Sequence[Control],
+    named: Sequence[tuple[Control, str]],
 ) -> Plan[list[Observation]]:
     """What failed, once more and from another side: chance, name, address, or protocol?"""
-    failed = {(o.subject, o.fact.fetch.handshake.address): o.fact for o in found if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)}
+    failed = {
+        (o.subject, o.fact.fetch.handshake.address): o.fact
+        for o in found
+        if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)
+    }
     suspects = _spread([edge for edge in edges if (edge.name, edge.address) in failed])
     batch: list[Session[Observation]] = []
     other_name = next((c.name for c, _ in named if not c.vendor), next((c.name for c in controls), "example.com"))
     elsewhere = next((address for c, address in named if _served(found, c.name)), "")
     for edge in suspects:
         batch.append(Observe("edge.fetch.again", edge.name, fetch(_page(edge))))
-        if not failed[edge.name, edge.address].handshaken.done and failed[edge.name, edge.address].handshaken.phase == "tls":
+        if (
+            not failed[edge.name, edge.address].handshaken.done
+            and failed[edge.name, edge.address].handshaken.phase == "tls"
+        ):
             batch.append(Observe("sni.target", edge.name, handshake(_unchecked(edge.address, edge.name))))
             batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
             if elsewhere:
                 batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
     for observation in found:
-        if observation.purpose in {"edge.path", "control.path"} and isinstance(observation.fact, Path) and not observation.fact.reached:
+        if (
+            observation.purpose in {"edge.path", "control.path"}
+            and isinstance(observation.fact, Path)
+            and not observation.fact.reached
+        ):
             flow = Flow(Protocol.ICMP, observation.fact.flow.destination)
             batch.append(Observe(observation.purpose, observation.subject, Traceroute(flow)))
     unheard = [o for o in found if o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered]
@@ -204,7 +242,10 @@ def _bad(response: Response) -> bool:
 
 
 def _served(found: Sequence[Observation], control: str) -> bool:
-    return any(o.purpose == "control.fetch" and o.subject == control and isinstance(o.fact, Response) and o.fact.status for o in found)
+    return any(
+        o.purpose == "control.fetch" and o.subject == control and isinstance(o.fact, Response) and o.fact.status
+        for o in found
+    )
 
 
 def _unchecked(address: str, name: str) -> Handshake:

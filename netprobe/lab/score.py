@@ -1,0 +1,166 @@
+"""Accuracy over scenarios: one run a scenario and seed, in virtual time or with real packets behind a TAP device.
+
+An abstention is not wrong, a wrong component is: `wrong_blame_rate` counts runs that named a component other than the
+expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al. 2017) are over the runs that named one.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from netprobe.engine import diagnose
+from netprobe.model.record import Record, from_json
+from netprobe.model.report import Report
+from netprobe.model.targets import Platform
+from netprobe.model.verdict import Component
+from netprobe.sim.scenario import Scenario
+from netprobe.sim.virtual import VirtualVantage
+from netprobe.sim.world import run_in_world
+from netprobe.topology.asn import Origin
+
+BINS = 10
+
+
+class Run(Record, frozen=True):
+    """One diagnosis of a network in which the truth is known."""
+
+    scenario: str
+    seed: int
+    expected_component: Component
+    expected_cause: str
+    component: Component
+    cause: str
+    probability: float
+    virtual_s: float
+    packets: int
+
+    @property
+    def right(self) -> bool:
+        """The right component."""
+        return self.component == self.expected_component
+
+    @property
+    def wrong_blame(self) -> bool:
+        """A component was named, and it is not the one."""
+        return self.component != Component.UNDETERMINED and not self.right
+
+
+class ScenarioScore(Record, frozen=True):
+    """How one scenario fared over its seeds."""
+
+    runs: int
+    right_component: int
+    right_cause: int
+    wrong_blame: int
+    causes: dict[str, int]
+
+
+class Score(Record, frozen=True):
+    """The contract's `lab score --json`. `confusion` is expected component -> answered component -> runs."""
+
+    runs: int
+    component_accuracy: float
+    cause_accuracy: float
+    wrong_blame_rate: float
+    coverage: float
+    brier: float
+    ece: float
+    confusion: dict[str, dict[str, int]]
+    per_scenario: dict[str, ScenarioScore]
+    wall_s: float
+    virtual_s: float
+    packets: int
+
+
+def run_virtual(scenario: Scenario, seed: int, platform: Platform, origin: Callable[[str], Origin | None]) -> Report:
+    """One diagnosis in virtual time: the same seed gives the same report, byte for byte."""
+    return diagnose(VirtualVantage(scenario, seed), platform, origin)
+
+
+def run_tun(scenario: Scenario, seed: int) -> Report:
+    """One diagnosis with real packets: the product's own command inside the scenario's network.
+
+    Raises `RuntimeError` with the command's own words when it could not measure.
+    """
+    command = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
+    done = run_in_world(scenario, command, seed=seed, capture=True)
+    try:
+        return from_json(done.stdout, Report)
+    except ValueError as error:
+        msg = f"{scenario.name}, seed {seed}: no report (exit code {done.returncode}): {_last_line(done.stderr)}"
+        raise RuntimeError(msg) from error
+
+
+def _last_line(text: str | bytes) -> str:
+    words = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return words.strip().rpartition("\n")[2]
+
+
+def runs(
+    scenarios: Iterable[Scenario], seeds: Sequence[int], measure: Callable[[Scenario, int], Report]
+) -> Iterator[Run]:
+    """Diagnose every scenario with every seed."""
+    for scenario in scenarios:
+        for seed in seeds:
+            report = measure(scenario, seed)
+            yield Run(
+                scenario.name,
+                seed,
+                Component(scenario.expect.component),
+                scenario.expect.cause,
+                report.verdict.component,
+                report.verdict.cause,
+                report.verdict.probability,
+                report.timing.wall_s,
+                report.timing.packets_sent,
+            )
+
+
+def score(done: Sequence[Run], wall_s: float) -> Score:
+    """Sum up `done`; rates are 0 where there is nothing to divide by."""
+    named = [run for run in done if run.component != Component.UNDETERMINED]
+    confusion: dict[str, Counter[str]] = defaultdict(Counter)
+    scenarios: dict[str, list[Run]] = defaultdict(list)
+    for run in done:
+        confusion[run.expected_component.value][run.component.value] += 1
+        scenarios[run.scenario].append(run)
+    return Score(
+        runs=len(done),
+        component_accuracy=_share(run.right for run in done),
+        cause_accuracy=_share(run.cause == run.expected_cause for run in done),
+        wrong_blame_rate=_share(run.wrong_blame for run in done),
+        coverage=len(named) / len(done) if done else 0.0,
+        brier=_mean([(run.probability - run.right) ** 2 for run in named]),
+        ece=_calibration_error(named),
+        confusion={expected: dict(sorted(answers.items())) for expected, answers in sorted(confusion.items())},
+        per_scenario={name: _scenario(group) for name, group in scenarios.items()},
+        wall_s=round(wall_s, 3),
+        virtual_s=round(sum(run.virtual_s for run in done), 3),
+        packets=sum(run.packets for run in done),
+    )
+
+
+def _scenario(group: Sequence[Run]) -> ScenarioScore:
+    return ScenarioScore(
+        runs=len(group),
+        right_component=sum(run.right for run in group),
+        right_cause=sum(run.cause == run.expected_cause for run in group),
+        wrong_blame=sum(run.wrong_blame for run in group),
+        causes=dict(sorted(Counter(run.cause for run in group).items())),
+    )
+
+
+def _calibration_error(named: Sequence[Run]) -> float:
+    bins: dict[int, list[Run]] = defaultdict(list)
+    for run in named:
+        bins[min(int(run.probability * BINS), BINS - 1)].append(run)
+    gaps = [abs(_mean([r.probability for r in b]) - _share(r.right for r in b)) * len(b) for b in bins.values()]
+    return sum(gaps) / len(named) if named else 0.0
+
+
+def _share(truths: Iterable[bool]) -> float:
+    return _mean([float(truth) for truth in truths])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

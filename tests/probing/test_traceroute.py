@@ -1,0 +1,135 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from line import DESTINATION, LineVantage, flow
+
+from netprobe.model.probes import Path, Probe, Protocol
+from netprobe.probing.run import one, run
+from netprobe.probing.traceroute import FULL_TTL, Traceroute, path_length
+
+BURST = 1e6  # no pacing: these tests are about rounds
+
+
+def trace(vantage: LineVantage, protocol: Protocol = Protocol.ICMP, **options: int) -> Path:
+    return run(one(Traceroute(flow(protocol), **options)), vantage, rate=BURST)
+
+
+def addresses(path: Path) -> list[tuple[str, ...]]:
+    return [hop.addresses for hop in path.hops]
+
+
+def routers(first: int, last: int) -> list[tuple[str, ...]]:
+    return [(f"198.51.100.{hop}",) for hop in range(first, last + 1)]
+
+
+@pytest.mark.parametrize("hops", [1, 5, 14])
+def test_short_path_takes_one_round_trip(hops: int) -> None:
+    """A path of up to 15 routers is known, hop by hop, after one round trip to the destination."""
+    vantage = LineVantage(hops)
+    path = trace(vantage)
+    assert addresses(path) == [*routers(1, hops), (DESTINATION,)]
+    assert path.reached
+    assert vantage.clock - 100.0 == pytest.approx(2 * (hops + 1) * vantage.hop_s)
+
+
+def test_long_path_takes_two_round_trips() -> None:
+    """What the first TTLs missed follows in one more round, up to the guess from the reply's TTL."""
+    vantage = LineVantage(24)
+    path = trace(vantage)
+    assert addresses(path) == [*routers(1, 24), (DESTINATION,)]
+    assert vantage.clock - 100.0 == pytest.approx(2 * 2 * 25 * vantage.hop_s, rel=0.01)
+    assert path.probes_sent <= 25 + 5
+
+
+def test_flow_is_constant() -> None:
+    """Every TTL-limited probe is of the one flow that was asked for; under TCP only the destination's own probe differs."""
+    vantage = LineVantage(6)
+    trace(vantage, Protocol.TCP)
+    assert {p.flow for p in vantage.probes if p.ttl != FULL_TTL} == {flow(Protocol.TCP)}
+    assert {p.flow for p in vantage.probes if p.ttl == FULL_TTL} != {flow(Protocol.TCP)}
+
+
+def test_silent_hops_are_kept() -> None:
+    """A silent router is a hop without replies, asked as often as was allowed, and the path goes on behind it."""
+    path = trace(LineVantage(8, silent=frozenset({3, 4})), tries=3)
+    assert addresses(path)[2:5] == [(), (), ("198.51.100.5",)]
+    assert [len(hop.exchanges) for hop in path.hops[2:4]] == [3, 3]
+    assert path.reached
+
+
+def test_black_hole_ends_after_a_gap() -> None:
+    """A path that dies shows its last responding hop and the silence behind it, and is not reached."""
+    vantage = LineVantage(20, dead_after=7)
+    path = trace(vantage)
+    assert not path.reached
+    assert path.last_responding is not None
+    assert path.last_responding.ttl == 7
+    assert [hop.ttl for hop in path.hops] == list(range(1, 13))
+    assert len(vantage.probes) <= 17 + 6
+
+
+def test_nothing_answers() -> None:
+    """Total silence is a path of silent hops, not an error."""
+    path = trace(LineVantage(9, dead_after=0))
+    assert not path.reached
+    assert path.last_responding is None
+    assert [hop.lost for hop in path.hops] == [2] * 5
+
+
+def test_refusing_router_ends_the_path() -> None:
+    """Behind a router that says "prohibited" nothing more is sent."""
+    vantage = LineVantage(12, barred_at=4)
+    path = trace(vantage)
+    assert not path.reached
+    assert [hop.ttl for hop in path.hops] == [1, 2, 3, 4, 5]
+    assert path.hops[-1].addresses == ("198.51.100.4",)
+
+
+def test_loop_runs_to_the_last_ttl() -> None:
+    """A path whose routers go on answering is followed to `max_ttl` and no farther."""
+    path = trace(LineVantage(60, dead_after=59), max_ttl=30)
+    assert len(path.hops) == 30
+    assert not path.reached
+
+
+def test_destination_that_answers_full_ttl_only() -> None:
+    """A destination seen at full TTL only is reached, and the path ends at its last router."""
+    path = trace(LineVantage(6, full_ttl_only=True))
+    assert path.reached
+    assert addresses(path)[:6] == routers(1, 6)
+
+
+def test_probe_that_never_left() -> None:
+    """A send error stops the traceroute at once, with the reason in the exchange."""
+    vantage = LineVantage(6, send_error="ENETUNREACH")
+    path = trace(vantage)
+    assert not path.reached
+    assert len(vantage.probes) == 17  # one round, no second
+    errors = {x.reply.error for hop in path.hops for x in hop.exchanges if x.reply}
+    assert errors <= {"ENETUNREACH"}
+
+
+def test_path_length_from_the_usual_initial_ttls() -> None:
+    """64, 128 and 255 are what stacks start with."""
+    assert [path_length(ttl) for ttl in (64, 60, 128, 120, 255, 244)] == [1, 5, 1, 9, 1, 12]
+
+
+@given(
+    hops=st.integers(1, 28),
+    silent=st.frozensets(st.integers(1, 28)),
+    dead_after=st.none() | st.integers(0, 28),
+    initial_ttl=st.sampled_from([64, 128, 255]),
+    protocol=st.sampled_from([Protocol.ICMP, Protocol.TCP]),
+)
+def test_never_invents_and_always_ends(
+    hops: int, silent: frozenset[int], dead_after: int | None, initial_ttl: int, protocol: Protocol
+) -> None:
+    """Whatever is silent or dead: hops come in order, each address stands at its own TTL, and probes are bounded."""
+    vantage = LineVantage(hops, silent=silent, dead_after=dead_after, initial_ttl=initial_ttl)
+    path = trace(vantage, protocol)
+    assert [hop.ttl for hop in path.hops] == list(range(1, len(path.hops) + 1))
+    for hop in path.hops:
+        assert hop.addresses in {(), (f"198.51.100.{hop.ttl}",), (DESTINATION,)}
+    assert path.reached == (dead_after is None or dead_after > hops)
+    assert len(vantage.probes) <= 2 * 31
+    assert all(isinstance(probe, Probe) for probe in vantage.probes)
