@@ -1,0 +1,288 @@
+"""Which network an address belongs to: the offline table of origin AS numbers, read in place.
+
+The byte layout of `asn.bin` lives here and nowhere else; `build` writes it, `AsnTable` reads it. All numbers are
+little-endian, so that one file serves every machine:
+
+    header    8s magic, u32 version, u32 ranges, u32 systems, u32 bytes of names, u32 CRC-32 of all that follows
+    ranges    u32 first address, u24 index of a system (0: nobody announces it); sorted, each ends where the next begins
+    systems   u32 AS number, u32 offset of its name; system 0 is "nobody"
+    names     UTF-8, each ended by a NUL, each once
+
+The file is mapped, not loaded: a lookup touches a handful of pages. What the table has wrong or lacks is set right by
+`asn_overrides.toml`, a row with its reason for each; it applies to every table, imported ones too.
+"""
+
+import csv
+import ipaddress
+import mmap
+import os
+import struct
+import tomllib
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+
+from netprobe.model.record import Record
+from netprobe.topology.addresses import is_public, parse
+
+DATA = Path(__file__).parent.parent / "data"
+TABLE = DATA / "asn.bin"
+OVERRIDES = DATA / "asn_overrides.toml"
+
+NAME_LIMIT = 60  # characters of a name that are kept
+
+_MAGIC = b"netp-asn"
+_VERSION = 1
+_HEADER = struct.Struct("<8sIIIII")
+_RANGE = struct.Struct("<I3s")
+_SYSTEM = struct.Struct("<II")
+_U32 = struct.Struct("<I")
+_CHUNK = 1 << 16
+_IPV4_END = 1 << 32
+
+#: AS numbers that no network on the Internet has (IANA: AS_TRANS, documentation, private use, reserved).
+_RESERVED_ASNS = ((0, 0), (23456, 23456), (64496, 65551), (4200000000, 4294967295))
+
+
+class AsnError(ValueError):
+    """A table or a source of one that cannot be used; the message says which file, where, and what to do."""
+
+
+class Origin(Record, frozen=True):
+    """Whose an address is. `exchange`: the peering LAN of an Internet exchange, where the networks of others meet."""
+
+    asn: int
+    name: str
+    exchange: bool = False
+
+
+class Override(Record, frozen=True):
+    """A row of asn_overrides.toml: `prefix` in CIDR notation, and why the table alone does not do."""
+
+    prefix: str
+    asn: int
+    name: str
+    reason: str
+    exchange: bool = False
+
+
+class Built(NamedTuple):
+    """What `build` wrote."""
+
+    ranges: int
+    systems: int
+    size: int
+
+
+class AsnTable:
+    """The table, open. Use it as a context manager, or keep it for as long as the process lives."""
+
+    def __init__(self, data: mmap.mmap, ranges: int, systems: int, overrides: tuple[Override, ...]) -> None:
+        self._data = data
+        self._ranges = ranges
+        self._systems_at = _HEADER.size + ranges * _RANGE.size
+        self._names_at = self._systems_at + systems * _SYSTEM.size
+        self._overrides = [(ipaddress.ip_network(o.prefix), Origin(o.asn, o.name, o.exchange)) for o in overrides]
+        self._overrides.sort(key=lambda row: row[0].prefixlen, reverse=True)
+
+    @classmethod
+    def open(cls, path: Path | str | None = None, overrides: Path | str | None = None) -> Self:
+        """Map the table that comes with netprobe, or the one at `path`.
+
+        Raises `AsnError` when the file is missing, is of another kind or version, or is damaged.
+        """
+        where = Path(path) if path is not None else TABLE
+        rows = _read_overrides(Path(overrides) if overrides is not None else OVERRIDES)
+        try:
+            with where.open("rb") as file:
+                ranges, systems = _check(where, file.read(_HEADER.size), iter(lambda: file.read(_CHUNK), b""))
+                return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), ranges, systems, rows)
+        except OSError as error:
+            msg = f'{where}: cannot read the AS table: {error.strerror}; "netprobe asn import FILE" makes one'
+            raise AsnError(msg) from None
+
+    def lookup(self, address: str) -> Origin | None:
+        """The network that announces `address`; None for what is private, unannounced, not in the table, or IPv6."""
+        if not is_public(address):
+            return None
+        parsed = parse(address)
+        for network, origin in self._overrides:
+            if parsed in network:
+                return origin
+        if parsed is None or parsed.version != 4:  # noqa: PLR2004 - the table holds IPv4 only
+            return None
+        return self._system(self._find(int(parsed)))
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._data.close()
+
+    def __enter__(self) -> Self:
+        """Nothing to do: it is open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Unmap the file."""
+        self.close()
+
+    def _find(self, address: int) -> int:
+        """The index of the system in whose range `address` lies: the last range that does not begin after it."""
+        low, high = 0, self._ranges  # range 0 begins at 0.0.0.0, so there always is one
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _U32.unpack_from(self._data, _HEADER.size + middle * _RANGE.size)[0] <= address:
+                low = middle
+            else:
+                high = middle
+        index = _RANGE.unpack_from(self._data, _HEADER.size + low * _RANGE.size)[1]
+        return int.from_bytes(index, "little")
+
+    def _system(self, index: int) -> Origin | None:
+        if index == 0:
+            return None
+        asn, offset = _SYSTEM.unpack_from(self._data, self._systems_at + index * _SYSTEM.size)
+        begin = self._names_at + offset
+        end = self._data.find(b"\0", begin)
+        return Origin(asn, self._data[begin:end].decode("utf-8", "replace"))
+
+
+def build(csv_path: Path | str, out: Path | str) -> Built:
+    """Make a table at `out` from a CSV file with rows of first address, last address, AS number, name.
+
+    Addresses are dotted or plain numbers, both ends included; IPv6 rows are passed over. Where rows overlap, the one that
+    begins first holds. Raises `AsnError` with the line of what is not understood; `out` is replaced only as a whole.
+    """
+    source, target = Path(csv_path), Path(out)
+    try:
+        with source.open(encoding="utf-8", newline="") as file:
+            rows = sorted(_rows(source, file))
+    except OSError as error:
+        msg = f"{source}: cannot read it: {error.strerror}"
+        raise AsnError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{source}: is not UTF-8 text; expected CSV rows: first address, last address, AS number, name"
+        raise AsnError(msg) from None
+    if not rows:
+        msg = f"{source}: no IPv4 row in it; expected CSV rows: first address, last address, AS number, name"
+        raise AsnError(msg)
+    names = {asn: clean_name(name) for _, _, asn, name in rows}
+    systems = {asn: index for index, asn in enumerate(sorted(names), 1)}
+    ranges = b"".join(_RANGE.pack(first, systems.get(asn, 0).to_bytes(3, "little")) for first, asn in _merge(rows))
+    blob, offsets = _pool(names[asn] for asn in systems)
+    table = b"".join(_SYSTEM.pack(*pair) for pair in zip((0, *systems), (0, *offsets), strict=True))
+    body = ranges + table + blob
+    header = _HEADER.pack(_MAGIC, _VERSION, len(ranges) // _RANGE.size, len(systems) + 1, len(blob), zlib.crc32(body))
+    beside = target.with_name(target.name + ".new")
+    beside.write_bytes(header + body)
+    os.replace(beside, target)  # noqa: PTH105 - os.replace is the atomic one by its documentation
+    return Built(len(ranges) // _RANGE.size, len(systems), len(header) + len(body))
+
+
+def clean_name(name: str) -> str:
+    """A network's name as it is shown: printable, single spaces, no doubling, cut; empty when it only says the number."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    first, dash, second = text.partition(" - ")
+    if dash and second.casefold().startswith(first.casefold()):
+        text = second
+    if text[:2] == "AS" and text[2:].isdigit():
+        return ""
+    return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1].rstrip(" ,.-(") + "…"
+
+
+_Row = tuple[int, int, int, str]
+
+
+def _rows(source: Path, lines: Iterable[str]) -> Iterator[_Row]:
+    """(first, last, AS number, name) of each IPv4 row whose AS number can be a network's."""
+    reader = csv.reader(lines)
+    try:
+        for row in reader:
+            if not row or ":" in row[0]:
+                continue
+            first, last, asn, name = row
+            begin, end, number = _address(first), _address(last), int(asn)
+            if not 0 <= begin <= end < _IPV4_END:
+                if begin >= _IPV4_END:  # IPv6 as a plain number
+                    continue
+                raise ValueError  # noqa: TRY301 - one message for all that can be wrong in a row
+            if not any(low <= number <= high for low, high in _RESERVED_ASNS):
+                yield begin, end, number, name
+    except (ValueError, csv.Error):
+        msg = f"{source}:{reader.line_num}: expected first address, last address, AS number, name"
+        raise AsnError(msg) from None
+
+
+def _address(text: str) -> int:
+    return int(text) if text.isdecimal() else int(ipaddress.IPv4Address(text))
+
+
+def _merge(rows: list[_Row]) -> Iterator[tuple[int, int]]:
+    """(first address, AS number) wherever the network changes, from 0.0.0.0 on; AS 0 where nobody announces."""
+    current: int | None = None
+    covered = 0  # everything below is settled
+    for first, last, asn, _ in rows:
+        if first > covered and current != 0:
+            yield covered, 0
+            current = 0
+        if last < covered:
+            continue
+        if asn != current:
+            yield max(first, covered), asn
+            current = asn
+        covered = last + 1
+    if covered < _IPV4_END:
+        yield covered, 0
+
+
+def _pool(names: Iterable[str]) -> tuple[bytes, list[int]]:
+    """All names behind each other, each once, and where each begins."""
+    blob, known, offsets = bytearray(b"\0"), {"": 0}, []
+    for name in names:
+        if name not in known:
+            known[name] = len(blob)
+            blob += name.encode() + b"\0"
+        offsets.append(known[name])
+    return bytes(blob), offsets
+
+
+def _check(where: Path, header: bytes, body: Iterator[bytes]) -> tuple[int, int]:
+    """The numbers of ranges and systems, when the file is whole. It is read, not mapped, so that nothing stays."""
+    if len(header) < _HEADER.size or not header.startswith(_MAGIC):
+        msg = f'{where}: is not an AS table; "netprobe asn import FILE" makes one'
+        raise AsnError(msg)
+    _, version, ranges, systems, names, crc = _HEADER.unpack(header)
+    if version != _VERSION:
+        msg = f'{where}: is an AS table of version {version}, not {_VERSION}; make it anew with "netprobe asn import FILE"'
+        raise AsnError(msg)
+    size, found = 0, 0
+    for chunk in body:
+        size += len(chunk)
+        found = zlib.crc32(chunk, found)
+    if size != ranges * _RANGE.size + systems * _SYSTEM.size + names or found != crc:
+        msg = f'{where}: is damaged (its checksum does not agree); make it anew with "netprobe asn import FILE"'
+        raise AsnError(msg)
+    return ranges, systems
+
+
+class _Overrides(Record, frozen=True):
+    override: tuple[Override, ...] = ()
+
+
+def _read_overrides(where: Path) -> tuple[Override, ...]:
+    try:
+        rows = msgspec.convert(tomllib.loads(where.read_text(encoding="utf-8")), _Overrides).override
+        for row in rows:
+            ipaddress.ip_network(row.prefix)
+    except OSError as error:
+        msg = f"{where}: cannot be read: {error.strerror}"
+        raise AsnError(msg) from None
+    except ValueError as error:  # TOML, types, prefixes
+        msg = f"{where.name}: {error}"
+        raise AsnError(msg) from None
+    return rows
