@@ -58,8 +58,8 @@ Task = Session[Any] | Plan[Any]
 class Progress(Protocol):
     """Told what goes on, for people who watch."""
 
-    def __call__(self, done: int, started: int) -> None:
-        """`done` of `started` sessions are over."""
+    def __call__(self, done: int, started: int, result: Any) -> None:
+        """A session ended with `result` (an `Observation` in a survey); `done` of `started` are over."""
         ...
 
 
@@ -141,9 +141,10 @@ class _Loop:
     def finish(self, session: Session[Any]) -> None:
         _, node = self.waiting.pop(id(session))
         self.done += 1
-        self.deliver(node, self.places.pop(id(session)), session.result())
+        result = session.result()
         if self.progress:
-            self.progress(self.done, self.started)
+            self.progress(self.done, self.started, result)
+        self.deliver(node, self.places.pop(id(session)), result)
 
     def send(self, session: Session[Any], request: Request) -> None:
         token = self.vantage.send(request)

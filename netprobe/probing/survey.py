@@ -29,7 +29,7 @@ MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
-FETCH_TIMEOUT_S = 6.0
+FETCH_TIMEOUT_S = 5.0
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 
 Observations = tuple[Observation, ...]

@@ -77,3 +77,10 @@ def test_broken_vantage_is_an_error() -> None:
 
     with pytest.raises(TimeoutError, match="owes an outcome"):
         run(one(lookup("www.tiktok.com", "9.9.9.9")), Mute(3))
+
+
+def test_progress_tells_each_result() -> None:
+    """Who watches is told every result once, with how many sessions are over."""
+    told: list[tuple[int, int, object]] = []
+    run(gather([lookup("a", "9.9.9.9"), lookup("b", "9.9.9.9")]), vantage(), progress=lambda *seen: told.append(seen))
+    assert told == [(1, 2, ANSWER), (2, 2, ANSWER)]
