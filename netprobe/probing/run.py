@@ -14,16 +14,19 @@ The loop owns pacing: probes leave at most `rate` a second, whoever wants to sen
 
 from collections import deque
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from netprobe.model.probes import Probe
-from netprobe.probing.port import Outcome, Request, Vantage
+from netprobe.probing.port import Event, Outcome, Request, Vantage
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT_RATE = 400.0  # probes a second over all sessions: a guest's share of a home uplink
-_BURST = 20.0  # a pause may be made up for by this many probes at once
+_BURST = 20.0  # at most this many probes leave at once,
+_BURST_S = 0.02  # and no more than this time's share
+_ROUNDING = 1e-9
 _FOREVER = float("inf")
 
 
@@ -63,15 +66,25 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class _Node:
-    """A plan in the tree: the results of its batch as they come in, and who waits for it."""
+    """A plan in the tree: the results of its batch as they come in, and its place in the plan that waits for it."""
 
-    def __init__(self, plan: Plan[Any], parent: "_Node | None", index: int) -> None:
-        self.plan = plan
-        self.parent = parent
-        self.index = index
-        self.results: list[Any] = []
-        self.missing = 0
+    plan: Plan[Any]
+    parent: "_Node | None" = None
+    index: int = 0
+    results: list[Any] = field(default_factory=list)
+    missing: int = 0
+
+
+@dataclass(eq=False)
+class _Running:
+    """A session at work, and its place in the plan that waits for it."""
+
+    session: Session[Any]
+    parent: _Node
+    index: int
+    held: bool = False  # its next probe waits for its turn
 
 
 class _Pace:
@@ -79,46 +92,47 @@ class _Pace:
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate = rate
-        self.credit = min(_BURST, max(1.0, rate * 0.02))
-        self.limit = self.credit
+        self.limit = min(_BURST, max(1.0, rate * _BURST_S))
+        self.credit = self.limit
         self.at = now
 
     def ready_at(self, now: float) -> float:
         """When the next probe may leave: `now`, or later."""
         self.credit = min(self.limit, self.credit + (now - self.at) * self.rate)
         self.at = now
-        return now if self.credit >= 1.0 - 1e-9 else now + (1.0 - self.credit) / self.rate
+        return now if self.credit >= 1.0 - _ROUNDING else now + (1.0 - self.credit) / self.rate
 
     def spend(self) -> None:
+        """One probe leaves."""
         self.credit -= 1.0
 
 
 class _Loop:
-    """State of one run: the tree of plans, the sessions at work, and which session a token belongs to."""
+    """State of one run: the sessions at work, whom a token belongs to, and the probes that wait for their turn."""
 
     def __init__(self, vantage: Vantage, rate: float, progress: Progress | None) -> None:
         self.vantage = vantage
         self.pace = _Pace(rate, vantage.now())
         self.progress = progress
-        self.waiting: dict[int, tuple[Session[Any], _Node]] = {}  # by id(session), in order of start
-        self.places: dict[int, int] = {}
-        self.owner: dict[int, Session[Any]] = {}
-        self.held: deque[tuple[Session[Any], Probe]] = deque()
+        self.running: dict[_Running, None] = {}  # an ordered set: sessions get their turn in order of start
+        self.owner: dict[int, _Running] = {}
+        self.held: deque[tuple[_Running, Probe]] = deque()
         self.started = 0
         self.done = 0
+        self.outcome: Any = None
 
     def start(self, task: Task, parent: _Node, index: int) -> None:
+        """Begin a session, or a plan up to its first batch."""
         if isinstance(task, Generator):
             self.advance(_Node(task, parent, index), None)
         else:
             self.started += 1
-            self.places[id(task)] = index
-            self.waiting[id(task)] = (task, parent)
+            self.running[_Running(task, parent, index)] = None
 
     def advance(self, node: _Node, results: list[Any] | None) -> None:
         """Run a plan up to its next batch; a finished plan delivers its value to the plan that waits for it."""
         try:
-            batch = list(next(node.plan) if results is None else node.plan.send(results))
+            batch = list(node.plan.send(results))  # type: ignore[arg-type]  # None starts a generator
             while not batch:
                 batch = list(node.plan.send([]))
         except StopIteration as stop:
@@ -130,6 +144,7 @@ class _Loop:
             self.start(task, node, index)
 
     def deliver(self, node: _Node | None, index: int, value: Any) -> None:
+        """Hand a result to the plan that waits for it; it goes on when it was the last of the batch."""
         if node is None:
             self.outcome = value
             return
@@ -138,72 +153,77 @@ class _Loop:
         if not node.missing:
             self.advance(node, node.results)
 
-    def finish(self, session: Session[Any]) -> None:
-        _, node = self.waiting.pop(id(session))
+    def finish(self, running: _Running) -> None:
+        """Retire a session."""
+        del self.running[running]
         self.done += 1
-        result = session.result()
+        result = running.session.result()
         if self.progress:
             self.progress(self.done, self.started, result)
-        self.deliver(node, self.places.pop(id(session)), result)
+        self.deliver(running.parent, running.index, result)
 
-    def send(self, session: Session[Any], request: Request) -> None:
+    def send(self, running: _Running, request: Request) -> None:
+        """Send a request and remember whose it is."""
         token = self.vantage.send(request)
-        self.owner[token] = session
-        session.sent(request, token, self.vantage.now())
+        self.owner[token] = running
+        running.session.sent(request, token, self.vantage.now())
+
+    def receive(self, event: Event) -> None:
+        """Hand an event to the session that it belongs to, if that is still interested."""
+        owner = self.owner.get(event.token)
+        if owner in self.running and owner is not None:
+            owner.session.receive(event.token, event.outcome, self.vantage.now())
 
     def pump(self) -> float:
-        """Send whatever may be sent, retire whoever is done; when to look again."""
+        """Send whatever may be sent and retire whoever is done; return when to look again."""
         now = self.vantage.now()
-        blocked = _FOREVER
-        while self.held:
-            blocked = self.pace.ready_at(now)
-            if blocked > now:
-                break
-            session, probe = self.held.popleft()
-            self.pace.spend()
-            self.send(session, probe)
-            blocked = _FOREVER
-        busy = {id(session) for session, _ in self.held}
-        wake = blocked
-        for session, _ in list(self.waiting.values()):
-            if id(session) in busy:  # its next probe waits for its turn: keep the order, spread the sessions
-                continue
-            while (request := session.next_request(now)) is not None:
-                if isinstance(request, Probe):
-                    ready = self.pace.ready_at(now)
-                    if ready > now or self.held:
-                        self.held.append((session, request))
-                        wake = min(wake, ready)
-                        break
-                    self.pace.spend()
-                self.send(session, request)
-            else:
-                deadline = session.deadline()
-                if deadline is None:
-                    self.finish(session)
-                    wake = now
-                else:
-                    wake = min(wake, deadline)
+        wake = self.release_held(now)
+        for running in list(self.running):
+            if not running.held:
+                wake = min(wake, self.ask(running, now))
         return wake
+
+    def release_held(self, now: float) -> float:
+        """Send the probes whose turn has come, oldest first."""
+        while self.held:
+            ready = self.pace.ready_at(now)
+            if ready > now:
+                return ready
+            running, probe = self.held.popleft()
+            running.held = False
+            self.pace.spend()
+            self.send(running, probe)
+        return _FOREVER
+
+    def ask(self, running: _Running, now: float) -> float:
+        """Let one session send until it has nothing more to send, must wait for its turn, or is done."""
+        while (request := running.session.next_request(now)) is not None:
+            if isinstance(request, Probe):
+                ready = self.pace.ready_at(now)
+                if self.held or ready > now:
+                    self.held.append((running, request))
+                    running.held = True
+                    return ready
+                self.pace.spend()
+            self.send(running, request)
+        deadline = running.session.deadline()
+        if deadline is not None:
+            return deadline
+        self.finish(running)
+        return now  # whoever it made start wants to be asked at once
 
 
 def run(plan: Plan[T], vantage: Vantage, *, rate: float = DEFAULT_RATE, progress: Progress | None = None) -> T:
     """Carry `plan` out over `vantage` and return its value. `rate` is in probes a second, over all sessions."""
     loop = _Loop(vantage, rate, progress)
-    root = _Node(plan, None, 0)
-    loop.advance(root, None)
-    while loop.waiting:
+    loop.advance(_Node(plan), None)
+    while loop.running:
         wake = loop.pump()
-        if not loop.waiting:
-            break
-        event = vantage.receive(wake)
-        now = vantage.now()
+        event = vantage.receive(wake) if loop.running else None
         while event is not None:  # drain what has already arrived before sending more
-            owner = loop.owner.get(event.token)
-            if owner is not None and id(owner) in loop.waiting:
-                owner.receive(event.token, event.outcome, now)
-            event = vantage.receive(now)
-    return loop.outcome  # type: ignore[no-any-return]  # the root plan's StopIteration value
+            loop.receive(event)
+            event = vantage.receive(vantage.now())
+    return loop.outcome  # type: ignore[no-any-return]  # the value of the root plan
 
 
 def one(session: Session[T]) -> Plan[T]:
