@@ -1,0 +1,1 @@
+"""Simulated networks behind the same port as the live one: in virtual time, and behind a TAP device."""

@@ -1,0 +1,96 @@
+"""What is wrong with a network at one time: a scenario's faults, compiled into tables that forwarding can look up.
+
+Between two moments at which a fault begins or ends nothing changes, so such a stretch (an `Epoch`) is compiled once.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netprobe.sim.middlebox import Matcher
+from netprobe.sim.packet import Packet
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.scenario import Fault, RateLimit, Scenario
+
+#: What a router does to packets in passing. The other kinds are looked up where they apply.
+IN_PASSING = ("drop", "reset", "loop", "delay")
+
+
+class Hook:
+    """One fault at one router that may act on a packet in passing."""
+
+    def __init__(self, fault: Fault, at: str, draw: random.Random) -> None:
+        self.kind = fault.kind
+        self.delay_s = fault.delay_ms / 1e3
+        self.at = at
+        self.other = next((name for name in fault.at if name != at), at)
+        self._matches: Callable[[Packet], bool] = Matcher(fault.match).matches
+        self._fraction = fault.fraction
+        self._draw = draw
+
+    def acts_on(self, packet: Packet) -> bool:
+        """Whether it acts on this one; draws a number only for packets that match a partial fault."""
+        return self._matches(packet) and (self._fraction >= 1.0 or self._draw.random() < self._fraction)
+
+
+@dataclass(slots=True)
+class Epoch:
+    """A stretch of time, from `begin_s` to `end_s`, in which the same faults are on."""
+
+    begin_s: float
+    end_s: float
+    down: frozenset[str]
+    rerouted: frozenset[str]
+    silent: frozenset[str]
+    refusing: frozenset[str]
+    limits: dict[str, RateLimit]
+    hooks: dict[str, tuple[Hook, ...]]
+
+    @property
+    def link_up(self) -> bool:
+        """Whether the client's own link has a carrier."""
+        return CLIENT not in self.down
+
+
+class Timeline:
+    """The epochs of a scenario. `at(now)` is cheap while time stays in one epoch."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._scenario = scenario
+        self._hooks: dict[tuple[int, str], Hook] = {}
+        for number, fault in enumerate(scenario.faults):
+            if fault.kind in IN_PASSING:
+                for at in fault.at:
+                    draw = random.Random(f"{seed}/fault/{number}/{at}")  # noqa: S311  # a model, not a secret
+                    self._hooks[number, at] = Hook(fault, at, draw)
+        self._edges = sorted({0.0, *(t for fault in scenario.faults for t in (fault.begin_s, fault.end_s))})
+        self._current = self._compile(0.0)
+
+    def at(self, now: float) -> Epoch:
+        """The epoch that `now` lies in."""
+        current = self._current
+        if not current.begin_s <= now < current.end_s:
+            current = self._current = self._compile(max(now, 0.0))
+        return current
+
+    def _compile(self, now: float) -> Epoch:
+        on = [(number, fault) for number, fault in enumerate(self._scenario.faults) if fault.active(now)]
+
+        def places(kind: str) -> frozenset[str]:
+            return frozenset(at for _, fault in on if fault.kind == kind for at in fault.at)
+
+        hooks: dict[str, tuple[Hook, ...]] = {}
+        for number, fault in on:
+            for at in fault.at if fault.kind in IN_PASSING else ():
+                hooks[at] = (*hooks.get(at, ()), self._hooks[number, at])
+        return Epoch(
+            begin_s=max((edge for edge in self._edges if edge <= now), default=0.0),
+            end_s=min((edge for edge in self._edges if edge > now), default=float("inf")),
+            down=places("down"),
+            rerouted=frozenset(at for _, f in on if f.kind == "down" and f.reroute for at in f.at),
+            silent=places("silent") | frozenset(r.name for r in self._scenario.routers if r.silent),
+            refusing=places("refuse"),
+            limits={r.name: r.rate_limit for r in self._scenario.routers if r.rate_limit}
+            | {at: RateLimit(f.rate, f.burst) for _, f in on if f.kind == "rate_limit" for at in f.at},
+            hooks=hooks,
+        )

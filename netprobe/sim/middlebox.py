@@ -1,0 +1,166 @@
+"""What a middlebox reads in passing: the name in a TLS ClientHello, in plain HTTP, in a DNS question.
+
+The bytes are hostile; every parser answers with an empty name rather than an exception.
+"""
+
+import re
+from fnmatch import translate
+from functools import lru_cache
+from ipaddress import IPv4Network
+from socket import inet_aton
+from typing import TypeVar
+
+from netprobe.sim.packet import TCP, UDP, Packet
+from netprobe.sim.scenario import Match
+
+V = TypeVar("V")
+_Flow = tuple[str, str, int, int]
+
+PROTOCOLS = {"icmp": 1, "tcp": TCP, "udp": UDP}
+_HANDSHAKE = 0x16
+_CLIENT_HELLO = 0x01
+_SERVER_NAME = 0
+_FLOWS = 4096  # how many flows a middlebox remembers
+_HELLO_LIMIT = 16384  # RFC 8446, 5.1: a record's plaintext
+_LABEL_LIMIT = 63
+_NAME_LIMIT = 255
+_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"CONNECT ")
+
+
+def server_name(data: bytes) -> str:
+    """The host name in the SNI (RFC 6066, 3) of the TLS ClientHello that `data` begins with, as far as it is there."""
+    try:
+        return _server_name(data)
+    except IndexError:
+        return ""
+
+
+def _server_name(data: bytes) -> str:
+    if data[0] != _HANDSHAKE or data[5] != _CLIENT_HELLO:
+        return ""
+    at = 5 + 4 + 2 + 32  # record header, handshake header, version, random
+    at += 1 + data[at]  # session id
+    at += 2 + _short(data, at)  # cipher suites
+    at += 1 + data[at]  # compression methods
+    end = at + 2 + _short(data, at)
+    at += 2
+    while at < end:
+        kind, size = _short(data, at), _short(data, at + 2)
+        if kind == _SERVER_NAME:
+            length = _short(data, at + 7)  # behind the list's length and the name's type
+            name = data[at + 9 : at + 9 + length]
+            return name.decode("ascii", "replace").lower() if length == len(name) <= _NAME_LIMIT else ""
+        at += 4 + size
+    return ""
+
+
+def _short(data: bytes, at: int) -> int:
+    return data[at] << 8 | data[at + 1]
+
+
+def http_host(data: bytes) -> str:
+    """The Host of a plain HTTP request."""
+    if not data.startswith(_METHODS):
+        return ""
+    for line in data.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == b"host":
+            return value.strip().decode("ascii", "replace").lower().partition(":")[0][:_NAME_LIMIT]
+    return ""
+
+
+def query_name(message: bytes) -> str:
+    """The name in the first question of a DNS query (RFC 1035, 4.1); questions are not compressed."""
+    at, labels, total = 12, [], 0
+    while at < len(message) and 0 < message[at] <= _LABEL_LIMIT and total <= _NAME_LIMIT:
+        size = message[at]
+        labels.append(message[at + 1 : at + 1 + size])
+        total += size + 1
+        at += 1 + size
+    if at >= len(message) or message[at] != 0:
+        return ""
+    return b".".join(labels).decode("ascii", "replace").lower()
+
+
+@lru_cache(maxsize=512)
+def name_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for a tuple of names in which `*` stands for anything."""
+    return re.compile("|".join(translate(pattern.lower()) for pattern in patterns))
+
+
+@lru_cache(maxsize=16384)
+def _number(address: str) -> int:
+    return int.from_bytes(inet_aton(address), "big")
+
+
+class Matcher:
+    """Decides whether a packet is one that a fault is about.
+
+    A flow whose first bytes matched by name stays matched, because the rest of the conversation carries no name; a
+    ClientHello that does not fit into one segment is put together first.
+    """
+
+    def __init__(self, match: Match) -> None:
+        self._protocol = PROTOCOLS.get(match.protocol)
+        self._port = match.port
+        self._source = tuple(_mask(prefix) for prefix in match.source)
+        self._destination = tuple(_mask(prefix) for prefix in match.destination)
+        self._server_name = name_pattern(match.server_name) if match.server_name else None
+        self._query_name = name_pattern(match.query_name) if match.query_name else None
+        self._hit: dict[_Flow, None] = {}
+        self._begun: dict[_Flow, tuple[int, bytes]] = {}
+
+    def matches(self, packet: Packet) -> bool:
+        """Whether every condition that was given holds."""
+        if self._protocol is not None and packet.protocol != self._protocol:
+            return False
+        if self._port and self._port not in {packet.destination_port, packet.source_port}:
+            return False
+        if self._source and not _within(packet.source, self._source):
+            return False
+        if self._destination and not _within(packet.destination, self._destination):
+            return False
+        if self._query_name is not None and not self._asks(packet):
+            return False
+        return self._server_name is None or self._names(packet)
+
+    def _asks(self, packet: Packet) -> bool:
+        assert self._query_name is not None  # noqa: S101  # the caller has looked
+        data = packet.payload[2:] if packet.protocol == TCP else packet.payload  # RFC 1035, 4.2.2: a length first
+        return packet.protocol in {TCP, UDP} and bool(self._query_name.match(query_name(data)))
+
+    def _names(self, packet: Packet) -> bool:
+        assert self._server_name is not None  # noqa: S101  # the caller has looked
+        if packet.protocol != TCP:
+            return False
+        flow = (packet.source, packet.destination, packet.source_port, packet.destination_port)
+        data = packet.payload
+        if not data or flow in self._hit:
+            return flow in self._hit
+        expected, begun = self._begun.pop(flow, (0, b""))
+        if begun and packet.seq == expected:
+            data = begun + data
+        name = server_name(data) or http_host(data)
+        if name:
+            if self._server_name.match(name):
+                _remember(self._hit, flow, None)
+                return True
+        elif data[0] == _HANDSHAKE and len(data) < _HELLO_LIMIT:
+            _remember(self._begun, flow, (packet.seq + len(packet.payload), data))
+        return False
+
+
+def _remember(memory: dict[_Flow, V], key: _Flow, value: V) -> None:
+    if len(memory) >= _FLOWS:
+        del memory[next(iter(memory))]
+    memory[key] = value
+
+
+def _mask(prefix: str) -> tuple[int, int]:
+    network = IPv4Network(prefix, strict=False)
+    return int(network.network_address), int(network.netmask)
+
+
+def _within(address: str, prefixes: tuple[tuple[int, int], ...]) -> bool:
+    number = _number(address)
+    return any(number & mask == network for network, mask in prefixes)

@@ -1,0 +1,388 @@
+"""The simulated network: packets go in at a node, and come out at the far end, answered or not at all.
+
+A packet's whole way is worked out when it goes in: the hop at which its TTL runs out or a fault takes it, and the sum of
+the delays up to there. One event is scheduled for what comes of it. Nothing here reads a clock: `now` is seconds since
+the network's start.
+"""
+
+import heapq
+import random
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from netprobe.sim import packet as ip
+from netprobe.sim.faults import Epoch, Hook, Timeline
+from netprobe.sim.packet import Packet
+from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
+from netprobe.sim.scenario import RateLimit, Router, Scenario
+
+SERVERS = "servers"
+DNS_PORT = 53
+_FLOWS = 65536  # ends whose packets are kept in order
+
+
+@dataclass(slots=True, frozen=True)
+class Delivery:
+    """A packet that comes out at `node` ("client" or "servers") at `at_s`."""
+
+    node: str
+    packet: Packet
+    at_s: float
+
+
+@dataclass(slots=True, frozen=True)
+class _Plan:
+    """A way with what the present epoch does to it: at which hop it dies, and who acts on packets in passing."""
+
+    way: Way
+    dead_at: int  # index of the first hop that is down; len(hops) + 1 when none is
+    hooks: tuple[tuple[int, Hook], ...]
+    mtu: int
+
+
+@dataclass(slots=True, frozen=True)
+class _End:
+    """Where packets to an address end: at `node`, which owns it unless `owned` is false."""
+
+    node: str
+    owned: bool = True
+    silent: bool = False
+
+
+class _Bucket:
+    """A token bucket (as in Linux's icmp_ratelimit): says whether one more ICMP error may leave at `at`."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self.limit = limit
+        self._tokens = float(limit.burst)
+        self._at = 0.0
+
+    def take(self, at: float) -> bool:
+        self._tokens = min(float(self.limit.burst), self._tokens + max(0.0, at - self._at) * self.limit.rate)
+        self._at = max(self._at, at)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Network:
+    """A scenario's network as seed `seed` makes it: the same seed and packets give the same bytes at the same times."""
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        self.scenario = scenario
+        self._draw = random.Random(f"{seed}/network")  # noqa: S311  # a model, not a secret
+        self._routing = Routing(scenario, seed)
+        self._timeline = Timeline(scenario, seed)
+        self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
+        self._owner = node_addresses(scenario)
+        self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
+        self._routes = _routes(scenario)
+        self._ends: dict[str, _End | None] = {}
+        self._plans: dict[tuple[str, str], _Plan | None] = {}
+        self._epoch: Epoch | None = None
+        self._buckets: dict[str, _Bucket] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._queue: list[tuple[float, int, str, Packet]] = []
+        self._count = 0
+
+    # --- the border: what comes in and goes out
+
+    def inject(self, packet: Packet, at: str, now: float) -> None:
+        """Take over `packet` at "client", or at "servers", where its source tells which server sends it."""
+        epoch = self._at(now)
+        origin = CLIENT if at == CLIENT else self._owner.get(packet.source)
+        if origin is not None and origin not in epoch.down:
+            self._travel(packet, origin, now, epoch)
+
+    def next_at(self) -> float | None:
+        """When the next packet comes out; None when nothing is under way."""
+        return self._queue[0][0] if self._queue else None
+
+    def advance(self, now: float) -> list[Delivery]:
+        """What comes out up to `now`, in order of time."""
+        out = []
+        queue = self._queue
+        while queue and queue[0][0] <= now:
+            at, _, node, packet = heapq.heappop(queue)
+            out.append(Delivery(node, packet, at))
+        return out
+
+    def gateway_alive(self, now: float) -> bool:
+        """Whether the gateway answers ARP."""
+        return self.scenario.client.gateway not in self._at(now).down
+
+    def link_up(self, now: float) -> bool:
+        """Whether the client's own link has a carrier."""
+        return self._at(now).link_up
+
+    def reaches(self, origin: str, address: str, now: float) -> float | None:
+        """Seconds that a packet takes from node `origin` to `address` at `now`; None when a dead router is on the way."""
+        epoch = self._at(now)
+        end = self._end(address)
+        plan = self._plan(origin, end.node, epoch) if end else None
+        if plan is None or plan.dead_at <= len(plan.way.hops) or origin in epoch.down:
+            return None
+        return plan.way.arrive_s[-1]
+
+    def hops(self, address: str, origin: str = CLIENT) -> tuple[Router, ...]:
+        """The routers that packets to `address` cross: what a perfect traceroute shows before the destination."""
+        end = self._end(address)
+        way = self._routing.way(origin, end.node) if end else None
+        return tuple(self._routers[name] for name in way.hops) if way else ()
+
+    # --- forwarding
+
+    def _at(self, now: float) -> Epoch:
+        epoch = self._timeline.at(now)
+        if epoch is not self._epoch:
+            self._epoch = epoch
+            self._plans.clear()
+        return epoch
+
+    def _travel(self, packet: Packet, origin: str, now: float, epoch: Epoch) -> None:
+        """Work out what becomes of `packet`, which leaves `origin` at `now`."""
+        end = self._end(packet.destination)
+        if end is None:
+            self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
+            return
+        plan = self._plan(origin, end.node, epoch)
+        if plan is None or packet.ttl <= 0:
+            return
+        way = plan.way
+        last = len(way.hops)
+        stop = min(packet.ttl - 1, last)
+        if plan.dead_at <= stop or (way.survive[stop] < 1.0 and self._draw.random() >= way.survive[stop]):
+            return
+        if plan.mtu < packet.size and self._too_big(packet, plan, stop, now, epoch):
+            return
+        at = now
+        for index, hook in plan.hooks:
+            if index >= stop:
+                break
+            if hook.acts_on(packet):
+                if hook.kind != "delay":
+                    self._fall(packet, plan, index, hook, now, epoch)
+                    return
+                at += hook.delay_s
+        at += way.arrive_s[stop]
+        if way.jitter_s[stop]:
+            at += self._draw.expovariate(1.0 / way.jitter_s[stop])
+        if stop < last:
+            self._expire(packet, way.hops[stop], packet.ttl - stop, at, epoch)
+            return
+        packet.ttl -= last
+        self._arrive(packet, end, at, epoch)
+
+    def _plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:
+        try:
+            return self._plans[origin, node]
+        except KeyError:
+            plan = self._plans[origin, node] = self._make_plan(origin, node, epoch)
+            return plan
+
+    def _make_plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:
+        way = self._routing.way(origin, node, epoch.rerouted) or self._routing.way(origin, node)
+        if way is None:
+            return None
+        places = (*way.hops, node)
+        dead_at = next((i for i, name in enumerate(places) if name in epoch.down), len(places))
+        outward = node != CLIENT
+        hooks = tuple(
+            (index, hook)
+            for index, name in enumerate(way.hops)
+            for hook in epoch.hooks.get(name, ())
+            if outward or hook.kind != "loop"  # the routes to the client's own network are not the broken ones
+        )
+        return _Plan(way, dead_at, hooks, min(way.mtu[1:], default=65535))
+
+    def _too_big(self, packet: Packet, plan: _Plan, stop: int, now: float, epoch: Epoch) -> bool:
+        """Whether a link's MTU stops it before hop `stop`. Without DF it goes on whole: fragments are not modelled."""
+        if not packet.dont_fragment:
+            return False
+        way = plan.way
+        index = next((i for i in range(min(stop, len(way.hops))) if way.mtu[i + 1] < packet.size), None)
+        if index is None:
+            return False
+        at = now + way.arrive_s[index]
+        word = way.mtu[index + 1]
+        self._error(packet, way.hops[index], ip.FRAGMENTATION_NEEDED, packet.ttl - index, at, epoch, word=word)
+        return True
+
+    def _fall(self, packet: Packet, plan: _Plan, index: int, hook: Hook, now: float, epoch: Epoch) -> None:
+        """A fault at hop `index` keeps the packet."""
+        way = plan.way
+        at = now + way.arrive_s[index]
+        if hook.kind == "reset":
+            self._reset(packet, way.hops[index], at, epoch)
+        elif hook.kind == "loop":
+            between = self._routing.way(hook.at, hook.other)
+            steps = packet.ttl - 1 - index
+            at += steps * (between.arrive_s[-1] if between else 0.0)
+            self._expire(packet, hook.other if steps % 2 else hook.at, 1, at, epoch)
+
+    def _reset(self, packet: Packet, router: str, at: float, epoch: Epoch) -> None:
+        """Injected RSTs, to both sides, each in the other's name (RFC 9293, 3.5.3: in the window, so believed)."""
+        if packet.protocol != ip.TCP or packet.flags & ip.RST:
+            return
+        end = (packet.seq + len(packet.payload)) & 0xFFFFFFFF
+        ports = {"source_port": packet.destination_port, "destination_port": packet.source_port}
+        back = Packet(
+            packet.destination, packet.source, protocol=ip.TCP, seq=packet.ack, ack=end, flags=ip.RST | ip.ACK, window=0, **ports
+        )
+        onward = Packet(
+            packet.source,
+            packet.destination,
+            protocol=ip.TCP,
+            source_port=packet.source_port,
+            destination_port=packet.destination_port,
+            seq=packet.seq,
+            flags=ip.RST,
+            window=0,
+        )
+        self._travel(back, router, at, epoch)
+        self._travel(onward, router, at, epoch)
+
+    # --- ends
+
+    def _end(self, address: str) -> _End | None:
+        """Where packets to `address` end: its owner, else the router that a route names, else nowhere."""
+        try:
+            return self._ends[address]
+        except KeyError:
+            pass
+        if len(self._ends) >= _FLOWS:
+            self._ends.clear()
+        end: _End | None = None
+        if address in self._owner:
+            end = _End(self._owner[address])
+        else:
+            number = int(IPv4Network(address).network_address)
+            for network, mask, route in self._routes:
+                if number & mask == network:
+                    end = route
+                    break
+        self._ends[address] = end
+        return end
+
+    def _arrive(self, packet: Packet, end: _End, at: float, epoch: Epoch) -> None:
+        node = end.node
+        if not end.owned:
+            if packet.ttl <= 1:
+                self._expire(packet, node, packet.ttl, at, epoch)
+            elif not end.silent:
+                self._error(packet, node, ip.HOST_UNREACHABLE, packet.ttl, at, epoch)
+        elif node == CLIENT:
+            self._deliver(packet, CLIENT, at)
+        else:
+            service = self._resolvers.get(node, node) if packet.destination_port == DNS_PORT else node
+            if service in epoch.refusing or (service == node and node in self._routers):
+                self._refuse(packet, node, at, epoch)
+            elif service not in epoch.down:
+                self._deliver(packet, SERVERS, at)
+
+    def _refuse(self, packet: Packet, node: str, at: float, epoch: Epoch) -> None:
+        """What a host says at a port where nobody listens; a router that is asked for an echo answers it."""
+        router = self._routers.get(node)
+        if packet.protocol == ip.ICMP:
+            if router is None:
+                self._deliver(packet, SERVERS, at)
+            elif packet.icmp_type == ip.ECHO and node not in epoch.silent:
+                self._travel(_echo_reply(packet, router), node, at + self._slow_path(router), epoch)
+        elif packet.protocol == ip.TCP and not packet.flags & ip.RST and not packet.fragment:
+            self._travel(refusal(packet), node, at, epoch)
+        elif packet.protocol == ip.UDP:
+            self._error(packet, node, ip.PORT_UNREACHABLE, packet.ttl, at, epoch)
+
+    def _slow_path(self, router: Router) -> float:
+        jitter = router.icmp_jitter_ms / 1e3
+        return router.icmp_delay_ms / 1e3 + (self._draw.expovariate(1.0 / jitter) if jitter else 0.0)
+
+    def _expire(self, packet: Packet, name: str, arrived_ttl: int, at: float, epoch: Epoch) -> None:
+        self._error(packet, name, 0, arrived_ttl, at, epoch, kind=ip.TIME_EXCEEDED)
+
+    def _error(
+        self,
+        packet: Packet,
+        name: str,
+        code: int,
+        arrived_ttl: int,
+        at: float,
+        epoch: Epoch,
+        *,
+        kind: int = ip.UNREACHABLE,
+        word: int = 0,
+    ) -> None:
+        """Node `name` says what happened to `packet`, if it may and will."""
+        if packet.is_error or packet.fragment or name in epoch.silent or name in epoch.down:
+            return
+        limit = epoch.limits.get(name)
+        if limit is not None:
+            bucket = self._buckets.get(name)
+            if bucket is None or bucket.limit != limit:
+                bucket = self._buckets[name] = _Bucket(limit)
+            if not bucket.take(at):
+                return
+        router = self._routers.get(name)
+        if router is None:  # a server's own kernel
+            error = packet.error(packet.destination, kind, code, ttl=64, arrived_ttl=arrived_ttl)
+        else:
+            at += self._slow_path(router)
+            address, ttl, quote = router.address, router.icmp_ttl, router.quote
+            error = packet.error(address, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
+        self._travel(error, name, at, epoch)
+
+    def _deliver(self, packet: Packet, node: str, at: float) -> None:
+        """Schedule it, never before an earlier packet between the same ends: jitter delays, it does not overtake."""
+        ends = (packet.source, packet.destination)
+        last = self._last
+        before = last.get(ends, 0.0)
+        if before > at:
+            at = before
+        elif len(last) >= _FLOWS:
+            last.clear()
+        last[ends] = at
+        self._count += 1
+        heapq.heappush(self._queue, (at, self._count, node, packet))
+
+
+def refusal(packet: Packet) -> Packet:
+    """The RST that a closed port answers with (RFC 9293, 3.10.7.1)."""
+    answered = packet.flags & ip.ACK
+    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
+    return Packet(
+        packet.destination,
+        packet.source,
+        protocol=ip.TCP,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        seq=packet.ack if answered else 0,
+        ack=0 if answered else (packet.seq + length) & 0xFFFFFFFF,
+        flags=ip.RST if answered else ip.RST | ip.ACK,
+        window=0,
+    )
+
+
+def _echo_reply(packet: Packet, router: Router) -> Packet:
+    return Packet(
+        router.address,
+        packet.source,
+        ttl=router.icmp_ttl,
+        ident=packet.ident,
+        dont_fragment=False,
+        icmp_type=ip.ECHO_REPLY,
+        icmp_code=0,
+        icmp_ident=packet.icmp_ident,
+        icmp_seq=packet.icmp_seq,
+        payload=packet.payload,
+    )
+
+
+def _routes(scenario: Scenario) -> tuple[tuple[int, int, _End], ...]:
+    """Longest prefix first: the file's routes, and silence around each server (its neighbours are behind its router)."""
+    found = [(IPv4Network(route.prefix), _End(route.to, owned=False, silent=route.silent)) for route in scenario.routes]
+    for server in scenario.servers:
+        for address in server.addresses:
+            found.append((IPv4Network(f"{address}/24", strict=False), _End(server.at, owned=False, silent=True)))
+    found.sort(key=lambda pair: -pair[0].prefixlen)
+    return tuple((int(net.network_address), int(net.netmask), end) for net, end in found)

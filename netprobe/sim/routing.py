@@ -1,0 +1,121 @@
+"""Which way packets go: shortest paths by delay over the links, and what a way costs up to each hop.
+
+Nodes are the client, the routers, and the servers and resolvers that hang on a router by a short wire of their own.
+Paths are found on the delays of the file; only afterwards does the seed perturb the delays, so that each seed is another
+network with the same truth about its hops.
+"""
+
+import heapq
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netprobe.sim.scenario import Link, Scenario
+
+CLIENT = "client"
+_RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)  # the wire from a server to its router
+_SPREAD = 0.2  # how far a seed moves a link's delay, as a fraction of it
+
+
+@dataclass(slots=True, frozen=True)
+class Way:
+    """The routers that a packet crosses between two nodes, both ends left out, in order.
+
+    The other tuples have one entry more than `hops`, the last being the far end: seconds until arrival there, the mean
+    of the exponential jitter up to there, the probability of surviving up to there, and the MTU of the link to there.
+    """
+
+    hops: tuple[str, ...]
+    arrive_s: tuple[float, ...]
+    jitter_s: tuple[float, ...]
+    survive: tuple[float, ...]
+    mtu: tuple[int, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class _Wire:
+    delay_s: float
+    jitter_s: float
+    loss: float
+    mtu: int
+
+
+class Routing:
+    """All ways of a scenario's network. `way(origin, end)` is None where there is none."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._wires: dict[tuple[str, str], _Wire] = {}
+        self._cost: dict[str, dict[str, float]] = {}
+        self._trees: dict[str, dict[str, str]] = {}
+        links: Iterable[Link] = (*scenario.links, *_racks(scenario))
+        for link in links:
+            one, other = sorted(link.ends)
+            draw = random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  # a model
+            wire = _Wire(link.delay_ms * draw / 1e3, link.jitter_ms / 1e3, link.loss, link.mtu)
+            for near, far in ((one, other), (other, one)):
+                self._wires[near, far] = wire
+                self._cost.setdefault(near, {})[far] = link.delay_ms
+
+    def way(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> Way | None:
+        """The way from `origin` to `end`; routers in `without` are known to be gone and are avoided."""
+        if origin == end:
+            return Way((), (0.0,), (0.0,), (1.0,), (65535,))
+        if without:
+            before = self._tree(origin, without)
+        else:
+            before = self._trees.get(origin) or self._trees.setdefault(origin, self._tree(origin, without))
+        if end not in before:
+            return None
+        nodes = [end]
+        while nodes[-1] != origin:
+            nodes.append(before[nodes[-1]])
+        nodes.reverse()
+        arrive_s, jitter_s, survive, mtu = [], [], [], []
+        at, jitter, alive = 0.0, 0.0, 1.0
+        for near, far in zip(nodes, nodes[1:], strict=False):
+            wire = self._wires[near, far]
+            at += wire.delay_s
+            jitter += wire.jitter_s
+            alive *= 1.0 - wire.loss
+            arrive_s.append(at)
+            jitter_s.append(jitter)
+            survive.append(alive)
+            mtu.append(wire.mtu)
+        return Way(tuple(nodes[1:-1]), tuple(arrive_s), tuple(jitter_s), tuple(survive), tuple(mtu))
+
+    def _tree(self, origin: str, without: frozenset[str]) -> dict[str, str]:
+        """Each reachable node's predecessor on the shortest path from `origin` (Dijkstra; ties go to the first name)."""
+        best: dict[str, float] = {origin: 0.0}
+        before: dict[str, str] = {}
+        queue = [(0.0, origin)]
+        while queue:
+            cost, node = heapq.heappop(queue)
+            if cost > best[node]:
+                continue
+            for far, delay in sorted(self._cost.get(node, {}).items()):
+                total = cost + delay
+                if far not in without and total < best.get(far, float("inf")):
+                    best[far] = total
+                    before[far] = node
+                    heapq.heappush(queue, (total, far))
+        return before
+
+
+def node_addresses(scenario: Scenario) -> dict[str, str]:
+    """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
+    owner = {scenario.client_address: CLIENT}
+    owner.update((router.address, router.name) for router in scenario.routers)
+    for server in scenario.servers:
+        owner.update((address, server.name) for address in server.addresses)
+    for resolver in scenario.resolvers:
+        owner.setdefault(resolver.address, resolver.name)
+    return owner
+
+
+def _racks(scenario: Scenario) -> Iterable[Link]:
+    owner = node_addresses(scenario)
+    for machine in scenario.servers:
+        yield Link((machine.name, machine.at), _RACK.delay_ms, _RACK.jitter_ms)
+    for resolver in scenario.resolvers:
+        if owner[resolver.address] == resolver.name:
+            yield Link((resolver.name, resolver.at), _RACK.delay_ms, _RACK.jitter_ms)
