@@ -1,1 +1,1 @@
-"""What an address is: origin AS, segment of a path, and the platform's catalogue of names. Pure, offline, no packets."""
+"""What an address is: origin AS, segment of a path, and the platform's names. Pure, offline, no packets."""

@@ -102,8 +102,9 @@ class AsnTable:
                 ranges, systems = _check(where, file.read(_HEADER.size), iter(lambda: file.read(_CHUNK), b""))
                 return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), ranges, systems, rows)
         except OSError as error:
-            msg = f'{where}: cannot read the AS table: {error.strerror}; "netprobe asn import FILE" makes one'
-            raise AsnError(msg) from None
+            raise AsnError(
+                f'{where}: cannot read the AS table: {error.strerror}; "netprobe asn import FILE" makes one'
+            ) from None
 
     def lookup(self, address: str) -> Origin | None:
         """The network that announces `address`; None for what is private, unannounced, not in the table, or IPv6."""
@@ -113,7 +114,7 @@ class AsnTable:
         for network, origin in self._overrides:
             if parsed in network:
                 return origin
-        if parsed is None or parsed.version != 4:  # noqa: PLR2004 - the table holds IPv4 only
+        if parsed is None or parsed.version != 4:  # the table holds IPv4 only
             return None
         return self._system(self._find(int(parsed)))
 
@@ -155,22 +156,22 @@ class AsnTable:
 def build(csv_path: Path | str, out: Path | str) -> Built:
     """Make a table at `out` from a CSV file with rows of first address, last address, AS number, name.
 
-    Addresses are dotted or plain numbers, both ends included; IPv6 rows are passed over. Where rows overlap, the one that
-    begins first holds. Raises `AsnError` with the line of what is not understood; `out` is replaced only as a whole.
+    Addresses are dotted or plain numbers, both ends included; IPv6 rows are passed over. Where rows overlap, the
+    one that begins first holds. `out` is replaced as a whole or not at all. Raises `AsnError` with the line of what is
+    not understood.
     """
     source, target = Path(csv_path), Path(out)
     try:
         with source.open(encoding="utf-8", newline="") as file:
             rows = sorted(_rows(source, file))
     except OSError as error:
-        msg = f"{source}: cannot read it: {error.strerror}"
-        raise AsnError(msg) from None
+        raise AsnError(f"{source}: cannot read it: {error.strerror}") from None
     except UnicodeDecodeError:
-        msg = f"{source}: is not UTF-8 text; expected CSV rows: first address, last address, AS number, name"
-        raise AsnError(msg) from None
+        raise AsnError(
+            f"{source}: is not UTF-8 text; expected CSV rows: first address, last address, AS number, name"
+        ) from None
     if not rows:
-        msg = f"{source}: no IPv4 row in it; expected CSV rows: first address, last address, AS number, name"
-        raise AsnError(msg)
+        raise AsnError(f"{source}: no IPv4 row in it; expected CSV rows: first address, last address, AS number, name")
     names = {asn: clean_name(name) for _, _, asn, name in rows}
     systems = {asn: index for index, asn in enumerate(sorted(names), 1)}
     ranges = b"".join(_RANGE.pack(first, systems.get(asn, 0).to_bytes(3, "little")) for first, asn in _merge(rows))
@@ -185,7 +186,7 @@ def build(csv_path: Path | str, out: Path | str) -> Built:
 
 
 def clean_name(name: str) -> str:
-    """A network's name as it is shown: printable, single spaces, no doubling, cut; empty when it only says the number."""
+    """A network's name as it is shown: printable, not doubled, cut; empty when it only repeats the number."""
     text = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     first, dash, second = text.partition(" - ")
     if dash and second.casefold().startswith(first.casefold()):
@@ -214,8 +215,7 @@ def _rows(source: Path, lines: Iterable[str]) -> Iterator[_Row]:
             if not any(low <= number <= high for low, high in _RESERVED_ASNS):
                 yield begin, end, number, name
     except (ValueError, csv.Error):
-        msg = f"{source}:{reader.line_num}: expected first address, last address, AS number, name"
-        raise AsnError(msg) from None
+        raise AsnError(f"{source}:{reader.line_num}: expected first address, last address, AS number, name") from None
 
 
 def _address(text: str) -> int:
@@ -254,19 +254,18 @@ def _pool(names: Iterable[str]) -> tuple[bytes, list[int]]:
 def _check(where: Path, header: bytes, body: Iterator[bytes]) -> tuple[int, int]:
     """The numbers of ranges and systems, when the file is whole. It is read, not mapped, so that nothing stays."""
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
-        msg = f'{where}: is not an AS table; "netprobe asn import FILE" makes one'
-        raise AsnError(msg)
+        raise AsnError(f'{where}: is not an AS table; "netprobe asn import FILE" makes one')
     _, version, ranges, systems, names, crc = _HEADER.unpack(header)
     if version != _VERSION:
-        msg = f'{where}: is an AS table of version {version}, not {_VERSION}; make it anew with "netprobe asn import FILE"'
-        raise AsnError(msg)
+        raise AsnError(f'{where}: has version {version}, not {_VERSION}; make it anew with "netprobe asn import FILE"')
     size, found = 0, 0
     for chunk in body:
         size += len(chunk)
         found = zlib.crc32(chunk, found)
     if size != ranges * _RANGE.size + systems * _SYSTEM.size + names or found != crc:
-        msg = f'{where}: is damaged (its checksum does not agree); make it anew with "netprobe asn import FILE"'
-        raise AsnError(msg)
+        raise AsnError(
+            f'{where}: is damaged (its checksum does not agree); make it anew with "netprobe asn import FILE"'
+        )
     return ranges, systems
 
 
@@ -280,9 +279,7 @@ def _read_overrides(where: Path) -> tuple[Override, ...]:
         for row in rows:
             ipaddress.ip_network(row.prefix)
     except OSError as error:
-        msg = f"{where}: cannot be read: {error.strerror}"
-        raise AsnError(msg) from None
+        raise AsnError(f"{where}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOML, types, prefixes
-        msg = f"{where.name}: {error}"
-        raise AsnError(msg) from None
+        raise AsnError(f"{where.name}: {error}") from None
     return rows

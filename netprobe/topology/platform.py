@@ -40,19 +40,17 @@ def load_platform(name_or_path: str | Path = "tiktok") -> Platform:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         known = ", ".join(sorted(p.stem for p in PLATFORMS.glob("*.toml")))
-        msg = f"{path}: no such file; give the path of a platform's .toml, or one of: {known}"
-        raise PlatformError(msg) from None
+        raise PlatformError(f"{path}: no such file; give the path of a platform's .toml, or one of: {known}") from None
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
-        raise PlatformError(msg) from None
+        raise PlatformError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+        ) from None
     try:
         return _platform(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        msg = f"{path.name}: is not TOML: {error}"
-        raise PlatformError(msg) from None
+        raise PlatformError(f"{path.name}: is not TOML: {error}") from None
     except _Wrong as error:
-        msg = f"{path.name}: {error}"
-        raise PlatformError(msg) from None
+        raise PlatformError(f"{path.name}: {error}") from None
 
 
 def covers(platform: Platform, name: str) -> bool:
@@ -93,11 +91,9 @@ def _rows(document: dict[str, Any], key: str, kind: type[T]) -> tuple[T, ...]:
     """Every `[[key]]` as a record."""
     rows = document.get(key, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        msg = f"'{key}' must be written as [[{key}]]"
-        raise _Wrong(msg)
+        raise _Wrong(f"'{key}' must be written as [[{key}]]")
     if not rows:
-        msg = f"there is no [[{key}]]"
-        raise _Wrong(msg)
+        raise _Wrong(f"there is no [[{key}]]")
     records = []
     for number, row in enumerate(rows, 1):
         name = row.get("name")
@@ -112,8 +108,7 @@ def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], place: str) -
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            msg = f"unknown key '{key}' {place} ({hint})"
-            raise _Wrong(msg)
+            raise _Wrong(f"unknown key '{key}' {place} ({hint})")
 
 
 R = TypeVar("R")
@@ -127,8 +122,7 @@ def _convert(table: dict[str, Any], kind: type[R], place: str) -> R:
         what, where = (found["what"], found["where"]) if found else (str(error), None)
         key = f"'{where}'" if where else ""
         spot = " in ".join(filter(None, (key, place))) or "the file"
-        msg = f"{spot}: {what[:1].lower()}{what[1:].replace('`', chr(39))}"
-        raise _Wrong(msg) from None
+        raise _Wrong(f"{spot}: {what[:1].lower()}{what[1:].replace('`', chr(39))}") from None
 
 
 def _check(platform: Platform) -> None:
@@ -136,25 +130,22 @@ def _check(platform: Platform) -> None:
     for key, rows in (("target", platform.targets), ("control", platform.controls)):
         twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
         if twice:
-            msg = f"[[{key}]] '{twice[0]}' stands there twice"
-            raise _Wrong(msg)
+            raise _Wrong(f"[[{key}]] '{twice[0]}' stands there twice")
     for control in platform.controls:
         if control.address and not _is_address(control.address):
-            msg = f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address"
-            raise _Wrong(msg)
+            raise _Wrong(f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address")
         if covers(platform, control.name):
-            msg = f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
-            raise _Wrong(msg)
+            raise _Wrong(
+                f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
+            )
     if not any(target.essential for target in platform.targets):
-        msg = "no [[target]] is essential: mark those that every diagnosis asks with essential = true"
-        raise _Wrong(msg)
+        raise _Wrong("no [[target]] is essential: mark those that every diagnosis asks with essential = true")
     for target in platform.targets:
         known = ("own", *platform.cdn_asns)
         if target.vendor and target.vendor not in known:
             close = difflib.get_close_matches(target.vendor, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            msg = f"unknown vendor '{target.vendor}' in [[target]] '{target.name}' ({hint})"
-            raise _Wrong(msg)
+            raise _Wrong(f"unknown vendor '{target.vendor}' in [[target]] '{target.name}' ({hint})")
 
 
 def _is_address(text: str) -> bool:

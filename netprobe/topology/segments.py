@@ -1,0 +1,260 @@
+"""Whose part of a path a hop lies in: home, ISP, transit, exchange, destination.
+
+An address says who numbers an interface, not who owns the router, and a router answers with the address of the
+interface that it likes (third-party addresses; Marder et al., bdrmapIT, IMC 2018). So a hop is placed by its neighbours
+as well as by its own address, and the user's ISP by all paths together. All of it is heuristic, and where the evidence
+does not do, a hop is UNKNOWN: its place in the order is still there.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from itertools import pairwise
+
+from netprobe.model.probes import Hop, Path
+from netprobe.model.record import Record
+from netprobe.model.targets import Platform
+from netprobe.topology.addresses import is_private, is_public, is_shared
+from netprobe.topology.asn import Origin
+
+OriginOf = Callable[[str], Origin | None]
+
+
+class Segment(StrEnum):
+    """The parts of a path, in the order in which a packet crosses them."""
+
+    HOME = "home"
+    ISP = "isp"
+    TRANSIT = "transit"
+    EXCHANGE = "exchange"
+    DESTINATION = "destination"
+    UNKNOWN = "unknown"
+
+
+class Place(Record, frozen=True):
+    """Where a hop lies. `address` is empty for a silent hop. `origin` is the network that it is taken to belong to.
+
+    `inferred` says that `origin` was concluded from the neighbours, and not from the address itself.
+    """
+
+    ttl: int
+    address: str
+    segment: Segment
+    origin: Origin | None = None
+    inferred: bool = False
+
+
+class Surroundings:
+    """The networks around the user, as all paths of one round show them together.
+
+    `gateway` is the default route's next hop, empty on a point-to-point link. `platform` says which networks belong
+    together at the far end. `provider` is the user's ISP, None when the paths do not agree on one; `isp` are the
+    numbers of all networks that are its.
+    """
+
+    def __init__(
+        self, paths: Iterable[Path], origin: OriginOf, *, gateway: str = "", platform: Platform | None = None
+    ) -> None:
+        self._origin = origin
+        self._gateway = gateway
+        self._platform = platform
+        self._paths = tuple(paths)
+        self._learnt: dict[str, Origin] = {}
+        self._learn()
+        self.provider = self._vote()
+        self.isp = frozenset(self._siblings())
+
+    def places(self, path: Path) -> tuple[Place, ...]:
+        """Every hop of `path` with the segment that it lies in."""
+        home = self._home(path)
+        far = self.far_end(path.flow.destination)
+        owners = self._owners(path, home)
+        places = []
+        for index, (hop, (origin, inferred)) in enumerate(zip(path.hops, owners, strict=True)):
+            if index < home:
+                segment = Segment.HOME
+            elif _from_destination(hop):
+                segment = Segment.DESTINATION
+            elif origin is None:
+                # RFC 6598: shared addresses lie between a subscriber and the provider's NAT, whoever that is.
+                segment = Segment.ISP if is_shared(_address(hop)) else Segment.UNKNOWN
+            else:
+                segment = self._segment(origin, far)
+            places.append(Place(hop.ttl, _address(hop), segment, origin, inferred))
+        return tuple(places)
+
+    def last(self, path: Path) -> Place | None:
+        """Where the farthest hop lies that answered: packets die there or behind it, never before it."""
+        return next((place for place in reversed(self.places(path)) if place.address), None)
+
+    def behind(self, router: str) -> tuple[Place, ...]:
+        """What answered directly behind `router` on paths that reached their destinations, each address once."""
+        found: dict[str, Place] = {}
+        for path in self._paths:
+            if path.reached:
+                places = self.places(path)
+                for place, following in pairwise(places):
+                    if place.address == router and following.address not in {"", router}:
+                        found.setdefault(following.address, following)
+        return tuple(found.values())
+
+    def far_end(self, destination: str) -> frozenset[int]:
+        """The numbers of the networks that count as the destination's own: its AS and those of the same operator."""
+        origin = self._origin(destination)
+        if origin is None:
+            return frozenset()
+        groups = (self._platform.own_asns, *self._platform.cdn_asns.values()) if self._platform else ()
+        return frozenset(next((asns for asns in groups if origin.asn in asns), (origin.asn,)))
+
+    def _segment(self, origin: Origin, far: frozenset[int]) -> Segment:
+        if origin.exchange:
+            return Segment.EXCHANGE
+        if origin.asn in self.isp:
+            return Segment.ISP
+        return Segment.DESTINATION if origin.asn in far else Segment.TRANSIT
+
+    def _home(self, path: Path) -> int:
+        """How many hops from the first on are the user's own.
+
+        The first is the gateway whatever address it answers from. Behind it, addresses of the kind that home routers
+        give out (192.168/16, or the gateway's own /16) are a second router at home; other private ones are the ISP's.
+        """
+        if not self._gateway:
+            return 0
+        home = min(1, len(path.hops))
+        for index, hop in enumerate(path.hops[1:], 1):
+            address = _address(hop)
+            if _from_destination(hop):
+                break
+            if address.startswith("192.168.") or (is_private(address) and _same_16(address, self._gateway)):
+                home = index + 1
+            elif address:
+                break
+        return home
+
+    def _owners(self, path: Path, home: int) -> list[tuple[Origin | None, bool]]:
+        """The network of each hop, and whether that was inferred."""
+        own = [self._own(hop) for hop in path.hops]
+        owners: list[tuple[Origin | None, bool]] = []
+        before: Origin | None = None
+        for index, hop in enumerate(path.hops):
+            owner = own[index]
+            if index >= home and not _from_destination(hop):
+                owner = self._owner(hop, owner, before, _first(own[index + 1 :]))
+                before = owner or before
+            owners.append((owner, owner != own[index]))
+        return owners
+
+    def _owner(self, hop: Hop, own: Origin | None, before: Origin | None, after: Origin | None) -> Origin | None:
+        """The network of a hop between hops of `before` and `after`."""
+        if own is not None and own.exchange:
+            return own
+        if before and after and before.asn == after.asn and not before.exchange:
+            # A, something, A: a router of A that is silent, numbered privately, or has a third party's address.
+            return before
+        address = _address(hop)
+        if own is None and (is_private(address) or is_shared(address)):
+            # Links between networks have public addresses. So this router was entered by a link inside one network, and
+            # that is the network of the hop before.
+            return (before if before and not before.exchange else None) or (None if before else self.provider)
+        return own or self._learnt.get(address)
+
+    def _own(self, hop: Hop) -> Origin | None:
+        """The network that announces the address of the hop."""
+        return _first(self._origin(address) for address in hop.addresses)
+
+    def _learn(self) -> None:
+        """Addresses that nobody announces, but that some path shows between two hops of one network."""
+        for path in self._paths:
+            own = [self._own(hop) for hop in path.hops]
+            for index, hop in enumerate(path.hops):
+                before, after = _first(reversed(own[:index])), _first(own[index + 1 :])
+                if own[index] is None and before and after and before.asn == after.asn and is_public(_address(hop)):
+                    self._learnt[_address(hop)] = before
+
+    def _vote(self) -> Origin | None:
+        """The network that most paths enter first; None without a majority.
+
+        A path whose first hops stayed silent would name the network behind the ISP, so it is completed from those of
+        the other paths that agree on who is there. A path straight into its destination's network says nothing about
+        who brought it there, and is heard only when there is no other.
+        """
+        firsts = [(path, self._entered_first(path)) for path in self._paths]
+        known = [(path, origin) for path, origin in firsts if origin]
+        votes = [origin for path, origin in known if origin.asn not in self.far_end(path.flow.destination)]
+        votes = votes or [origin for _, origin in known if not self._delivers(origin.asn)]
+        if not votes:
+            return None
+        ((asn, count),) = Counter(origin.asn for origin in votes).most_common(1)
+        return next(o for o in votes if o.asn == asn) if 2 * count > len(votes) else None
+
+    def _entered_first(self, path: Path) -> Origin | None:
+        """The first network beyond the home, exchanges aside."""
+        for index, hop in enumerate(path.hops[self._home(path) :], self._home(path)):
+            if _from_destination(hop):
+                return None
+            origin = self._own(hop) if hop.addresses else self._agreed(index)
+            if origin and not origin.exchange:
+                return origin
+        return None
+
+    def _agreed(self, index: int) -> Origin | None:
+        """The network of the hop at `index` if all paths that show one there name the same."""
+        hops = [p.hops[index] for p in self._paths if index < len(p.hops) and not _from_destination(p.hops[index])]
+        origins = {origin.asn: origin for origin in map(self._own, hops) if origin}
+        return next(iter(origins.values())) if len(origins) == 1 else None
+
+    def _delivers(self, asn: int) -> bool:
+        return self._platform is not None and any(
+            asn in asns for asns in (self._platform.own_asns, *self._platform.cdn_asns.values())
+        )
+
+    def _siblings(self) -> Iterator[int]:
+        """The provider's number, and those of its organisation's other networks that paths cross directly behind it."""
+        if self.provider is None:
+            return
+        yield self.provider.asn
+        for path in self._paths:
+            for origin in filter(None, map(self._own, path.hops[self._home(path) :])):
+                if not same_organisation(origin, self.provider):
+                    break
+                yield origin.asn
+
+
+#: First words that many organisations share: only together with the second do they name one.
+_COMMON_WORDS = frozenset(
+    (
+        "american asia british china deutsche east european first global hong india internet japan korea level national net"
+        " new nordic north pt royal singapore south state telecom telefonica telekom the uk united university us west world"
+    ).split()  # noqa: SIM905 - a list of words is read as one
+)
+
+
+def same_organisation(one: Origin, other: Origin) -> bool:
+    """Whether two networks belong to one organisation, by their names. Heuristic: groups with many names are missed."""
+    if one.asn == other.asn:
+        return True
+    words, others = _words(one.name), _words(other.name)
+    count = 2 if words[:1] and words[0] in _COMMON_WORDS else 1
+    return len(words) >= count and words[:count] == others[:count]
+
+
+def _words(name: str) -> list[str]:
+    return [word.strip("().\"'") for word in name.casefold().replace(",", " ").replace("-", " ").split()]
+
+
+def _address(hop: Hop) -> str:
+    """The address that stands for the hop, empty for a silent one."""
+    return hop.addresses[0] if hop.addresses else ""
+
+
+def _from_destination(hop: Hop) -> bool:
+    return any(x.reply is not None and x.reply.from_destination for x in hop.exchanges)
+
+
+def _same_16(one: str, other: str) -> bool:
+    return one.split(".")[:2] == other.split(".")[:2]
+
+
+def _first(origins: Iterable[Origin | None]) -> Origin | None:
+    return next(filter(None, origins), None)
