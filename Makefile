@@ -1,0 +1,50 @@
+# What newcomers and CI call. Every target installs what it needs, or says plainly what it cannot install.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: help demo test check lint format bench docs requirements tools clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
+
+demo: $(VENV)/.ready  ## two outages with real packets in simulated networks; needs no root where user namespaces are allowed
+	@scripts/demo.sh $(BIN)/netprobe
+
+test: lint tools  ## everything: lint, and all tests with real packets (as root)
+	$(BIN)/python -m pytest -n $(JOBS) -q
+
+check: $(VENV)/.ready  ## what takes under a minute and sends no packet
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "not packets and not slow"
+
+lint: $(VENV)/.ready  ## style, types, and which way imports point
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.ready  ## lay the code out
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
+	$(BIN)/python -m tests.benchmarks
+
+requirements: $(VENV)/.ready  ## pin the closure of pyproject.toml anew
+	scripts/requirements.sh $(BIN)/python
+
+tools:
+	@scripts/tools.sh
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.pinned: requirements.txt
+	@scripts/venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.pinned pyproject.toml
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+	@touch $@

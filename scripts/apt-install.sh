@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Install Debian packages when root, else say which are missing.
+# usage: scripts/apt-install.sh PURPOSE PACKAGE...
+set -euo pipefail
+purpose=$1
+shift
+
+if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    {
+        echo "make: $purpose needs what is not installed here. On Debian or Ubuntu:"
+        echo "    sudo apt-get install $*"
+        echo "Elsewhere install what these packages hold; then call make again."
+    } >&2
+    exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "installing for $purpose: $*"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update && apt-get install --yes --no-install-recommends "$@"; } </dev/null >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "make: apt-get could not install: $*" >&2
+    exit 1
+fi

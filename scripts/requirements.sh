@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Pin the closure of pyproject.toml, runtime and development, with every hash of each release. uv resolves it: in a
+# temporary environment, because it is of no use for anything else here.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"${1:-python3}" -m venv "$folder/venv"
+"$folder/venv/bin/python" -m pip install -qq --disable-pip-version-check uv
+"$folder/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --group dev \
+    --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file "$folder/pins"
+{
+    echo "# The whole closure, runtime and development, for Python 3.11 and later: what \`make\` installs, by hash."
+    echo "# Made from pyproject.toml by \`make requirements\`; do not edit."
+    cat "$folder/pins"
+} >requirements.txt
