@@ -27,7 +27,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from netprobe.model.record import Record
-from netprobe.topology.addresses import is_public, parse
+from netprobe.topology.addresses import IPAddress, is_public, parse
 
 DATA = Path(__file__).parent.parent / "data"
 TABLE = DATA / "asn.bin"
@@ -53,7 +53,11 @@ class AsnError(ValueError):
 
 
 class Origin(Record, frozen=True):
-    """Whose an address is. `exchange`: the peering LAN of an Internet exchange, where the networks of others meet."""
+    """Whose an address is.
+
+    `exchange`: it lies in the peering LAN of an Internet exchange, where the networks of others meet; `asn` is then the
+    exchange's own number, or 0.
+    """
 
     asn: int
     name: str
@@ -64,9 +68,9 @@ class Override(Record, frozen=True):
     """A row of asn_overrides.toml: `prefix` in CIDR notation, and why the table alone does not do."""
 
     prefix: str
-    asn: int
     name: str
     reason: str
+    asn: int = 0
     exchange: bool = False
 
 
@@ -86,8 +90,9 @@ class AsnTable:
         self._ranges = ranges
         self._systems_at = _HEADER.size + ranges * _RANGE.size
         self._names_at = self._systems_at + systems * _SYSTEM.size
-        self._overrides = [(ipaddress.ip_network(o.prefix), Origin(o.asn, o.name, o.exchange)) for o in overrides]
-        self._overrides.sort(key=lambda row: row[0].prefixlen, reverse=True)
+        networks = {ipaddress.ip_network(row.prefix): Origin(row.asn, row.name, row.exchange) for row in overrides}
+        self._lengths = sorted({network.prefixlen for network in networks}, reverse=True)
+        self._overrides = {_prefix(net.network_address, net.prefixlen): origin for net, origin in networks.items()}
 
     @classmethod
     def open(cls, path: Path | str | None = None, overrides: Path | str | None = None) -> Self:
@@ -108,15 +113,14 @@ class AsnTable:
 
     def lookup(self, address: str) -> Origin | None:
         """The network that announces `address`; None for what is private, unannounced, not in the table, or IPv6."""
-        if not is_public(address):
-            return None
         parsed = parse(address)
-        for network, origin in self._overrides:
-            if parsed in network:
-                return origin
-        if parsed is None or parsed.version != 4:  # the table holds IPv4 only
+        if parsed is None or not is_public(address):
             return None
-        return self._system(self._find(int(parsed)))
+        for length in self._lengths:
+            if origin := self._overrides.get(_prefix(parsed, length)):
+                return origin
+        # The table holds IPv4 only.
+        return self._system(self._find(int(parsed))) if parsed.version == 4 else None
 
     def close(self) -> None:
         """Unmap the file."""
@@ -220,6 +224,11 @@ def _rows(source: Path, lines: Iterable[str]) -> Iterator[_Row]:
 
 def _address(text: str) -> int:
     return int(text) if text.isdecimal() else int(ipaddress.IPv4Address(text))
+
+
+def _prefix(address: IPAddress, length: int) -> tuple[int, int, int]:
+    """What all addresses of one network have in common: version, prefix length, and the prefix itself."""
+    return address.version, length, int(address) >> max(address.max_prefixlen - length, 0)
 
 
 def _merge(rows: list[_Row]) -> Iterator[tuple[int, int]]:
