@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.scenario import Fault, RateLimit, Scenario
+from netprobe.sim.records import Fault, RateLimit, Scenario
 
 #: What a router does to packets in passing. The other kinds are looked up where they apply.
 IN_PASSING = ("drop", "reset", "loop", "delay")

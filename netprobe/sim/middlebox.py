@@ -11,7 +11,7 @@ from socket import inet_aton
 from typing import TypeVar
 
 from netprobe.sim.packet import TCP, UDP, Packet
-from netprobe.sim.scenario import Match
+from netprobe.sim.records import Match
 
 V = TypeVar("V")
 _Flow = tuple[str, str, int, int]

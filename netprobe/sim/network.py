@@ -14,7 +14,7 @@ from netprobe.sim import packet as ip
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
-from netprobe.sim.scenario import RateLimit, Router, Scenario
+from netprobe.sim.records import RateLimit, Router, Scenario
 
 SERVERS = "servers"
 DNS_PORT = 53
@@ -226,9 +226,16 @@ class Network:
         if packet.protocol != ip.TCP or packet.flags & ip.RST:
             return
         end = (packet.seq + len(packet.payload)) & 0xFFFFFFFF
-        ports = {"source_port": packet.destination_port, "destination_port": packet.source_port}
         back = Packet(
-            packet.destination, packet.source, protocol=ip.TCP, seq=packet.ack, ack=end, flags=ip.RST | ip.ACK, window=0, **ports
+            packet.destination,
+            packet.source,
+            protocol=ip.TCP,
+            source_port=packet.destination_port,
+            destination_port=packet.source_port,
+            seq=packet.ack,
+            ack=end,
+            flags=ip.RST | ip.ACK,
+            window=0,
         )
         onward = Packet(
             packet.source,

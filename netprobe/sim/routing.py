@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from netprobe.sim.scenario import Link, Scenario
+from netprobe.sim.records import Link, Scenario
 
 CLIENT = "client"
 _RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)  # the wire from a server to its router

@@ -1,170 +1,220 @@
-"""What a scenario file says: the records of a network, its faults and the verdict that is expected.
+"""Reads scenario files strictly: what is wrong in one is said with the file, the place in it and a hint.
 
-The schema in words is scenarios/README.md. Times are seconds since the start, delays in a file are milliseconds.
+A file holds the tables of records.py by their TOML names ([[router]], [names], ...). With `network = "typical"` the
+tables of `networks/typical.toml` come first and the file's own are added to them.
 """
 
-import math
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from netprobe.model.record import Record
+from netprobe.sim import checks, library
+from netprobe.sim.records import (
+    Client,
+    Entry,
+    Expect,
+    Fault,
+    Link,
+    Match,
+    RateLimit,
+    Resolver,
+    Route,
+    Router,
+    Scenario,
+    Server,
+)
 
+__all__ = ["Scenario", "ScenarioError", "json_schema", "load"]
 
-class Client(Record, frozen=True):
-    """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses."""
-
-    address: str
-    gateway: str
-    resolvers: tuple[str, ...] = ()
-
-
-class RateLimit(Record, frozen=True):
-    """A token bucket over ICMP errors: `rate` a second after a burst of `burst`."""
-
-    rate: float
-    burst: int = 6
-
-
-class Router(Record, frozen=True):
-    """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812)."""
-
-    name: str
-    address: str
-    asn: int = 0
-    icmp_delay_ms: float = 0.3
-    icmp_jitter_ms: float = 0.1
-    icmp_ttl: int = 255
-    silent: bool = False
-    rate_limit: RateLimit | None = None
-    quote: int = 0
-
-
-class Link(Record, frozen=True):
-    """A wire between two nodes: one-way delay, exponential jitter added to it, loss each way."""
-
-    ends: tuple[str, str]
-    delay_ms: float
-    jitter_ms: float = 0.0
-    loss: float = 0.0
-    mtu: int = 1500
-
-
-class Server(Record, frozen=True):
-    """A machine that answers echo requests and serves `serves` over TLS (443) and HTTP (80).
-
-    `serves` are names, `*.` for one more label; a server without any answers no TCP. `delay_ms` is its thinking time.
-    """
-
-    name: str
-    addresses: tuple[str, ...]
-    at: str
-    asn: int = 0
-    vendor: str = ""
-    serves: tuple[str, ...] = ()
-    status: int = 200
-    headers: dict[str, str] = {}
-    delay_ms: float = 1.0
-    initial_ttl: int = 64
-
-
-class Resolver(Record, frozen=True):
-    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself."""
-
-    name: str
-    address: str
-    at: str
-    asn: int = 0
-    upstream: str = ""
-    delay_ms: float = 1.0
-
-
-class Route(Record, frozen=True):
-    """Where packets to addresses that nobody owns end: at router `to`, which says host unreachable unless `silent`."""
-
-    prefix: str
-    to: str
-    silent: bool = False
-
-
-class Entry(Record, frozen=True):
-    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses."""
-
-    addresses: tuple[str, ...]
-    alias: str = ""
-    ttl_s: int = 300
-
-
-class Match(Record, frozen=True):
-    """Which packets a fault is about; every key that is given must hold.
-
-    `port` is either end's. `source` and `destination` are prefixes. `server_name` looks into the TLS ClientHello (or
-    the Host of plain HTTP), `query_name` into a DNS question; both are patterns with `*`.
-    """
-
-    protocol: str = ""
-    port: int = 0
-    source: tuple[str, ...] = ()
-    destination: tuple[str, ...] = ()
-    server_name: tuple[str, ...] = ()
-    query_name: tuple[str, ...] = ()
-
-
-class Fault(Record, frozen=True):
-    """Something that is wrong at `at` from `begin_s` to `end_s`. Which of the other keys count depends on `kind`."""
-
-    kind: str
-    at: tuple[str, ...]
-    begin_s: float = 0.0
-    end_s: float = math.inf
-    match: Match = Match()
-    fraction: float = 1.0
-    reroute: bool = False
-    rate: float = 1.0
-    burst: int = 6
-    delay_ms: float = 0.0
-    status: int = 0
-    headers: dict[str, str] = {}
-    server_name: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    rcode: str = ""
-    addresses: tuple[str, ...] = ()
-    silence: bool = False
-    expired: bool = False
-    unknown_issuer: bool = False
-
-    def active(self, now: float) -> bool:
-        """Whether it is on at `now` seconds since the start."""
-        return self.begin_s <= now < self.end_s
-
-
-class Expect(Record, frozen=True):
-    """The verdict of a perfect diagnosis, and the components that must never be blamed."""
-
-    component: str
-    cause: str
-    never: tuple[str, ...] = ()
-
-
-class Scenario(Record, frozen=True):
-    """One situation: a network, what is wrong with it, and what should be said about it."""
-
-    name: str
-    sentence: str
-    expect: Expect
-    client: Client
-    routers: tuple[Router, ...] = msgspec.field(name="router", default=())
-    links: tuple[Link, ...] = msgspec.field(name="link", default=())
-    servers: tuple[Server, ...] = msgspec.field(name="server", default=())
-    resolvers: tuple[Resolver, ...] = msgspec.field(name="resolver", default=())
-    routes: tuple[Route, ...] = msgspec.field(name="route", default=())
-    names: dict[str, Entry] = {}
-    faults: tuple[Fault, ...] = msgspec.field(name="fault", default=())
-
-    @property
-    def client_address(self) -> str:
-        """The client's address without its prefix length."""
-        return self.client.address.partition("/")[0]
+#: Tables that may stand more than once, by their TOML key.
+_ROWS: dict[str, type[Record]] = {
+    "router": Router,
+    "link": Link,
+    "server": Server,
+    "resolver": Resolver,
+    "route": Route,
+    "fault": Fault,
+}
+_NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
+_SCENARIO_KEYS = ("sentence", "network", "expect", *_NETWORK_KEYS, "fault")
+_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit}
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be used: says which file, which place, and what to do."""
+    """A scenario that cannot be used: one line that says which file, which place, and what to do."""
+
+
+def load(name_or_path: str | Path) -> Scenario:
+    """Read a scenario: a built-in one by its name (`healthy`), any other by its path (`./mine.toml`).
+
+    Raises `ScenarioError` with one line of text when the file is missing, is no TOML, or says what is not understood.
+    """
+    path = library.find(name_or_path)
+    if path is None:
+        raise ScenarioError(_missing(str(name_or_path)))
+    shown = library.shown(path)
+    document = _read(path, shown)
+    try:
+        _refuse_unknown(document, _SCENARIO_KEYS, "at the top")
+        tables = _Tables()
+        tables.add_network(path, shown, document)
+        tables.add(document)
+        scenario = tables.scenario(path.stem, document)
+        checks.check(scenario)
+    except checks.WrongError as error:
+        msg = f"{shown}: {error}"
+        raise ScenarioError(msg) from None
+    return scenario
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a scenario file, after `network` was put in its place."""
+    schema = msgspec.json.schema(Scenario)
+    record = schema["$defs"]["Scenario"]
+    del record["properties"]["name"]
+    record["properties"]["network"] = {"type": "string", "default": ""}
+    record["required"] = ["sentence", "expect"]
+    places: dict[str, Any] = schema["$defs"]["Fault"]["properties"]
+    places["at"] = {"anyOf": [{"type": "string"}, places["at"]]}
+    entry = record["properties"]["names"]["additionalProperties"]
+    record["properties"]["names"]["additionalProperties"] = {
+        "anyOf": [{"type": "array", "items": {"type": "string"}}, entry]
+    }
+    return schema
+
+
+def _missing(name: str) -> str:
+    known = library.names()
+    close = difflib.get_close_matches(Path(name).stem, known, n=3)
+    if close:
+        hint = f"did you mean {' or '.join(repr(one) for one in close)}?"
+    else:
+        hint = 'run "netprobe lab list" for the built-in ones, or give the path of a .toml file'
+    return f"{name}: no such scenario ({hint})"
+
+
+def _read(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{shown}: is not TOML: {error}"
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{shown}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+    raise ScenarioError(msg) from None
+
+
+class _Tables:
+    """The tables of a scenario as they are put together from its network and itself."""
+
+    def __init__(self) -> None:
+        self.client: dict[str, Any] = {}
+        self.rows: dict[str, list[Any]] = {key: [] for key in _ROWS}
+        self.names: dict[str, Entry] = {}
+
+    def add_network(self, path: Path, shown: str, document: dict[str, Any]) -> None:
+        """The tables of the file that `network` names."""
+        name = document.get("network", "")
+        if not isinstance(name, str):
+            msg = f"'network' at the top: expected `str`, got `{type(name).__name__}`".replace("`", "'")
+            raise checks.WrongError(msg)
+        if not name:
+            return
+        network = library.find_network(name, path)
+        if network is None:
+            known = library.networks(path)
+            msg = f"no network '{name}' ({checks.hint(name, known)})"
+            raise checks.WrongError(msg)
+        document = _read(network, library.shown(network))
+        try:
+            _refuse_unknown(document, _NETWORK_KEYS, "at the top")
+            self.add(document)
+        except checks.WrongError as error:
+            msg = f"{library.shown(network)}: {error}"
+            raise ScenarioError(msg) from None
+
+    def add(self, document: dict[str, Any]) -> None:
+        """One file's tables."""
+        client = _table(document.get("client", {}), "[client]")
+        _refuse_unknown(client, Client.__struct_fields__, "in [client]")
+        self.client |= client
+        for key, kind in _ROWS.items():
+            self.rows[key] += _rows(document.get(key, []), key, kind)
+        for name, entry in _table(document.get("names", {}), "[names]").items():
+            row = {"addresses": entry} if isinstance(entry, list) else _table(entry, f"[names] '{name}'")
+            self.names[name.lower()] = _record(row, Entry, f"[names] '{name}'")
+
+    def scenario(self, name: str, document: dict[str, Any]) -> Scenario:
+        """The whole."""
+        if not self.client:
+            msg = "there is no [client], and no network = \"...\" that has one"
+            raise checks.WrongError(msg)
+        sentence = document.get("sentence", "")
+        if not isinstance(sentence, str) or not sentence:
+            msg = "'sentence' is missing: say in one sentence what happens"
+            raise checks.WrongError(msg)
+        if "expect" not in document:
+            msg = "[expect] is missing: say which component and cause a perfect diagnosis names"
+            raise checks.WrongError(msg)
+        return Scenario(
+            name=name,
+            sentence=sentence,
+            expect=_record(_table(document["expect"], "[expect]"), Expect, "[expect]"),
+            client=_record(self.client, Client, "[client]"),
+            routers=tuple(self.rows["router"]),
+            links=tuple(self.rows["link"]),
+            servers=tuple(self.rows["server"]),
+            resolvers=tuple(self.rows["resolver"]),
+            routes=tuple(self.rows["route"]),
+            names=self.names,
+            faults=tuple(self.rows["fault"]),
+        )
+
+
+def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:
+    """Every `[[key]]` as a record."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        msg = f"'{key}' must be written as [[{key}]]"
+        raise checks.WrongError(msg)
+    for number, row in enumerate(rows, 1):
+        label = row.get("kind" if key == "fault" else "name")
+        where = f"[[{key}]] '{label}'" if isinstance(label, str) and label else f"[[{key}]] number {number}"
+        if key == "fault" and isinstance(row.get("at"), str):
+            row["at"] = [row["at"]]
+        yield _record(row, kind, where)
+
+
+def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # noqa: ANN401  # a record of `kind`
+    """`row` as a record. Raises `WrongError` for an unknown key, a missing one, or a wrong type."""
+    _refuse_unknown(row, kind.__struct_fields__, f"in {where}")
+    for key, nested in _NESTED.items():
+        if key in row and key in kind.__struct_fields__:
+            _refuse_unknown(_table(row[key], f"'{key}' in {where}"), nested.__struct_fields__, f"in {key} of {where}")
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as error:
+        found = _PLACE.match(str(error))
+        what, place = (found["what"], found["where"]) if found else (str(error), "")
+        what = what[:1].lower() + what[1:].replace("`", "'")
+        msg = f"'{place}' in {where}: {what}" if place else f"{where}: {what}"
+        raise checks.WrongError(msg) from None
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"{where} must be a table"
+        raise checks.WrongError(msg)
+    return value
+
+
+def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            msg = f"unknown key '{key}' {where} ({checks.hint(key, known)})"
+            raise checks.WrongError(msg)

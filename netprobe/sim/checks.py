@@ -1,0 +1,174 @@
+"""What the types of a scenario's records cannot say: names that dangle, faults that make no sense, parts nobody reaches."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from netprobe.model.verdict import Component
+from netprobe.sim.middlebox import PROTOCOLS
+from netprobe.sim.records import Fault, Scenario
+from netprobe.sim.routing import CLIENT, Routing
+
+#: Fault kinds: where one may be, and which keys say more about it (besides kind, at, begin_s, end_s).
+KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "down": (("router", "server", "resolver", "client"), ("reroute",)),
+    "drop": (("router",), ("match", "fraction")),
+    "reset": (("router",), ("match", "fraction")),
+    "loop": (("router",), ("match", "fraction")),
+    "delay": (("router",), ("match", "fraction", "delay_ms")),
+    "silent": (("router",), ()),
+    "rate_limit": (("router",), ("rate", "burst")),
+    "refuse": (("server", "resolver"), ()),
+    "http": (("server",), ("status", "headers", "title", "delay_ms", "server_name", "fraction")),
+    "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
+    "dns": (("resolver",), ("rcode", "addresses", "silence", "names", "delay_ms")),
+}
+_COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
+_LOOP_ENDS = 2
+
+
+class WrongError(ValueError):
+    """What is wrong and where, still without the file."""
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """What was probably meant by `word`, or everything that is known."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+
+
+def check(scenario: Scenario) -> None:
+    """Raise `WrongError` for the first thing that makes no sense."""
+    _check_names(scenario)
+    _check_addresses(scenario)
+    _check_places(scenario)
+    _check_expect(scenario)
+    for fault in scenario.faults:
+        _check_fault(scenario, fault)
+    _check_connected(scenario)
+
+
+def _check_names(scenario: Scenario) -> None:
+    rows = (*scenario.routers, *scenario.servers, *scenario.resolvers)
+    twice = [name for name, count in Counter([CLIENT, *(row.name for row in rows)]).items() if count > 1]
+    if twice:
+        msg = f"the name '{twice[0]}' is used twice: routers, servers and resolvers need names of their own"
+        raise WrongError(msg)
+
+
+def _check_addresses(scenario: Scenario) -> None:
+    try:
+        IPv4Interface(scenario.client.address)
+    except ValueError:
+        msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
+        raise WrongError(msg) from None
+    owned = [("router", r.name, r.address) for r in scenario.routers]
+    owned += [("server", s.name, address) for s in scenario.servers for address in s.addresses]
+    seen: dict[str, str] = {scenario.client_address: "[client]"}
+    for kind, name, address in owned:
+        where = f"[[{kind}]] '{name}'"
+        _check_address(address, where)
+        if address in seen:
+            msg = f"{where} has the address {address} of {seen[address]}"
+            raise WrongError(msg)
+        seen[address] = where
+    for resolver in scenario.resolvers:
+        _check_address(resolver.address, f"[[resolver]] '{resolver.name}'")
+    for address in scenario.client.resolvers:
+        _check_address(address, "'resolvers' in [client]")
+    for name, entry in scenario.names.items():
+        for address in entry.addresses:
+            _check_address(address, f"[names] '{name}'")
+
+
+def _check_address(address: str, where: str) -> None:
+    try:
+        IPv4Address(address)
+    except ValueError:
+        msg = f"{where}: '{address}' is not an IPv4 address"
+        raise WrongError(msg) from None
+
+
+def _check_prefixes(prefixes: Iterable[str], where: str) -> None:
+    for prefix in prefixes:
+        try:
+            IPv4Network(prefix)
+        except ValueError:
+            msg = f"{where}: '{prefix}' is not an IPv4 prefix"
+            raise WrongError(msg) from None
+
+
+def _check_places(scenario: Scenario) -> None:
+    routers = [router.name for router in scenario.routers]
+    ends = [CLIENT, *routers]
+    _known(scenario.client.gateway, routers, "router", "'gateway' in [client]")
+    for link in scenario.links:
+        for end in link.ends:
+            _known(end, ends, "router", f"'ends' in [[link]] {link.ends[0]} - {link.ends[1]}")
+    for server in scenario.servers:
+        _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
+    for resolver in scenario.resolvers:
+        _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
+        if resolver.upstream:
+            others = [other.name for other in scenario.resolvers if other is not resolver]
+            _known(resolver.upstream, others, "resolver", f"'upstream' in [[resolver]] '{resolver.name}'")
+    for route in scenario.routes:
+        _check_prefixes((route.prefix,), "'prefix' in [[route]]")
+        _known(route.to, routers, "router", f"'to' in [[route]] '{route.prefix}'")
+
+
+def _known(name: str, known: list[str], what: str, where: str) -> None:
+    if name not in known:
+        msg = f"{where}: there is no {what} '{name}' ({hint(name, known)})"
+        raise WrongError(msg)
+
+
+def _check_expect(scenario: Scenario) -> None:
+    components = [component.value for component in Component]
+    for component in (scenario.expect.component, *scenario.expect.never):
+        if component not in components:
+            msg = f"[expect]: there is no component '{component}' ({hint(component, components)})"
+            raise WrongError(msg)
+    if scenario.expect.component in scenario.expect.never:
+        msg = f"[expect]: component '{scenario.expect.component}' is expected and in never"
+        raise WrongError(msg)
+
+
+def _check_fault(scenario: Scenario, fault: Fault) -> None:
+    where = f"[[fault]] '{fault.kind}'"
+    if fault.kind not in KINDS:
+        msg = f"unknown fault kind '{fault.kind}' ({hint(fault.kind, KINDS)})"
+        raise WrongError(msg)
+    places, keys = KINDS[fault.kind]
+    default = Fault(fault.kind, fault.at)
+    for key in Fault.__struct_fields__:
+        if key not in _COMMON_KEYS and key not in keys and getattr(fault, key) != getattr(default, key):
+            msg = f"key '{key}' means nothing in {where} (its keys: {', '.join(keys) or 'none'})"
+            raise WrongError(msg)
+    rows = {"router": scenario.routers, "server": scenario.servers, "resolver": scenario.resolvers}
+    known = [row.name for place in places if place != CLIENT for row in rows[place]]
+    known += [CLIENT] if CLIENT in places else []
+    for at in fault.at:
+        _known(at, known, " or ".join(places), f"'at' in {where}")
+    if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):
+        msg = f"'at' in {where}: " + ("a loop is between two routers" if fault.at else "it is nowhere")
+        raise WrongError(msg)
+    if not 0 <= fault.begin_s < fault.end_s:
+        msg = f"{where} begins at {fault.begin_s:g} s and ends at {fault.end_s:g} s"
+        raise WrongError(msg)
+    _check_prefixes((*fault.match.source, *fault.match.destination), f"'match' in {where}")
+    if fault.match.protocol and fault.match.protocol not in PROTOCOLS:
+        msg = f"'match' in {where}: unknown protocol '{fault.match.protocol}' ({hint(fault.match.protocol, PROTOCOLS)})"
+        raise WrongError(msg)
+    for address in fault.addresses:
+        _check_address(address, f"'addresses' in {where}")
+
+
+def _check_connected(scenario: Scenario) -> None:
+    routing = Routing(scenario, 0)
+    for router in scenario.routers:
+        if routing.way(CLIENT, router.name) is None:
+            msg = f"no [[link]] leads from the client to [[router]] '{router.name}'"
+            raise WrongError(msg)

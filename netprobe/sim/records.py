@@ -1,0 +1,168 @@
+"""What a scenario says: the records of a network, its faults and the verdict that is expected.
+
+The schema in words is scenarios/README.md. Times are seconds since the start, delays are milliseconds as in the file.
+"""
+
+import math
+
+import msgspec
+
+from netprobe.model.record import Record
+
+
+class Client(Record, frozen=True):
+    """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses."""
+
+    address: str
+    gateway: str
+    resolvers: tuple[str, ...] = ()
+
+
+class RateLimit(Record, frozen=True):
+    """A token bucket over ICMP errors: `rate` a second after a burst of `burst`."""
+
+    rate: float
+    burst: int = 6
+
+
+class Router(Record, frozen=True):
+    """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812)."""
+
+    name: str
+    address: str
+    asn: int = 0
+    icmp_delay_ms: float = 0.3
+    icmp_jitter_ms: float = 0.1
+    icmp_ttl: int = 255
+    silent: bool = False
+    rate_limit: RateLimit | None = None
+    quote: int = 0
+
+
+class Link(Record, frozen=True):
+    """A wire between two nodes: one-way delay, exponential jitter added to it, loss each way."""
+
+    ends: tuple[str, str]
+    delay_ms: float
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    mtu: int = 1500
+
+
+class Server(Record, frozen=True):
+    """A machine that answers echo requests and serves `serves` over TLS (443) and HTTP (80).
+
+    `serves` are names, `*.` for one more label; a server without any answers no TCP. `delay_ms` is its thinking time.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    at: str
+    asn: int = 0
+    vendor: str = ""
+    serves: tuple[str, ...] = ()
+    status: int = 200
+    headers: dict[str, str] = {}
+    delay_ms: float = 1.0
+    initial_ttl: int = 64
+
+
+class Resolver(Record, frozen=True):
+    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself."""
+
+    name: str
+    address: str
+    at: str
+    asn: int = 0
+    upstream: str = ""
+    delay_ms: float = 1.0
+
+
+class Route(Record, frozen=True):
+    """Where packets to addresses that nobody owns end: at router `to`, which says host unreachable unless `silent`."""
+
+    prefix: str
+    to: str
+    silent: bool = False
+
+
+class Entry(Record, frozen=True):
+    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses."""
+
+    addresses: tuple[str, ...]
+    alias: str = ""
+    ttl_s: int = 300
+
+
+class Match(Record, frozen=True):
+    """Which packets a fault is about; every key that is given must hold.
+
+    `port` is either end's. `source` and `destination` are prefixes. `server_name` looks into the TLS ClientHello (or
+    the Host of plain HTTP), `query_name` into a DNS question; both are patterns with `*`.
+    """
+
+    protocol: str = ""
+    port: int = 0
+    source: tuple[str, ...] = ()
+    destination: tuple[str, ...] = ()
+    server_name: tuple[str, ...] = ()
+    query_name: tuple[str, ...] = ()
+
+
+class Fault(Record, frozen=True):
+    """Something that is wrong at `at` from `begin_s` to `end_s`. Which of the other keys count depends on `kind`."""
+
+    kind: str
+    at: tuple[str, ...]
+    begin_s: float = 0.0
+    end_s: float = math.inf
+    match: Match = Match()
+    fraction: float = 1.0
+    reroute: bool = False
+    rate: float = 1.0
+    burst: int = 6
+    delay_ms: float = 0.0
+    status: int = 0
+    headers: dict[str, str] = {}
+    title: str = ""
+    server_name: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    rcode: str = ""
+    addresses: tuple[str, ...] = ()
+    silence: bool = False
+    expired: bool = False
+    unknown_issuer: bool = False
+
+    def active(self, now: float) -> bool:
+        """Whether it is on at `now` seconds since the start."""
+        return self.begin_s <= now < self.end_s
+
+
+class Expect(Record, frozen=True):
+    """The verdict of a perfect diagnosis, and the components that must never be blamed."""
+
+    component: str
+    cause: str
+    never: tuple[str, ...] = ()
+
+
+class Scenario(Record, frozen=True):
+    """One situation: a network, what is wrong with it, and what should be said about it."""
+
+    name: str
+    sentence: str
+    expect: Expect
+    client: Client
+    routers: tuple[Router, ...] = msgspec.field(name="router", default=())
+    links: tuple[Link, ...] = msgspec.field(name="link", default=())
+    servers: tuple[Server, ...] = msgspec.field(name="server", default=())
+    resolvers: tuple[Resolver, ...] = msgspec.field(name="resolver", default=())
+    routes: tuple[Route, ...] = msgspec.field(name="route", default=())
+    names: dict[str, Entry] = {}
+    faults: tuple[Fault, ...] = msgspec.field(name="fault", default=())
+
+    @property
+    def client_address(self) -> str:
+        """The client's address without its prefix length."""
+        return self.client.address.partition("/")[0]
+

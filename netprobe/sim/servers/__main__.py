@@ -1,0 +1,38 @@
+"""The servers' process: started by the process that holds the simulated network, ends with it.
+
+Standard input brings the setup, then the moment at which the network started, then nothing until the end.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from netprobe.sim.servers import dns, web
+from netprobe.sim.servers.authority import Authority
+from netprobe.sim.wiring import CA_FILE, Ready, Setup, receive, send
+
+
+async def _main() -> None:
+    setup = receive(sys.stdin.buffer, Setup)
+    began = time.monotonic()
+
+    def now() -> float:
+        return time.monotonic() - began
+
+    authority = Authority()
+    Path(setup.folder, CA_FILE).write_bytes(authority.pem)
+    await web.serve(setup.scenario, authority, now)
+    await dns.serve(setup.scenario, now)
+    send(sys.stdout.buffer, Ready())
+    began = receive(sys.stdin.buffer, Ready).began  # nothing can be asked before, so this may block
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)  # the end of the input: nothing else comes
+    await ended.wait()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(_main())
+    except EOFError:  # the network did not start
+        sys.exit(1)

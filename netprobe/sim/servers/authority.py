@@ -1,0 +1,108 @@
+"""The lab's own certificate authority, which only that lab trusts. No private key ever touches a disk."""
+
+import os
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from netprobe.sim.servers.answers import Condition
+
+_DAY = timedelta(days=1)
+_COMMON_NAME_LIMIT = 64  # RFC 5280, A.1: ub-common-name
+
+
+class Authority:
+    """Issues certificates for servers. All of them share one key: what differs between them is what they say."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._root, self._root_key = _make_root("netprobe lab root")
+        self._stranger, self._stranger_key = _make_root("nobody's root")
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate to trust."""
+        return self._root.public_bytes(serialization.Encoding.PEM)
+
+    def context(self, names: Sequence[str], condition: Condition = Condition.VALID) -> ssl.SSLContext:
+        """A server's side of TLS 1.2 and 1.3 with a certificate for `names` (host names, `*.` ones, addresses)."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        key = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        # The ssl module reads keys from files only: this one is in memory and has no name (memfd_create(2)).
+        descriptor = os.memfd_create("chain", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, key + self._issue(names, condition))
+            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+        return context
+
+    def _issue(self, names: Sequence[str], condition: Condition) -> bytes:
+        now = datetime.now(UTC)
+        begin, end = now - 30 * _DAY, now + 60 * _DAY
+        if condition is Condition.EXPIRED:
+            end = now - _DAY
+        issuer, issuer_key = self._root, self._root_key
+        if condition is Condition.UNKNOWN_ISSUER:
+            issuer, issuer_key = self._stranger, self._stranger_key
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_named(names[0][:_COMMON_NAME_LIMIT]))
+            .issuer_name(issuer.subject)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+            )
+            .sign(issuer_key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _make_root(name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    usage = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+         "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    root = (
+        x509.CertificateBuilder()
+        .subject_name(_named(name))
+        .issuer_name(_named(name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - 365 * _DAY)
+        .not_valid_after(now + 365 * _DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return root, key
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

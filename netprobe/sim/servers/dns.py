@@ -1,0 +1,236 @@
+"""DNS over UDP and TCP, as the resolvers of a scenario speak it. One pair of listeners a resolver.
+
+A resolver with an upstream asks it with real packets through the simulated network, so a fault on that way shows as it
+does in life: as a late answer, and SERVFAIL in the end.
+"""
+
+import asyncio
+import secrets
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import SOCK_DGRAM
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.IN.A
+import dns.rrset
+
+from netprobe.sim.scenario import Resolver, Scenario
+from netprobe.sim.servers.answers import Records, resolve, tampered
+from netprobe.sim.servers.web import listener
+
+DNS_PORT = 53
+ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
+_PAYLOAD = 1232  # the EDNS buffer size that avoids fragments (DNS flag day 2020)
+_PLAIN_PAYLOAD = 512  # RFC 1035, 4.2.1
+_PENDING = 4096
+_TCP_IDLE_S = 10.0
+
+_Reply = Callable[[bytes], None]
+Peer = tuple[str, int]
+
+
+async def serve(scenario: Scenario, now: Callable[[], float]) -> None:
+    """Open the listeners of every resolver. `now` gives seconds since the network's start."""
+    loop = asyncio.get_running_loop()
+    for resolver in scenario.resolvers:
+        upstream = next((r.address for r in scenario.resolvers if r.name == resolver.upstream), "")
+        service = _Service(scenario, resolver, upstream, now)
+        await loop.create_datagram_endpoint(
+            lambda service=service: service,  # type: ignore[misc]  # bound early: one a resolver
+            sock=listener(resolver.address, DNS_PORT, SOCK_DGRAM),
+        )
+        await asyncio.start_server(service.stream, sock=listener(resolver.address, DNS_PORT))
+
+
+@dataclass(slots=True)
+class _Forwarded:
+    """A query that an upstream is asked."""
+
+    query: dns.message.Message
+    wire: bytes
+    answer: Callable[[dns.message.Message], None]
+    timer: asyncio.TimerHandle | None = None
+
+
+class _Service(asyncio.DatagramProtocol):
+    """One resolver. Its questions to the upstream leave from port 53 too, as an old forwarder's do."""
+
+    def __init__(self, scenario: Scenario, resolver: Resolver, upstream: str, now: Callable[[], float]) -> None:
+        self._scenario = scenario
+        self._resolver = resolver
+        self._upstream = upstream
+        self._now = now
+        self._pending: dict[int, _Forwarded] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101  # what a datagram endpoint is given
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Peer) -> None:
+        """A question, or an upstream's answer."""
+        if len(data) > 2 and data[2] & 0x80:  # noqa: PLR2004  # RFC 1035, 4.1.1: QR, the first flag, is set in answers
+            if addr == (self._upstream, DNS_PORT):
+                self._answered(data)
+            return
+
+        def reply(wire: bytes) -> None:
+            if self._transport:
+                self._transport.sendto(wire, addr)
+
+        self._asked(data, reply, stream=False)
+
+    def error_received(self, exc: Exception) -> None:
+        """An ICMP error about something sent: a forwarder waits for its time-out all the same."""
+
+    async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One TCP connection: questions and answers, each behind its length (RFC 1035, 4.2.2)."""
+
+        def reply(wire: bytes) -> None:
+            writer.write(struct.pack("!H", len(wire)) + wire)
+
+        try:
+            while True:
+                async with asyncio.timeout(_TCP_IDLE_S):
+                    (size,) = struct.unpack("!H", await reader.readexactly(2))
+                    data = await reader.readexactly(size)
+                self._asked(data, reply, stream=True)
+                await writer.drain()
+        except (TimeoutError, EOFError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    def _asked(self, data: bytes, reply: _Reply, *, stream: bool) -> None:
+        """Answer one question after the resolver's thinking time. What is no question stays unanswered."""
+        try:
+            query = dns.message.from_wire(data)
+        except (dns.exception.DNSException, ValueError):
+            return
+        if query.flags & dns.flags.QR:
+            return
+
+        def send(answer: dns.message.Message) -> None:
+            reply(_wire(answer, query, stream=stream))
+
+        later = asyncio.get_running_loop().call_later
+        later(self._resolver.delay_ms / 1e3, self._think, query, send)
+
+    def _think(self, query: dns.message.Message, send: Callable[[dns.message.Message], None]) -> None:
+        if query.opcode() != dns.opcode.QUERY:
+            send(_failure(query, dns.rcode.NOTIMP))
+            return
+        if len(query.question) != 1:
+            send(_failure(query, dns.rcode.FORMERR))
+            return
+        question = query.question[0]
+        if question.rdclass != dns.rdataclass.IN:
+            send(_failure(query, dns.rcode.REFUSED))
+            return
+        name = question.name.to_text(omit_final_dot=True).lower()
+        records = tampered(self._scenario, self._resolver, name, self._now())
+        if records is None and self._upstream:
+            self._forward(query, send)
+            return
+        records = records or resolve(self._scenario, name)
+        if records.rcode:
+            send(_message(query, records))
+
+    def _forward(self, query: dns.message.Message, send: Callable[[dns.message.Message], None]) -> None:
+        if len(self._pending) >= _PENDING:
+            send(_failure(query, dns.rcode.SERVFAIL))
+            return
+        number = secrets.randbelow(65536)
+        while number in self._pending:
+            number = secrets.randbelow(65536)
+        wire = struct.pack("!H", number) + query.to_wire()[2:]
+        self._pending[number] = _Forwarded(query, wire, send)
+        self._ask_upstream(number, 0)
+
+    def _ask_upstream(self, number: int, attempt: int) -> None:
+        pending = self._pending[number]
+        if attempt >= len(ATTEMPTS_S):
+            del self._pending[number]
+            pending.answer(_failure(pending.query, dns.rcode.SERVFAIL))
+            return
+        if self._transport:
+            self._transport.sendto(pending.wire, (self._upstream, DNS_PORT))
+        later = asyncio.get_running_loop().call_later
+        pending.timer = later(ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
+
+    def _answered(self, data: bytes) -> None:
+        """The upstream's answer goes on to whoever asked, if it is one to what was asked."""
+        pending = self._pending.get(int.from_bytes(data[:2], "big"))
+        if pending is None:
+            return
+        try:
+            answer = dns.message.from_wire(data)
+        except (dns.exception.DNSException, ValueError):
+            return
+        if answer.question != pending.query.question:
+            return
+        del self._pending[answer.id]
+        if pending.timer:
+            pending.timer.cancel()
+        answer.id = pending.query.id
+        pending.answer(answer)
+
+
+def _failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
+    answer = dns.message.make_response(query, recursion_available=True, our_payload=_PAYLOAD)
+    answer.set_rcode(rcode)
+    return answer
+
+
+def _message(query: dns.message.Message, records: Records) -> dns.message.Message:
+    """The answer to an IN question; types other than A and CNAME have no records."""
+    question = query.question[0]
+    answer = _failure(query, dns.rcode.from_text(records.rcode))
+    if answer.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        return answer
+    ttl, owner = records.ttl_s, question.name
+    for _, target in records.aliases:
+        alias = dns.rdtypes.ANY.CNAME.CNAME(dns.rdataclass.IN, dns.rdatatype.CNAME, dns.name.from_text(target))
+        answer.answer.append(dns.rrset.from_rdata(owner, ttl, alias))
+        owner = dns.name.from_text(target)
+        if question.rdtype == dns.rdatatype.CNAME:
+            return answer
+    if question.rdtype == dns.rdatatype.A and records.addresses:
+        found = [dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text) for text in records.addresses]
+        answer.answer.append(dns.rrset.from_rdata_list(owner, ttl, found))
+    else:
+        answer.authority.append(_authority_of(owner, ttl))
+    return answer
+
+
+def _authority_of(name: dns.name.Name, ttl: int) -> dns.rrset.RRset:
+    """The SOA that a negative answer needs so that it may be kept (RFC 2308, 5)."""
+    zone = dns.name.Name(name.labels[-3:]) if len(name.labels) > 2 else dns.name.root  # noqa: PLR2004  # label, tld, root
+    mname, rname = (dns.name.Name((label, *zone.labels)) for label in (b"ns", b"hostmaster"))
+    soa = dns.rdtypes.ANY.SOA.SOA(
+        dns.rdataclass.IN, dns.rdatatype.SOA, mname, rname, 1, 7200, 900, 1209600, ttl
+    )
+    return dns.rrset.from_rdata(zone, ttl, soa)
+
+
+def _wire(answer: dns.message.Message, query: dns.message.Message, *, stream: bool) -> bytes:
+    """As many bytes as the client takes, marked as truncated where that is not all (RFC 2181, 9)."""
+    limit = 65535 if stream else min(max(query.payload, _PLAIN_PAYLOAD), _PAYLOAD)
+    try:
+        return answer.to_wire(max_size=limit)
+    except dns.exception.TooBig:
+        cut = _failure(query, answer.rcode())
+        cut.flags |= dns.flags.TC
+        return cut.to_wire()
+

@@ -1,0 +1,350 @@
+"""The simulated network behind real devices: a TAP that is the client's Ethernet card, a TUN that leads to the servers.
+
+The process that runs this module makes two network namespaces, carries packets between them through the `Network`, and
+ends when its standard input does. It answers ARP for the gateway, which exists in the simulation only.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from socket import AF_INET, inet_aton
+
+from netprobe.sim import wiring
+from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
+from netprobe.sim.network import SERVERS, Network
+from netprobe.sim.packet import Packet
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.scenario import Scenario
+
+CLIENT_DEVICE = "eth0"
+SERVER_DEVICE = "tun0"
+CLIENT_MAC = bytes.fromhex("020000000001")  # locally administered (IEEE 802, 8.4)
+GATEWAY_MAC = bytes.fromhex("0200000000fe")
+
+#: Files of the client's machine that the lab replaces by those of its folder; the name service cache stays out.
+CLIENT_FILES = {
+    "/etc/resolv.conf": "resolv.conf",
+    "/etc/hosts": "hosts",
+    "/etc/nsswitch.conf": "nsswitch.conf",
+    "/run/nscd/socket": "hosts",
+}
+
+_TUN_NODE = "/dev/net/tun"
+_TUNSETIFF = 0x400454CA
+_TUNSETCARRIER = 0x400454E2
+_IFF_TUN = 0x0001
+_IFF_TAP = 0x0002
+_IFF_NO_PI = 0x1000
+_PR_SET_TIMERSLACK = 29
+_TABLE_LOCAL = 255
+
+_ETHERNET = struct.Struct("!6s6sH")
+_ARP = struct.Struct("!HHBBH6s4s6s4s")
+_TYPE_IPV4 = 0x0800
+_TYPE_ARP = 0x0806
+_ARP_REQUEST = (1, _TYPE_IPV4, 6, 4, 1)  # RFC 826: Ethernet, IPv4, the lengths of both, request
+_FRAME_LIMIT = 65536
+_BATCH = 64  # packets read from one device before the other has its turn
+_EARLY_S = 0.00015  # what waking up takes: from there on the clock is watched
+_DEFAULT_TTL = 64
+
+
+def open_device(name: str, kind: int) -> int:
+    """Make a TUN or TAP device in this network namespace; it lives as long as the descriptor. Raises `LabError`."""
+    try:
+        descriptor = os.open(_TUN_NODE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
+            hint = 'load the driver with "modprobe tun"; in a container add --device /dev/net/tun'
+        else:
+            hint = f'run as root, or as root: "chmod 0666 {_TUN_NODE}"'
+        msg = f"{_TUN_NODE}: {error.strerror}; {hint}"
+        raise LabError(msg) from error
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | _IFF_NO_PI))
+    except OSError as error:
+        os.close(descriptor)
+        msg = f"{name}: {error.strerror}; the kernel gives no TUN/TAP device in a new network namespace: run as root"
+        raise LabError(msg) from error
+    return descriptor
+
+
+def arp_reply(frame: bytes, answers: frozenset[bytes]) -> bytes | None:
+    """What the gateway says to `frame` if it is an ARP request (RFC 826) for one of its addresses."""
+    if len(frame) < _ETHERNET.size + _ARP.size:
+        return None
+    *kind, sender_mac, sender, _, target = _ARP.unpack_from(frame, _ETHERNET.size)
+    if tuple(kind) != _ARP_REQUEST or target not in answers:
+        return None
+    reply = _ARP.pack(1, _TYPE_IPV4, 6, 4, 2, GATEWAY_MAC, target, sender_mac, sender)
+    return _ETHERNET.pack(sender_mac, GATEWAY_MAC, _TYPE_ARP) + reply
+
+
+class Bridge:
+    """Carries packets between the devices and the network, each at its time. `began` is the network's zero."""
+
+    def __init__(self, network: Network, client: int, servers: int, began: float) -> None:
+        scenario = network.scenario
+        self._network = network
+        self._client = client
+        self._servers = servers
+        self._began = began
+        self._link_up = True
+        self._edges = sorted({t for f in scenario.faults if CLIENT in f.at for t in (f.begin_s, f.end_s)})
+        self._initial_ttl = {a: s.initial_ttl for s in scenario.servers for a in s.addresses}
+        self._gateway = _neighbours(scenario)
+        self._header = _ETHERNET.pack(CLIENT_MAC, GATEWAY_MAC, _TYPE_IPV4)
+
+    def run(self, until: int) -> None:
+        """Work until descriptor `until` is readable, which is how its writer's end shows."""
+        devices = (self._client, self._servers, until)
+        while True:
+            now = self._now()
+            for delivery in self._network.advance(now):
+                self._emit(delivery.node, delivery.packet)
+            self._set_carrier(now)
+            readable, _, _ = select.select(devices, (), (), self._idle_s(now))
+            if until in readable:
+                return
+            if self._client in readable:
+                self._read(self._client, self._from_client)
+            if self._servers in readable:
+                self._read(self._servers, self._from_servers)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _idle_s(self, now: float) -> float | None:
+        """How long nothing is due: none, a little less than until the next packet, or for ever."""
+        edge = next((t for t in self._edges if t > now), None)
+        due = self._network.next_at()
+        if due is not None:
+            due -= _EARLY_S
+        times = [t for t in (edge, due) if t is not None and t != float("inf")]
+        return max(0.0, min(times) - self._now()) if times else None
+
+    def _set_carrier(self, now: float) -> None:
+        up = self._network.link_up(now)
+        if up != self._link_up:
+            self._link_up = up
+            fcntl.ioctl(self._client, _TUNSETCARRIER, struct.pack("i", up))
+
+    def _read(self, device: int, take: Callable[[bytes], None]) -> None:
+        for _ in range(_BATCH):
+            try:
+                data = os.read(device, _FRAME_LIMIT)
+            except OSError:  # nothing more, or the device is down
+                return
+            take(data)
+
+    def _from_client(self, frame: bytes) -> None:
+        if len(frame) < _ETHERNET.size:
+            return
+        destination, _, kind = _ETHERNET.unpack_from(frame)
+        now = self._now()
+        if kind == _TYPE_ARP:
+            reply = arp_reply(frame, self._gateway) if self._network.gateway_alive(now) else None
+            if reply is not None:
+                self._write(self._client, reply)
+        elif kind == _TYPE_IPV4 and destination == GATEWAY_MAC:
+            total = int.from_bytes(frame[16:18], "big")  # RFC 791, 3.1; what follows is Ethernet's padding
+            self._inject(frame[_ETHERNET.size : _ETHERNET.size + total], CLIENT, now)
+
+    def _from_servers(self, data: bytes) -> None:
+        self._inject(data, SERVERS, self._now())
+
+    def _inject(self, data: bytes, at: str, now: float) -> None:
+        try:
+            packet = Packet.from_bytes(data)
+        except ValueError:  # IPv6, or something that a tool made odd on purpose: routers would drop it
+            return
+        if at == SERVERS and packet.ttl == _DEFAULT_TTL:
+            packet.ttl = self._initial_ttl.get(packet.source, _DEFAULT_TTL)
+        self._network.inject(packet, at, now)
+
+    def _emit(self, node: str, packet: Packet) -> None:
+        if node == CLIENT:
+            self._write(self._client, self._header + packet.to_bytes())
+        else:
+            self._write(self._servers, packet.to_bytes())
+
+    @staticmethod
+    def _write(device: int, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a full queue or a device that is down loses packets, as in life
+            os.write(device, data)
+
+
+def _neighbours(scenario: Scenario) -> frozenset[bytes]:
+    """Addresses on the client's own network that the gateway's box has: its own and what hangs on it."""
+    network = IPv4Interface(scenario.client.address).network
+    addresses = [r.address for r in scenario.routers if r.name == scenario.client.gateway]
+    addresses += [r.address for r in scenario.resolvers]
+    addresses += [a for s in scenario.servers for a in s.addresses]
+    return frozenset(inet_aton(a) for a in addresses if IPv4Address(a) in network) | {inet_aton(addresses[0])}
+
+
+def _set(path: str, value: str) -> None:
+    """Write a kernel setting; one that the kernel does not have needs no change."""
+    place = Path("/proc/sys/net", path)
+    try:
+        place.write_text(value)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        msg = f"{place}: {error.strerror}; run as root, or, in a container, with --privileged"
+        raise LabError(msg) from error
+
+
+def _no_ipv6() -> None:
+    for scope in ("all", "default"):
+        _set(f"ipv6/conf/{scope}/disable_ipv6", "1")
+
+
+def _make_servers(scenario: Scenario) -> int:
+    """The servers' side: every address is this machine's for what comes in by the TUN, and away for what leaves."""
+    from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import, while the servers' process starts
+
+    device = open_device(SERVER_DEVICE, _IFF_TUN)
+    _no_ipv6()
+    for scope in ("all", "default", SERVER_DEVICE):
+        _set(f"ipv4/conf/{scope}/rp_filter", "0")
+        _set(f"ipv4/conf/{scope}/accept_local", "1")  # a forwarder and its upstream are both here
+    _set("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
+    with IPRoute() as kernel:
+        lo, tun = (kernel.link_lookup(ifname=name)[0] for name in ("lo", SERVER_DEVICE))
+        for index in (lo, tun):
+            kernel.link("set", index=index, state="up")
+        addresses = [a for s in scenario.servers for a in s.addresses] + [r.address for r in scenario.resolvers]
+        for address in dict.fromkeys(addresses):
+            kernel.addr("add", index=lo, address=address, prefixlen=32)
+        kernel.route("add", dst="0.0.0.0/0", oif=tun)
+        # Without the rule at 0 a server that asks another one sends the question out into the network.
+        kernel.rule("add", priority=10, iifname=SERVER_DEVICE, table=_TABLE_LOCAL, family=AF_INET)
+        kernel.rule("add", priority=20, dst="127.0.0.0/8", table=_TABLE_LOCAL, family=AF_INET)
+        kernel.rule("del", priority=0, table=_TABLE_LOCAL, family=AF_INET)
+    return device
+
+
+def _make_client(scenario: Scenario, folder: str) -> int:
+    """The client's side: one Ethernet card, a default route, resolvers; its own view of a few files."""
+    from pyroute2 import IPRoute  # noqa: PLC0415  # as above
+
+    enter_new_network()
+    device = open_device(CLIENT_DEVICE, _IFF_TAP)
+    _no_ipv6()
+    _set("ipv4/ping_group_range", f"0 {_highest_group()}")
+    address = IPv4Interface(scenario.client.address)
+    gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
+    mtu = next((k.mtu for k in scenario.links if set(k.ends) == {CLIENT, scenario.client.gateway}), 1500)
+    bring_up("lo")
+    with IPRoute() as kernel:
+        (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)
+        kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu)
+        kernel.link("set", index=index, state="up")
+        kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+        if IPv4Address(gateway) not in address.network:
+            kernel.route("add", dst=f"{gateway}/32", oif=index, scope=253)  # 253: link, it is on the wire
+        kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
+    enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
+    return device
+
+
+def _highest_group() -> int:
+    """The last group id that exists in this user namespace: a range may not go beyond it (ping_group_range)."""
+    inside, _, count = Path("/proc/self/gid_map").read_text().split("\n")[0].split()
+    return min(int(inside) + int(count) - 1, 2**31 - 1)
+
+
+def _be_punctual() -> None:
+    """Wake up on time: no timer slack, and where allowed ahead of the load that a measurement makes."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    gc.freeze()
+
+
+def _end_inhabitants() -> None:
+    """Kill what still runs in this network namespace: the commands' own children are nobody else's to end."""
+    here = Path("/proc/self/ns/net").stat()
+    for _ in range(10):
+        found = [pid for pid in _processes() if pid != os.getpid() and _lives_in(pid, here)]
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+        time.sleep(0.01)  # dead ones whose parent has not looked yet are still listed
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _lives_in(pid: int, namespace: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(Path(f"/proc/{pid}/ns/net").stat(), namespace)
+    except OSError:  # gone, or another user's
+        return False
+
+
+def _live(setup: wiring.Setup) -> None:
+    """Make everything, say so, and carry packets to the end."""
+    scenario = setup.scenario
+    enter_new_network()
+    with subprocess.Popen(  # noqa: S603  # our own interpreter
+        [sys.executable, "-m", "netprobe.sim.servers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=own_environment(),
+    ) as servers:
+        assert servers.stdin is not None  # noqa: S101  # pipes, as asked for
+        assert servers.stdout is not None  # noqa: S101
+        wiring.send(servers.stdin, setup)
+        servers_device = _make_servers(scenario)
+        client_device = _make_client(scenario, setup.folder)
+        network = Network(scenario, setup.seed)
+        try:
+            wiring.receive(servers.stdout, wiring.Ready)
+        except EOFError:
+            msg = "the servers of the simulated network ended at their start; their error is above"
+            raise LabError(msg) from None
+        _be_punctual()
+        began = time.monotonic()
+        wiring.send(servers.stdin, wiring.Ready(began))
+        wiring.send(sys.stdout.buffer, wiring.Ready(began))
+        try:
+            Bridge(network, client_device, servers_device, began).run(sys.stdin.fileno())
+        finally:
+            _end_inhabitants()
+            servers.stdin.close()
+
+
+def main() -> None:
+    """Run as a process of its own, started by `netprobe.sim.world`."""
+    folder = ""
+    try:
+        setup = wiring.receive(sys.stdin.buffer, wiring.Setup)
+        folder = setup.folder
+        _live(setup)
+    except LabError as error:
+        wiring.send(sys.stdout.buffer, wiring.Ready(error=str(error)))
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

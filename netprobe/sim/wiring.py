@@ -1,0 +1,52 @@
+"""What the processes of one lab say to each other over pipes: whole records, each behind its length."""
+
+import struct
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from netprobe.model.record import Record
+from netprobe.sim.scenario import Scenario
+
+CA_FILE = "ca.pem"  # in the lab's folder: the certificate that its clients trust
+_LENGTH = struct.Struct("!I")
+
+T = TypeVar("T")
+
+
+class Setup(Record, frozen=True):
+    """What to simulate; `folder` is the lab's own, removed at its end."""
+
+    scenario: Scenario
+    seed: int
+    folder: str
+
+
+class Ready(Record, frozen=True):
+    """Said upwards when everything listens. `error` is what failed, empty: nothing.
+
+    `began` is when the network's time was zero, by the monotonic clock, which all processes of a machine share; a
+    process that is started by another one says 0.0 and is told by a `Ready` of its own.
+    """
+
+    began: float = 0.0
+    error: str = ""
+
+
+def send(stream: BinaryIO, record: Record) -> None:
+    """Write one record. Raises `OSError` when nobody is left to read it."""
+    data = msgspec.msgpack.encode(record)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO, kind: type[T]) -> T:
+    """Read one record. Raises `EOFError` when the other side is gone."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (size,) = _LENGTH.unpack(head)
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return msgspec.msgpack.decode(data, type=kind)

@@ -1,0 +1,223 @@
+"""A simulated network that lives: started for commands that run in it with real packets, gone with the last of them."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from netprobe.sim import wiring
+from netprobe.sim.namespaces import LabError, Namespaces, own_environment
+from netprobe.sim.scenario import Scenario
+
+#: Variables by which tools find the certificates to trust.
+_TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+#: Variables that would lead out of the simulated network, or change how names are looked up in it.
+_MISLEADING = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "res_options", "localdomain")
+_PATIENCE_S = 5.0  # for a process that was asked to end
+_FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+
+
+class World:
+    """A context in which scenario `scenario` is a network with real packets. Raises `LabError` when it cannot be.
+
+    Its time begins when the context does; `popen` and `run` start commands at the scenario's client.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._began = 0.0
+        self._folder = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._namespaces: Namespaces | None = None
+        self._commands: list[subprocess.Popen[Any]] = []
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the authority that vouches for the servers, as a PEM file."""
+        return Path(self._folder, wiring.CA_FILE)
+
+    def now(self) -> float:
+        """Seconds since the network's start, which is what the scenario's faults count from."""
+        return time.monotonic() - self._began
+
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a command needs to know: `base` (or the caller's own) with trust in the lab and without proxies."""
+        kept = os.environ if base is None else base
+        found = {key: value for key, value in kept.items() if key.lower() not in _MISLEADING}
+        return found | dict.fromkeys(_TRUST, str(self.ca_file))
+
+    def popen(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        **options: Any,  # noqa: ANN401  # Popen's own
+    ) -> subprocess.Popen[Any]:
+        """Start a command at the client; `options` are `subprocess.Popen`'s. It ends with the world."""
+        if self._namespaces is None:
+            msg = "the simulated network is not running: use World in a with statement"
+            raise LabError(msg)
+        process = self._namespaces.popen(command, env=self.environment(env), **options)
+        self._commands.append(process)
+        return process
+
+    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:  # noqa: ANN401
+        """Run a command at the client to its end; its output is captured as text unless `options` say otherwise."""
+        settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        with self.popen(command, **settings) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="netprobe-lab-")
+        Path(self._folder).chmod(0o755)  # a command may run as another user; no secret is in it
+        for name, text in _client_files(self._scenario).items():
+            Path(self._folder, name).write_text(text)
+        self._process = subprocess.Popen(  # noqa: S603  # our own interpreter
+            [sys.executable, "-m", "netprobe.sim.tun"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=own_environment(),
+            start_new_session=True,  # Ctrl-C at the terminal is the command's
+        )
+        assert self._process.stdin is not None  # noqa: S101  # pipes, as asked for
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            wiring.send(self._process.stdin, wiring.Setup(self._scenario, self._seed, self._folder))
+            ready = wiring.receive(self._process.stdout, wiring.Ready)
+        except (EOFError, BrokenPipeError):
+            msg = "the simulated network ended at its start; its error is above"
+            raise LabError(msg) from None
+        if ready.error:
+            raise LabError(ready.error)
+        self._began = ready.began
+        self._namespaces = Namespaces.of(self._process.pid)
+
+    def _stop(self) -> None:
+        for command in self._commands:
+            _end(command)
+        if self._namespaces is not None:
+            self._namespaces.close()
+            self._namespaces = None
+        if self._process is not None:
+            assert self._process.stdin is not None  # noqa: S101
+            assert self._process.stdout is not None  # noqa: S101
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()  # which is how it learns that it may end
+            try:
+                self._process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process.stdout.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _client_files(scenario: Scenario) -> dict[str, str]:
+    """The lab's folder: files that the client sees in place of the machine's own."""
+    return {
+        "resolv.conf": "".join(f"nameserver {address}\n" for address in scenario.client.resolvers),
+        "hosts": f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n",
+        # Names are looked up in the simulated network only: no daemon of the machine is asked.
+        "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    }
+
+
+def _end(command: subprocess.Popen[Any]) -> None:
+    if command.poll() is None:
+        command.terminate()
+        try:
+            command.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            command.wait()
+    for stream in (command.stdin, command.stdout, command.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def run_in_world(
+    scenario: Scenario,
+    command: Sequence[str],
+    *,
+    seed: int = 0,
+    env: Mapping[str, str] | None = None,
+    capture: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` at the client of a world that is made for it, attached to the caller's own input and output.
+
+    With `capture` its output is kept as text instead. Signals go on to the command. The return code is
+    `subprocess`'s: negative for a signal. Raises `LabError`.
+    """
+    options: dict[str, Any] = {"text": True}
+    if capture:
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if capture or not _is_open(0):
+        options["stdin"] = subprocess.DEVNULL
+    with World(scenario, seed) as world:
+        process = world.popen(command, env=env, **options)
+        with _signals_to(process):
+            out, err = process.communicate()
+    return subprocess.CompletedProcess(list(command), process.returncode, out, err)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _signals_to(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Let signals end the command instead of the caller, which then cleans up as after any other end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; signals are its business then
+        return
+
+    def forward(number: int, _: FrameType | None) -> None:
+        if number in _FROM_TERMINAL and _in_foreground():
+            return  # the terminal has told the command already
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
