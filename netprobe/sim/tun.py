@@ -27,7 +27,7 @@ from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.scenario import Scenario
+from netprobe.sim.records import Scenario
 
 CLIENT_DEVICE = "eth0"
 SERVER_DEVICE = "tun0"

@@ -6,7 +6,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from netprobe.model.record import Record
-from netprobe.sim.scenario import Scenario
+from netprobe.sim.records import Scenario
 
 CA_FILE = "ca.pem"  # in the lab's folder: the certificate that its clients trust
 _LENGTH = struct.Struct("!I")

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from netprobe.sim import wiring
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
-from netprobe.sim.scenario import Scenario
+from netprobe.sim.records import Scenario
 
 #: Variables by which tools find the certificates to trust.
 _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")

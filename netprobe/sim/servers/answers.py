@@ -6,7 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from netprobe.sim.middlebox import name_pattern
-from netprobe.sim.scenario import Entry, Fault, Resolver, Scenario, Server
+from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
 _ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from socket import SOCK_DGRAM
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -24,7 +25,7 @@ import dns.rdtypes.ANY.SOA
 import dns.rdtypes.IN.A
 import dns.rrset
 
-from netprobe.sim.scenario import Resolver, Scenario
+from netprobe.sim.records import Resolver, Scenario
 from netprobe.sim.servers.answers import Records, resolve, tampered
 from netprobe.sim.servers.web import listener
 
@@ -75,8 +76,7 @@ class _Service(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101  # what a datagram endpoint is given
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # the selector loop's one is no subclass of it
 
     def datagram_received(self, data: bytes, addr: Peer) -> None:
         """A question, or an upstream's answer."""

@@ -9,7 +9,7 @@ from html import escape
 
 import h11
 
-from netprobe.sim.scenario import Scenario, Server
+from netprobe.sim.records import Scenario, Server
 from netprobe.sim.servers.answers import Condition, condition, page
 from netprobe.sim.servers.authority import Authority
 
