@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from netprobe.model.probes import Path
+from netprobe.model.probes import Path, ReplyKind
 from netprobe.model.record import Record
 
 LONGEST_CYCLE = 4  # routers in a loop; most have two
@@ -88,9 +88,9 @@ def _beyond(path: Path, ttl: int) -> str:
 
 
 def _router(path: Path, index: int) -> str:
-    """The router that answered at a hop; empty when none did, or the destination itself."""
+    """The router whose TTL count ended at a hop; empty when none said so."""
     replies = [exchange.reply for exchange in path.hops[index].exchanges if exchange.reply]
-    return next((reply.source for reply in replies if not reply.from_destination), "")
+    return next((reply.source for reply in replies if reply.kind is ReplyKind.TIME_EXCEEDED), "")
 
 
 def _cycle(row: Sequence[str], period: int) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from netprobe.model.probes import Hop, Path
 from netprobe.model.record import Record
@@ -44,19 +45,42 @@ class Place(Record, frozen=True):
     inferred: bool = False
 
 
+#: Silent hops that may stand between the home and the first network that is seen, for that to count as the provider.
+_SILENT_BEFORE_PROVIDER = 1
+
+
+class _Entry(NamedTuple):
+    """The first network that a path enters, after so many silent hops."""
+
+    origin: Origin
+    silent: int
+
+
 class Surroundings:
     """The networks around the user, as all paths of one round show them together.
 
-    `gateway` is the default route's next hop, empty on a point-to-point link. `platform` says which networks belong
-    together at the far end. `provider` is the user's ISP, None when the paths do not agree on one; `isp` are the
-    numbers of all networks that are its.
+    `gateway` is the default route's next hop, empty on a point-to-point link. `own` are the machine's own addresses:
+    what it says to itself ("no route to host") is no hop. `resolvers` are the configured ones: an ISP usually runs its
+    own. `platform` says which networks belong together at the far end.
+
+    `provider` is the user's ISP, None when the paths do not show it beyond doubt; then no hop is taken for the ISP's or
+    for a transit network's. `isp` are the numbers of all networks that are the provider's.
     """
 
     def __init__(
-        self, paths: Iterable[Path], origin: OriginOf, *, gateway: str = "", platform: Platform | None = None
+        self,
+        paths: Iterable[Path],
+        origin: OriginOf,
+        *,
+        gateway: str = "",
+        own: Iterable[str] = (),
+        resolvers: Iterable[str] = (),
+        platform: Platform | None = None,
     ) -> None:
         self._origin = origin
         self._gateway = gateway
+        self._own_addresses = frozenset(own)
+        self._resolvers = tuple(resolvers)
         self._platform = platform
         self._paths = tuple(paths)
         self._learnt: dict[str, Origin] = {}
@@ -77,10 +101,10 @@ class Surroundings:
                 segment = Segment.DESTINATION
             elif origin is None:
                 # RFC 6598: shared addresses lie between a subscriber and the provider's NAT, whoever that is.
-                segment = Segment.ISP if is_shared(_address(hop)) else Segment.UNKNOWN
+                segment = Segment.ISP if is_shared(self._address(hop)) else Segment.UNKNOWN
             else:
                 segment = self._segment(origin, far)
-            places.append(Place(hop.ttl, _address(hop), segment, origin, inferred))
+            places.append(Place(hop.ttl, self._address(hop), segment, origin, inferred))
         return tuple(places)
 
     def last(self, path: Path) -> Place | None:
@@ -111,22 +135,24 @@ class Surroundings:
             return Segment.EXCHANGE
         if origin.asn in self.isp:
             return Segment.ISP
-        return Segment.DESTINATION if origin.asn in far else Segment.TRANSIT
+        if origin.asn in far:
+            return Segment.DESTINATION
+        return Segment.TRANSIT if self.provider else Segment.UNKNOWN
 
     def _home(self, path: Path) -> int:
         """How many hops from the first on are the user's own.
 
         The first is the gateway whatever address it answers from. Behind it, addresses of the kind that home routers
-        give out (192.168/16, or the gateway's own /16) are a second router at home; other private ones are the ISP's.
+        give out (192.168/16, or the gateway's own /24) are a second router at home; other private ones are the ISP's.
         """
         if not self._gateway:
             return 0
         home = min(1, len(path.hops))
         for index, hop in enumerate(path.hops[1:], 1):
-            address = _address(hop)
+            address = self._address(hop)
             if _from_destination(hop):
                 break
-            if address.startswith("192.168.") or (is_private(address) and _same_16(address, self._gateway)):
+            if address.startswith("192.168.") or (is_private(address) and _same_24(address, self._gateway)):
                 home = index + 1
             elif address:
                 break
@@ -152,50 +178,67 @@ class Surroundings:
         if before and after and before.asn == after.asn and not before.exchange:
             # A, something, A: a router of A that is silent, numbered privately, or has a third party's address.
             return before
-        address = _address(hop)
+        address = self._address(hop)
         if own is None and (is_private(address) or is_shared(address)):
             # Links between networks have public addresses. So this router was entered by a link inside one network, and
             # that is the network of the hop before.
-            return (before if before and not before.exchange else None) or (None if before else self.provider)
+            inside = before or self.provider
+            return inside if inside and not inside.exchange else None
         return own or self._learnt.get(address)
 
     def _own(self, hop: Hop) -> Origin | None:
         """The network that announces the address of the hop."""
-        return _first(self._origin(address) for address in hop.addresses)
+        return self._origin(self._address(hop))
+
+    def _address(self, hop: Hop) -> str:
+        """The address that stands for the hop, empty for a silent one."""
+        return next((address for address in hop.addresses if address not in self._own_addresses), "")
 
     def _learn(self) -> None:
-        """Addresses that nobody announces, but that some path shows between two hops of one network."""
+        """Public addresses that nobody announces, but that some path shows between two hops of one network."""
         for path in self._paths:
             own = [self._own(hop) for hop in path.hops]
             for index, hop in enumerate(path.hops):
                 before, after = _first(reversed(own[:index])), _first(own[index + 1 :])
-                if own[index] is None and before and after and before.asn == after.asn and is_public(_address(hop)):
-                    self._learnt[_address(hop)] = before
+                unannounced = own[index] is None and is_public(self._address(hop))
+                if unannounced and before and after and before.asn == after.asn and not before.exchange:
+                    self._learnt[self._address(hop)] = before
 
     def _vote(self) -> Origin | None:
-        """The network that most paths enter first; None without a majority.
+        """The network that most paths enter first; None when that may be another than the provider.
 
-        A path whose first hops stayed silent would name the network behind the ISP, so it is completed from those of
-        the other paths that agree on who is there. A path straight into its destination's network says nothing about
-        who brought it there, and is heard only when there is no other.
+        A path straight into its destination's network says nothing about who brought it there and has no vote. Silence
+        in front of the network may hide the real provider; so some path must show it almost directly behind the home,
+        or one of the configured resolvers must live in it.
         """
-        firsts = [(path, self._entered_first(path)) for path in self._paths]
-        known = [(path, origin) for path, origin in firsts if origin]
-        votes = [origin for path, origin in known if origin.asn not in self.far_end(path.flow.destination)]
-        votes = votes or [origin for _, origin in known if not self._delivers(origin.asn)]
+        entries = [(self._entry(path), self.far_end(path.flow.destination)) for path in self._paths]
+        votes = [entry for entry, far in entries if entry and entry.origin.asn not in far]
         if not votes:
             return None
-        ((asn, count),) = Counter(origin.asn for origin in votes).most_common(1)
-        return next(o for o in votes if o.asn == asn) if 2 * count > len(votes) else None
+        ((asn, count),) = Counter(entry.origin.asn for entry in votes).most_common(1)
+        chosen = [entry for entry in votes if entry.origin.asn == asn]
+        near = min(entry.silent for entry in chosen) <= _SILENT_BEFORE_PROVIDER
+        runs_resolver = any(o.asn == asn for o in map(self._origin, self._resolvers) if o)
+        return chosen[0].origin if 2 * count > len(votes) and (near or runs_resolver) else None
 
-    def _entered_first(self, path: Path) -> Origin | None:
-        """The first network beyond the home, exchanges aside."""
-        for index, hop in enumerate(path.hops[self._home(path) :], self._home(path)):
+    def _entry(self, path: Path) -> _Entry | None:
+        """The first network beyond the home, and how many hops before it stayed silent.
+
+        A silent hop is filled in from the other paths where those that show it agree. Where a public address stands
+        first that nobody announces, somebody is nearer than all that the table knows.
+        """
+        silent = 0
+        home = self._home(path)
+        for index, hop in enumerate(path.hops[home:], home):
+            address = self._address(hop)
             if _from_destination(hop):
                 return None
-            origin = self._own(hop) if hop.addresses else self._agreed(index)
+            origin = self._origin(address) if address else self._agreed(index)
             if origin and not origin.exchange:
-                return origin
+                return _Entry(origin, silent)
+            if origin is None and is_public(address):
+                return None
+            silent += not address
         return None
 
     def _agreed(self, index: int) -> Origin | None:
@@ -203,11 +246,6 @@ class Surroundings:
         hops = [p.hops[index] for p in self._paths if index < len(p.hops) and not _from_destination(p.hops[index])]
         origins = {origin.asn: origin for origin in map(self._own, hops) if origin}
         return next(iter(origins.values())) if len(origins) == 1 else None
-
-    def _delivers(self, asn: int) -> bool:
-        return self._platform is not None and any(
-            asn in asns for asns in (self._platform.own_asns, *self._platform.cdn_asns.values())
-        )
 
     def _siblings(self) -> Iterator[int]:
         """The provider's number, and those of its organisation's other networks that paths cross directly behind it."""
@@ -244,17 +282,12 @@ def _words(name: str) -> list[str]:
     return [word.strip("().\"'") for word in name.casefold().replace(",", " ").replace("-", " ").split()]
 
 
-def _address(hop: Hop) -> str:
-    """The address that stands for the hop, empty for a silent one."""
-    return hop.addresses[0] if hop.addresses else ""
-
-
 def _from_destination(hop: Hop) -> bool:
     return any(x.reply is not None and x.reply.from_destination for x in hop.exchanges)
 
 
-def _same_16(one: str, other: str) -> bool:
-    return one.split(".")[:2] == other.split(".")[:2]
+def _same_24(one: str, other: str) -> bool:
+    return one.split(".")[:3] == other.split(".")[:3]
 
 
 def _first(origins: Iterable[Origin | None]) -> Origin | None:
