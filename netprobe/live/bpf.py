@@ -1,0 +1,132 @@
+"""Classic BPF programs that keep other people's packets out of our raw sockets.
+
+A program here decides on numbers that are fixed when the sockets are opened (a block of source ports, a block of ICMP
+identifiers), so that it never has to be replaced and may be locked. It keeps work away from us; it is not what replies
+are believed for: that is the identity, which is checked afterwards.
+"""
+
+import array
+import socket
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SO_ATTACH_FILTER = 26
+
+# Opcodes of linux/bpf_common.h and linux/filter.h, named as the assembler of the BPF paper names them.
+_LDH_IND, _LDB_IND, _LD_MEM = 0x48, 0x50, 0x60
+_LDXB_MSH, _ST, _TAX = 0xB1, 0x02, 0x07
+_AND, _LSH, _ADD_X, _SUB = 0x54, 0x64, 0x0C, 0x14
+_JEQ, _JGE, _RET = 0x15, 0x35, 0x06
+
+_WHOLE_PACKET = 0xFFFF
+_ICMP_ECHO_REPLY, _ICMP_UNREACHABLE, _ICMP_TIME_EXCEEDED, _ICMP_PARAMETER = 0, 3, 11, 12
+_IDENT_BLOCK_MASK = 0xFF00
+
+
+class Instruction(NamedTuple):
+    """One step; `yes` and `no` are labels that a jump goes to, empty: the next step."""
+
+    code: int
+    k: int = 0
+    yes: str = ""
+    no: str = ""
+    label: str = ""
+
+
+class Blocks(NamedTuple):
+    """What marks packets as ours: source ports from `first_port` on, and the high byte of ICMP identifiers."""
+
+    first_port: int
+    ports: int
+    ident_base: int
+
+
+def assemble(program: Sequence[Instruction]) -> bytes:
+    """The program as an array of `struct sock_filter`, jumps resolved."""
+    places = {step.label: index for index, step in enumerate(program) if step.label}
+
+    def distance(label: str, index: int) -> int:
+        return places[label] - index - 1 if label else 0
+
+    return b"".join(
+        struct.pack("=HBBI", step.code, distance(step.yes, index), distance(step.no, index), step.k)
+        for index, step in enumerate(program)
+    )
+
+
+#: Lets nothing through.
+DROP_ALL = assemble([Instruction(_RET, 0)])
+
+
+def icmp_filter(blocks: Blocks) -> bytes:
+    """Pass echo replies to our identifiers and errors that quote one of our probes. The packet begins with IPv4."""
+    return assemble(
+        [
+            Instruction(_LDXB_MSH, 0),  # X: length of the IP header
+            Instruction(_LDB_IND, 0),  # ICMP type
+            Instruction(_JEQ, _ICMP_ECHO_REPLY, "echo"),
+            Instruction(_JEQ, _ICMP_UNREACHABLE, "error"),
+            Instruction(_JEQ, _ICMP_TIME_EXCEEDED, "error"),
+            Instruction(_JEQ, _ICMP_PARAMETER, "error", "drop"),
+            Instruction(_LDH_IND, 4, label="echo"),
+            Instruction(_AND, _IDENT_BLOCK_MASK),
+            Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
+            Instruction(_LDB_IND, 17, label="error"),  # the quoted header's protocol
+            Instruction(_ST, 0),
+            Instruction(_LDB_IND, 8),  # the quoted header's own length: options are rare, but exist
+            Instruction(_AND, 0x0F),
+            Instruction(_LSH, 2),
+            Instruction(_ADD_X),
+            Instruction(_TAX),
+            Instruction(_LD_MEM, 0),
+            Instruction(_JEQ, socket.IPPROTO_ICMP, "quoted echo"),
+            Instruction(_JEQ, socket.IPPROTO_TCP, "quoted ports"),
+            Instruction(_JEQ, socket.IPPROTO_UDP, "quoted ports", "drop"),
+            Instruction(_LDH_IND, 12, label="quoted echo"),
+            Instruction(_AND, _IDENT_BLOCK_MASK),
+            Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
+            Instruction(_LDH_IND, 8, label="quoted ports"),
+            Instruction(_SUB, blocks.first_port),  # below the block: wraps to a large number
+            Instruction(_JGE, blocks.ports, "drop", "pass"),
+            Instruction(_RET, 0, label="drop"),
+            Instruction(_RET, _WHOLE_PACKET, label="pass"),
+        ]
+    )
+
+
+def tcp_filter(blocks: Blocks) -> bytes:
+    """Pass segments to our block of ports. The packet begins with IPv4."""
+    return assemble(
+        [
+            Instruction(_LDXB_MSH, 0),
+            Instruction(_LDH_IND, 2),  # destination port
+            Instruction(_SUB, blocks.first_port),
+            Instruction(_JGE, blocks.ports, "drop", "pass"),
+            Instruction(_RET, 0, label="drop"),
+            Instruction(_RET, _WHOLE_PACKET, label="pass"),
+        ]
+    )
+
+
+def attach(sock: socket.socket, program: bytes) -> None:
+    """Put `program` on `sock`, in place of the one before. Raises OSError when the kernel refuses it."""
+    code = array.array("B", program)
+    address, _ = code.buffer_info()
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, address))
+
+
+def attach_without_leak(sock: socket.socket, program: bytes) -> None:
+    """Attach `program` so that nothing it refuses is ever read.
+
+    Packets may have been queued between socket() and the filter: shut the door, empty the room, open the door that we
+    want.
+    """
+    attach(sock, DROP_ALL)
+    sock.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
+    while True:
+        try:
+            sock.recv(1)
+        except BlockingIOError:
+            break
+    attach(sock, program)

@@ -1,0 +1,390 @@
+"""A TCP connection to a service, with TLS and one HTTP request over it where they are asked for.
+
+TLS runs over memory (ssl.MemoryBIO) and this module moves the bytes itself, so that it knows exactly how a phase ended:
+a RST, a FIN, an alert, a certificate, or silence.
+"""
+
+import errno
+import re
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+
+import h11
+
+from netprobe.live import errors
+from netprobe.live.certificate import clean, read
+from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.model.services import HEADERS_THAT_MATTER, Certificate, Fetch, Handshake, Handshaken, Response
+
+_CHUNK = 65536
+_READS_AT_ONCE = 16
+_HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
+_TITLE_LIMIT = 120
+_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{0,2000})", re.IGNORECASE)
+_DETAIL_LIMIT = 200
+_USER_AGENT = "netprobe (network diagnosis)"
+_IP_TCP_BYTES = 52  # headers of a segment with time stamps
+_SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
+_TCP_INFO_BYTES = 208
+#: OpenSSL's reasons for an alert that the other side sent; other reasons are our own complaint about its bytes.
+_ALERT = re.compile(r"ALERT|^TLSV1|^SSLV3")
+
+
+class Trust:
+    """TLS contexts, made with the first handshake that needs them: the system's store is large."""
+
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+
+    def context(self, *, verify: bool) -> ssl.SSLContext:
+        """A context that trusts `ca_file`, else SSL_CERT_FILE, else the system; or everybody.
+
+        Raises OSError (ssl.SSLError too) when `ca_file` cannot be read.
+        """
+        if verify not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.set_alpn_protocols(["http/1.1"])
+            if not verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            elif self._ca_file:
+                context.load_verify_locations(cafile=self._ca_file)
+            else:
+                context.load_default_certs()  # honours SSL_CERT_FILE and SSL_CERT_DIR
+            self._contexts[verify] = context
+        return self._contexts[verify]
+
+
+class Conversation:
+    """One handshake or fetch under way. Calls `done(outcome)` once, at the request's `timeout_s` at the latest."""
+
+    def __init__(
+        self,
+        request: Handshake | Fetch,
+        reactor: Reactor,
+        trust: Trust,
+        done: Callable[[Handshaken | Response], None],
+        count: Callable[[int, int], None],
+    ) -> None:
+        self._fetch = request if isinstance(request, Fetch) else None
+        self._handshake = request.handshake if isinstance(request, Fetch) else request
+        self._reactor = reactor
+        self._trust = trust
+        self._done = done
+        self._count = count  # told the packets and bytes that the connection has sent
+        self._sock: socket.socket | None = None
+        self._timer: Timer | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._unsent = b""
+        self._phase = "connect"
+        self._phase_began = 0.0
+        self._connect_s: float | None = None
+        self._tls_s: float | None = None
+        self._certificate: Certificate | None = None
+        self._handshaken: Handshaken | None = None
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
+        self._answer: h11.Response | None = None
+        self._first_byte_s: float | None = None
+        self._body = b""
+        self._body_bytes = 0
+
+    # -- the course of things -----------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Connect."""
+        self._phase_began = now
+        try:
+            self._sock = errors.connect(self._handshake.address, self._handshake.port, socket.SOCK_STREAM)
+        except (OSError, ValueError, OverflowError) as error:
+            self._end("local", _errno_name(error))
+            return
+        self._timer = self._reactor.at(now + self._handshake.timeout_s, lambda: self._end("timeout"))
+        self._reactor.watch(self._sock.fileno(), WRITE, self._connected)
+
+    def close(self) -> None:
+        """Let go of the socket and the timer."""
+        if self._timer:
+            self._timer.cancel()
+        if self._sock is not None:
+            self._count(*_sent(self._sock))
+            self._reactor.forget(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+
+    def _connected(self) -> None:
+        if self._sock is None:
+            return
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._connect_failed(code)
+            return
+        errors.troubles(self._sock)
+        errors.want_errors(self._sock, on=False)  # from here on TCP is as patient as it is everywhere
+        self._connect_s = self._next_phase()
+        if not self._handshake.server_name:
+            self._established()
+            return
+        self._phase = "tls"
+        try:
+            self._tls = self._trust.context(verify=self._handshake.verify).wrap_bio(
+                self._incoming, self._outgoing, server_hostname=self._handshake.server_name
+            )
+        except (OSError, ValueError) as error:
+            self._end("local", str(error))
+            return
+        self._reactor.watch(self._sock.fileno(), READ, self._readable)
+        self._shake_hands()
+
+    def _connect_failed(self, code: int) -> None:
+        """Tell a RST, a router's or the own kernel's complaint, and silence apart."""
+        reported = errors.troubles(self._sock) if self._sock else []
+        last = reported[-1] if reported else None
+        detail = errno.errorcode.get(code, str(code)) + (f" ({last.text})" if last else "")
+        if last is not None and last.local:
+            self._end("local", detail)
+        elif last is not None and code == errno.ECONNREFUSED:
+            self._end("unreachable", detail)  # port unreachable by ICMP: a firewall's refusal, not the server's RST
+        else:
+            self._end(errors.OUTCOMES.get(code, "unreachable"), detail)
+
+    def _shake_hands(self) -> None:
+        if self._tls is None:
+            return
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLCertVerificationError as error:
+            self._flush()  # the alert that says why
+            self._end("certificate", error.verify_message)
+            return
+        except ssl.SSLError as error:
+            self._flush()
+            self._end(*_tls_error(error))
+            return
+        self._flush()
+        self._certificate = read(self._tls.getpeercert(binary_form=True) or b"")
+        self._tls_s = self._next_phase()
+        self._established()
+
+    def _established(self) -> None:
+        """The handshake is done: that is all, or the request follows."""
+        self._phase = "done"
+        if self._sock is None:
+            return
+        self._handshaken = self._as_handshaken("", "")
+        if self._fetch is None:
+            self._end("")
+            return
+        self._reactor.watch(self._sock.fileno(), READ, self._readable)
+        try:
+            request = h11.Request(
+                method=self._fetch.method,
+                target=self._fetch.path,
+                headers=[
+                    ("Host", self._handshake.server_name or self._handshake.address),
+                    ("User-Agent", _USER_AGENT),
+                    ("Accept", "*/*"),
+                    ("Connection", "close"),
+                ],
+            )
+            head = self._http.send(request) or b""
+            self._http.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            self._end("local", str(error))
+            return
+        if self._tls is None:
+            self._outgoing.write(head)
+        else:
+            self._tls.write(head)
+        self._flush()
+        self._phase_began = self._reactor.now()
+        self._read_tls()  # the answer may already be here
+
+    def _next_phase(self) -> float:
+        """How long the phase took that ends now."""
+        now = self._reactor.now()
+        took, self._phase_began = now - self._phase_began, now
+        return took
+
+    # -- bytes --------------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Send what TLS or HTTP want sent; the rest when the socket takes it."""
+        if self._sock is None:
+            return
+        self._unsent += self._outgoing.read()
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._sock.send(self._unsent) :]
+        except BlockingIOError:
+            self._reactor.watch(self._sock.fileno(), READ | WRITE, self._readable)
+        except OSError:
+            self._unsent = b""  # the read that follows says how the connection ended
+
+    def _readable(self) -> None:
+        for _ in range(_READS_AT_ONCE):
+            if self._sock is None:
+                return
+            if self._unsent:
+                self._flush()
+            try:
+                chunk = self._sock.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(errors.OUTCOMES.get(error.errno or 0, "reset"), _errno_name(error))
+                return
+            if chunk:
+                self._take(chunk)
+            else:
+                self._closed()
+                return
+
+    def _take(self, chunk: bytes) -> None:
+        if self._tls is None:
+            self._take_http(chunk)
+            return
+        self._incoming.write(chunk)
+        if self._phase == "tls":
+            self._shake_hands()
+        else:
+            self._read_tls()
+
+    def _read_tls(self) -> None:
+        """Hand on what can be decrypted."""
+        while self._tls is not None and self._sock is not None:
+            try:
+                data = self._tls.read(_CHUNK)
+            except ssl.SSLWantReadError:
+                break
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                self._closed()
+                return
+            except ssl.SSLError as error:
+                self._end(*_tls_error(error))
+                return
+            if not data:
+                self._closed()
+                return
+            self._take_http(data)
+        self._flush()
+
+    def _closed(self) -> None:
+        """The other side ended the connection: the end of an answer, or too early for one."""
+        if self._phase == "done" and self._fetch is not None:
+            self._take_http(b"")
+        if self._sock is not None:
+            self._end("closed")
+
+    # -- HTTP ---------------------------------------------------------------------------------------------------------
+
+    def _take_http(self, data: bytes) -> None:
+        if self._first_byte_s is None and data:
+            self._first_byte_s = self._next_phase()
+        try:
+            self._http.receive_data(data)
+            while self._sock is not None:
+                event = self._http.next_event()
+                if isinstance(event, h11.Response):
+                    self._answer = event
+                elif isinstance(event, h11.Data):
+                    self._take_body(bytes(event.data))
+                elif isinstance(event, h11.EndOfMessage):
+                    self._end("")
+                elif event in {h11.NEED_DATA, h11.PAUSED} or isinstance(event, h11.ConnectionClosed):
+                    return
+        except h11.RemoteProtocolError as error:
+            self._end("malformed" if data else "closed", str(error))
+
+    def _take_body(self, data: bytes) -> None:
+        limit = self._fetch.body_limit if self._fetch else 0
+        self._body += data[: max(0, limit - len(self._body))]
+        self._body_bytes += len(data)
+        if len(self._body) >= limit:
+            self._end("")
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _as_handshaken(self, error: str, detail: str) -> Handshaken:
+        return Handshaken(
+            handshake=self._handshake,
+            phase=self._phase,
+            error=error,
+            detail=clean(detail, _DETAIL_LIMIT),
+            connect_s=self._connect_s,
+            tls_s=self._tls_s,
+            tls_version=(self._tls.version() or "") if self._tls and self._phase == "done" else "",
+            certificate=self._certificate,
+        )
+
+    def _end(self, error: str, detail: str = "") -> None:
+        """Everything is over: close and tell."""
+        self.close()
+        if self._fetch is None:
+            self._done(self._handshaken or self._as_handshaken(error, detail))
+            return
+        # What went wrong with the handshake is its error; what went wrong after it is the response's.
+        handshaken = self._handshaken or self._as_handshaken(error, detail)
+        answer = self._answer
+        self._done(
+            Response(
+                fetch=self._fetch,
+                handshaken=handshaken,
+                status=answer.status_code if answer else 0,
+                error=error,
+                first_byte_s=self._first_byte_s,
+                headers=_headers(answer) if answer else {},
+                title=_title(self._body),
+                body_bytes=self._body_bytes,
+            )
+        )
+
+
+def _headers(answer: h11.Response) -> dict[str, str]:
+    """The headers that matter; several of one name joined by commas (RFC 9110, 5.3)."""
+    kept: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers:
+        name, value = raw_name.decode("latin-1"), clean(raw_value.decode("latin-1"))
+        if name in HEADERS_THAT_MATTER:
+            kept[name] = clean(f"{kept[name]}, {value}" if name in kept else value)
+    return kept
+
+
+def _title(body: bytes) -> str:
+    match = _TITLE.search(body)
+    return clean(" ".join(match[1].decode("utf-8", "replace").split()), _TITLE_LIMIT) if match else ""
+
+
+def _tls_error(error: ssl.SSLError) -> tuple[str, str]:
+    """An error word for what TLS complains of, and its reason.
+
+    Bytes that are not TLS (a plain HTTP block page, say) count as an alert too: it is the alert that we send.
+    """
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "closed", ""
+    reason = error.reason or str(error)
+    return "alert", reason if _ALERT.search(reason) else f"not acceptable TLS: {reason}"
+
+
+def _errno_name(error: Exception) -> str:
+    code = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(code or 0, str(error))
+
+
+def _sent(sock: socket.socket) -> tuple[int, int]:
+    """Packets and bytes (headers included) that the kernel has sent for this connection so far."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return 0, 0
+    if len(info) < _TCP_INFO_BYTES:
+        return 0, 0
+    (segments,) = struct.unpack_from("@I", info, _SEGMENTS_AT)
+    (payload,) = struct.unpack_from("@Q", info, _BYTES_AT)
+    return segments, segments * _IP_TCP_BYTES + payload

@@ -1,0 +1,252 @@
+"""DNS lookups over own sockets: one question, one resolver, one answer.
+
+dnspython only makes and reads messages, and is imported with the first lookup (its resolver and its query functions,
+which would load every network library around, are not). Queries go out as a plain stub resolver's do, without EDNS: the
+middleboxes that break EDNS are not what is being asked about.
+"""
+
+import errno
+import secrets
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from netprobe.live import errors, stamps
+from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.model.services import Answer, Lookup
+
+if TYPE_CHECKING:
+    import dns.message
+
+_PORT = 53
+_UDP_HEADERS = 28
+_TCP_SYN_BYTES, _TCP_HEADERS = 60, 54
+_LENGTH = struct.Struct("!H")
+_MOST_ALIASES = 16
+_MOST_ADDRESSES = 64
+_LARGEST_MESSAGE = 65535
+_RECEIVE_AT_ONCE = 16
+
+
+class Question:
+    """One lookup under way. Calls `done(answer)` once, at `timeout_s` after its start at the latest."""
+
+    def __init__(
+        self, lookup: Lookup, reactor: Reactor, done: Callable[[Answer], None], count: Callable[[int, int], None]
+    ) -> None:
+        self._lookup = lookup
+        self._reactor = reactor
+        self._done = done
+        self._count = count  # told the packets and bytes that leave
+        self._sock: socket.socket | None = None
+        self._asked: dict[int, float] = {}  # by message id
+        self._timers: list[Timer] = []
+        self._received = b""
+        self._malformed = False
+
+    def start(self, now: float) -> None:
+        """Send the first query."""
+        attempts = max(1, self._lookup.attempts)
+        try:
+            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_DGRAM)
+            stamps.want_stamps(self._sock)
+            self._reactor.watch(self._sock.fileno(), READ, self._read_udp)
+            self._ask()
+        except (OSError, ValueError) as error:
+            self._failed(error)
+            return
+        for attempt in range(1, attempts):
+            self._timers.append(self._reactor.at(now + attempt * self._lookup.timeout_s / attempts, self._again))
+        self._timers.append(self._reactor.at(now + self._lookup.timeout_s, self._give_up))
+
+    def close(self) -> None:
+        """Let go of the socket and the timers."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._sock is not None:
+            self._reactor.forget(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+
+    def _query(self) -> bytes:
+        """A query with an id of its own, so that an answer says which attempt it is to."""
+        import dns.exception  # noqa: PLC0415  # 29 MB that only a lookup needs
+        import dns.message  # noqa: PLC0415
+
+        ident = secrets.randbelow(1 << 16)
+        try:
+            query = dns.message.make_query(self._lookup.name, self._lookup.record_type, id=ident, use_edns=False)
+            wire = query.to_wire()
+        except (dns.exception.DNSException, ValueError) as error:
+            msg = f"not a name or record type: {self._lookup.name!r} {self._lookup.record_type!r}"
+            raise ValueError(msg) from error
+        self._asked[ident] = self._reactor.now()
+        return wire
+
+    def _ask(self) -> None:
+        if self._sock is not None:
+            wire = self._query()
+            self._sock.send(wire)
+            self._count(1, _UDP_HEADERS + len(wire))
+
+    def _again(self) -> None:
+        try:
+            self._ask()
+        except OSError as error:
+            self._failed(error)
+
+    def _read_udp(self) -> None:
+        for _ in range(_RECEIVE_AT_ONCE):
+            if self._sock is None:
+                return
+            try:
+                arrival = stamps.receive(self._sock)
+            except BlockingIOError:
+                errors.troubles(self._sock)  # an unread one would wake us for ever
+                return
+            except OSError as error:
+                # RFC 792: a TTL that ran out on the way (a loop) is no answer; the next attempt may get through.
+                reported = errors.troubles(self._sock)
+                if reported and all(trouble.time_exceeded for trouble in reported):
+                    continue
+                self._failed(error)
+                return
+            self._consider(arrival.data, arrival.at_s)
+
+    def _consider(self, data: bytes, at_s: float) -> None:
+        """Take `data` as the answer if it is one to our question."""
+        ident = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else -1
+        if ident not in self._asked:
+            return
+        response = _parse(data)
+        if response is None:
+            self._malformed = True
+            return
+        if not _answers(response, self._lookup):
+            return
+        import dns.flags  # noqa: PLC0415
+
+        if response.flags & dns.flags.TC and self._sock is not None and self._sock.type == socket.SOCK_DGRAM:
+            self._over_tcp()
+            return
+        self._finish(_read(response, self._lookup, max(0.0, at_s - self._asked[ident])))
+
+    def _over_tcp(self) -> None:
+        """Ask again over TCP (RFC 7766), within what is left of the time."""
+        for timer in self._timers[:-1]:
+            timer.cancel()
+        if self._sock is not None:
+            self._reactor.forget(self._sock.fileno())
+            self._sock.close()
+        try:
+            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_STREAM)
+        except OSError as error:
+            self._failed(error)
+            return
+        self._count(1, _TCP_SYN_BYTES)
+        self._reactor.watch(self._sock.fileno(), WRITE, self._write_tcp)
+
+    def _write_tcp(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            wire = self._query()
+            self._sock.send(_LENGTH.pack(len(wire)) + wire)  # far below a fresh socket's buffer: leaves whole
+        except OSError as error:
+            self._failed(error)
+            return
+        self._count(1, _TCP_HEADERS + len(wire))
+        self._reactor.watch(self._sock.fileno(), READ, self._read_tcp)
+
+    def _read_tcp(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            chunk = self._sock.recv(_LARGEST_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._failed(error)
+            return
+        self._received += chunk
+        if len(self._received) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._received)
+            message = self._received[_LENGTH.size :]
+            if len(message) >= length:
+                self._consider(message[:length], self._reactor.now())
+                chunk = b""  # whatever it was: there is no second message
+        if not chunk and self._sock is not None:
+            self._finish(Answer(self._lookup, error="malformed"))
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, OSError):
+            # The model has no word for a query that a local firewall stopped: nothing reached the resolver either way.
+            outcome = errors.OUTCOMES.get(error.errno or 0, "unreachable")
+            outcome = "refused" if error.errno in {errno.ECONNREFUSED, errno.ECONNRESET} else outcome
+        else:
+            outcome = "malformed"
+        self._finish(Answer(self._lookup, error=outcome))
+
+    def _give_up(self) -> None:
+        self._finish(Answer(self._lookup, error="malformed" if self._malformed else "timeout"))
+
+    def _finish(self, answer: Answer) -> None:
+        self.close()
+        self._done(answer)
+
+
+def _parse(data: bytes) -> "dns.message.Message | None":
+    import dns.exception  # noqa: PLC0415
+    import dns.message  # noqa: PLC0415
+
+    try:
+        return dns.message.from_wire(data, ignore_trailing=True, raise_on_truncation=False)
+    except (dns.exception.DNSException, ValueError, LookupError, OverflowError, TypeError, struct.error):
+        return None
+
+
+def _answers(response: "dns.message.Message", lookup: Lookup) -> bool:
+    """Whether `response` is one to the question of `lookup` (RFC 5452, 9.1: the question must match)."""
+    import dns.flags  # noqa: PLC0415
+    import dns.name  # noqa: PLC0415
+    import dns.rdatatype  # noqa: PLC0415
+
+    if not response.flags & dns.flags.QR:
+        return False
+    if not response.question:
+        return response.rcode() != 0  # a server that could not read the question may leave it out
+    asked = response.question[0]
+    return asked.name == dns.name.from_text(lookup.name) and asked.rdtype == dns.rdatatype.from_text(lookup.record_type)
+
+
+def _read(response: "dns.message.Message", lookup: Lookup, rtt_s: float) -> Answer:
+    """What `response` says: the chain of aliases from the name asked for, and the addresses at its end."""
+    import dns.flags  # noqa: PLC0415
+    import dns.name  # noqa: PLC0415
+    import dns.rcode  # noqa: PLC0415
+    import dns.rdatatype  # noqa: PLC0415
+
+    wanted = dns.rdatatype.from_text(lookup.record_type)
+    sets = {(rrset.name, rrset.rdtype): rrset for rrset in response.answer}
+    name = dns.name.from_text(lookup.name)
+    aliases: list[str] = []
+    ttls: list[int] = []
+    while (alias := sets.get((name, dns.rdatatype.CNAME))) and len(aliases) < _MOST_ALIASES:
+        name = alias[0].target
+        aliases.append(name.to_text(omit_final_dot=True))
+        ttls.append(alias.ttl)
+    found = sets.get((name, wanted))
+    addresses = tuple(record.to_text() for record in found)[:_MOST_ADDRESSES] if found else ()
+    if found:
+        ttls.append(found.ttl)
+    return Answer(
+        lookup=lookup,
+        rcode=dns.rcode.to_text(response.rcode()),
+        addresses=addresses,
+        aliases=tuple(aliases),
+        ttl_s=min(ttls, default=0),
+        rtt_s=rtt_s,
+        responses=1,
+        authoritative=bool(response.flags & dns.flags.AA),
+    )

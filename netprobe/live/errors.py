@@ -1,0 +1,110 @@
+"""What the kernel tells about a datagram or a connection that failed, in the words of the model.
+
+IP_RECVERR queues the ICMP error beside the errno: who sent it, and whether it came from the network or from this very
+machine. The errno alone says EHOSTUNREACH for a router's answer, a routing loop and a dead next hop alike.
+"""
+
+import errno
+import socket
+import struct
+from typing import NamedTuple
+
+_IP_RECVERR = 11
+_MSG_ERRQUEUE = 0x2000
+_EXTENDED_ERROR = struct.Struct("@IBBBBII")  # struct sock_extended_err of linux/errqueue.h
+_ORIGIN_ICMP = 2
+_TIME_EXCEEDED = 11
+_MOST_ERRORS = 16
+_ADDRESS_AT = 4  # in a sockaddr_in
+
+_TEXTS = {(3, 0): "network unreachable", (3, 1): "host unreachable", (3, 3): "port unreachable"}
+_TEXTS |= {(3, 9): "prohibited", (3, 10): "prohibited", (3, 13): "prohibited"}
+
+#: errno -> the model's error, for connections and datagrams.
+OUTCOMES = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "timeout",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ENOPROTOOPT: "unreachable",
+    errno.EPROTO: "unreachable",
+    errno.EMSGSIZE: "unreachable",
+    errno.EACCES: "unreachable",
+}
+
+
+class Trouble(NamedTuple):
+    """An ICMP error that the kernel queued. `local`: this machine made it, the packet never left."""
+
+    code: int
+    icmp_type: int
+    icmp_code: int
+    offender: str
+    local: bool
+
+    @property
+    def time_exceeded(self) -> bool:
+        """Whether it only says that a packet's TTL ran out, as in a routing loop."""
+        return self.icmp_type == _TIME_EXCEEDED
+
+    @property
+    def text(self) -> str:
+        """The error and who sent it."""
+        what = "time exceeded" if self.time_exceeded else _TEXTS.get((self.icmp_type, self.icmp_code), "unreachable")
+        return f"{what}, says {self.offender}" if self.offender else what
+
+
+def connect(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """A non-blocking socket that is connected, or connecting, to a numeric address, with ICMP errors queued.
+
+    Raises OSError when the kernel says at once that there is no way. No name is ever looked up here.
+    """
+    (family, _, _, _, place), *_ = socket.getaddrinfo(address, port, type=kind, flags=socket.AI_NUMERICHOST)
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        want_errors(sock)
+        sock.connect(place)
+    except BlockingIOError:  # connecting
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def want_errors(sock: socket.socket, *, on: bool = True) -> None:
+    """Queue ICMP errors on an IPv4 socket, for `troubles`."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(on))
+
+
+def troubles(sock: socket.socket) -> list[Trouble]:
+    """The ICMP errors that were queued on `sock`, oldest first; reading them clears its error state."""
+    found = []
+    for _ in range(_MOST_ERRORS):
+        try:
+            _, ancillary, _, _ = sock.recvmsg(0, 512, _MSG_ERRQUEUE)
+        except OSError:
+            break
+        for level, kind, value in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR) and len(value) >= _EXTENDED_ERROR.size:
+                code, origin, icmp_type, icmp_code, *_ = _EXTENDED_ERROR.unpack_from(value)
+                found.append(_trouble(sock, code, origin, icmp_type, icmp_code, value[_EXTENDED_ERROR.size :]))
+    return found
+
+
+def _trouble(sock: socket.socket, code: int, origin: int, icmp_type: int, icmp_code: int, offender: bytes) -> Trouble:
+    if origin != _ORIGIN_ICMP:
+        return Trouble(code, -1, -1, "", local=True)
+    who = socket.inet_ntoa(offender[_ADDRESS_AT : _ADDRESS_AT + 4]) if len(offender) >= _ADDRESS_AT + 4 else ""
+    own, remote = (name[0] if name else "" for name in (_name(sock.getsockname), _name(sock.getpeername)))
+    return Trouble(code, icmp_type, icmp_code, who, local=bool(who) and who == own != remote)
+
+
+def _name(ask: object) -> tuple[str, int] | None:
+    try:
+        return ask()  # type: ignore[operator,no-any-return]
+    except OSError:
+        return None

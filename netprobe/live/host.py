@@ -1,0 +1,142 @@
+"""The own machine's state: links, the default route and its neighbour, resolvers, overridden names, the clock.
+
+A missing default route or resolver is an observation like any other.
+"""
+
+import ipaddress
+import socket
+import time
+from pathlib import Path
+
+from netprobe.live import netlink
+from netprobe.live.certificate import clean
+from netprobe.live.netlink import Row
+from netprobe.model.host import HostState, Link
+
+# linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_CARRIER = 3, 4, 16, 33
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_OIF, _RTA_GATEWAY, _RTA_VIA = 4, 5, 18
+_NDA_DST = 1
+_IFF_LOOPBACK = 0x8
+_OPERSTATES = ("unknown", "not present", "down", "lower layer down", "testing", "dormant", "up")  # RFC 2863
+_NEIGHBOUR_STATES = {
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
+# Any address that only the default route leads to: nothing is sent, the kernel is asked for its way there.
+_SOMEWHERE = "1.1.1.1"
+_MOST_RESOLVERS = 3  # what the C library uses (resolv.conf(5), MAXNS)
+_MOST_OVERRIDES = 50
+_FILE_LIMIT = 1 << 20
+_LOCAL_SUFFIXES = (".localdomain", ".localhost", ".local", ".internal")
+
+
+def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/etc/hosts")) -> HostState:
+    """What the machine knows now. Never raises: what cannot be read is left empty."""
+    try:
+        names, links = _links()
+        route = netlink.route_to(_SOMEWHERE)
+        gateway = (route.address(_RTA_GATEWAY) or _via(route)) if route else ""
+        index = route.number(_RTA_OIF) if route else 0
+        neighbour = _neighbour(gateway, index) if gateway else ""
+    except OSError:
+        names, links, gateway, index, neighbour = {}, (), "", 0, ""
+    return HostState(
+        links=links,
+        default_link=names.get(index, ""),
+        gateway=gateway,
+        neighbour=neighbour,
+        resolvers=resolvers(resolv_conf),
+        wall_clock_s=time.time(),
+        hosts_overrides=_overrides(hosts),
+    )
+
+
+def resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
+    """The name servers of resolv.conf(5), in order."""
+    found = []
+    for words in _lines(resolv_conf):
+        if len(words) > 1 and words[0] == "nameserver":
+            try:
+                found.append(str(ipaddress.ip_address(words[1])))
+            except ValueError:
+                continue
+    return tuple(dict.fromkeys(found))[:_MOST_RESOLVERS]
+
+
+def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
+    """Names by interface index, and the links that are not the loopback."""
+    addresses: dict[int, list[str]] = {}
+    for row in netlink.dump(netlink.NEW_ADDRESS):
+        _, prefix, _, _, index = row.fields
+        # On a point-to-point link IFA_ADDRESS is the other end's.
+        addresses.setdefault(index, []).append(f"{row.address(_IFA_LOCAL) or row.address(_IFA_ADDRESS)}/{prefix}")
+    names: dict[int, str] = {}
+    links = []
+    wireless = _wireless()
+    for row in netlink.dump(netlink.NEW_LINK):
+        _, _, index, flags, _ = row.fields
+        names[index] = name = row.text(_IFLA_IFNAME)
+        if not flags & _IFF_LOOPBACK:
+            state = row.number(_IFLA_OPERSTATE)
+            links.append(
+                Link(
+                    name=name,
+                    state=_OPERSTATES[state] if state < len(_OPERSTATES) else "unknown",
+                    carrier=bool(row.number(_IFLA_CARRIER)),
+                    addresses=tuple(addresses.get(index, ())),
+                    mtu=row.number(_IFLA_MTU, 1500),
+                    # A heuristic: the kernel lists only drivers with wireless extensions, systemd names all others so.
+                    wireless=name in wireless or name.startswith("wl"),
+                )
+            )
+    return names, tuple(links)
+
+
+def _via(route: Row) -> str:
+    """The next hop of another address family (RFC 5549), as IPv4 routes over IPv6-only links have."""
+    family_and_address = route.attributes.get(_RTA_VIA, b"")[2:]
+    return socket.inet_ntop(socket.AF_INET6, family_and_address) if len(family_and_address) == 16 else ""
+
+
+def _neighbour(address: str, index: int) -> str:
+    """The kernel's state of the link-layer address of `address`; empty when it has not asked for it."""
+    for row in netlink.dump(netlink.NEW_NEIGHBOUR):
+        _, at, state, _, _ = row.fields
+        if at == index and row.address(_NDA_DST) == address:
+            return _NEIGHBOUR_STATES.get(state, "")
+    return ""
+
+
+def _wireless() -> set[str]:
+    """Names of wireless interfaces, from a table that starts with two lines of headings."""
+    return {words[0].rstrip(":") for words in list(_lines(Path("/proc/self/net/wireless")))[2:]}
+
+
+def _overrides(hosts: Path) -> tuple[str, ...]:
+    """Names that /etc/hosts gives an address, except the machine's own and those that name the local host."""
+    own = socket.gethostname().lower()
+    names = (
+        clean(name.lower())
+        for words in _lines(hosts)
+        for name in words[1:]
+        if "." in name and not name.lower().endswith(_LOCAL_SUFFIXES)
+    )
+    return tuple(dict.fromkeys(name for name in names if name != own))[:_MOST_OVERRIDES]
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The words of each line that has any, without comments; nothing of a file that cannot be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_FILE_LIMIT)
+    except OSError:
+        return []
+    return [words for line in text.splitlines() if (words := line.split("#", 1)[0].split(";", 1)[0].split())]

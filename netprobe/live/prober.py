@@ -1,0 +1,307 @@
+"""Probes out, replies in: joins the codec, the identity and the wire, and knows which reply belongs to which probe.
+
+A reply counts by its type and the identity that it carries. Its source address is only reported, except that TCP and
+UDP answer from the address and port that they were sent to. Whatever does not match is dropped without a trace.
+"""
+
+import errno
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from netprobe.live import codec, stamps
+from netprobe.live.codec import EchoReply, IcmpError, Quote, Segment
+from netprobe.live.identity import Identity, Mark
+from netprobe.live.reactor import READ, Reactor
+from netprobe.live.wire import HeldPorts, Wire, source_address
+from netprobe.model.probes import ICMP_UNREACHABLE, Flow, Probe, Protocol, Reply, ReplyKind
+
+_REMEMBER_S = 30.0  # how late a reply may be
+_REMEMBER_PROBES = 100_000
+_RECEIVE_AT_ONCE = 256  # then the sessions get their turn
+_ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
+_MARK_ATTEMPTS = 8
+_LARGEST_PACKET = 65535
+
+# What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
+_LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
+
+Key = tuple[str | int, ...]
+Emit = Callable[[int, float, Reply], None]
+
+
+class _Sent(NamedTuple):
+    token: int
+    at_s: float
+    source: str
+    ttl: int
+    mark: Mark
+    keys: tuple[Key, ...]
+
+
+class Prober:
+    """Sends probes over `wire` and calls `emit(token, at_s, reply)` for all that comes of them."""
+
+    def __init__(self, wire: Wire, reactor: Reactor, emit: Emit, identity: Identity | None = None) -> None:
+        self._wire = wire
+        self._reactor = reactor
+        self._emit = emit
+        self._identity = identity or Identity()
+        self._tcp_ports = HeldPorts(socket.SOCK_STREAM, wire.blocks)
+        self._udp_ports = HeldPorts(
+            socket.SOCK_DGRAM, wire.blocks, on_hold=self._watch_udp, on_release=lambda s: reactor.forget(s.fileno())
+        )
+        self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by token, oldest first
+        self._tokens: dict[Key, int] = {}
+        self._sources: dict[str, tuple[str, float]] = {}
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        reactor.watch(wire.icmp.fileno(), READ, lambda: self._read(wire.icmp))
+        reactor.watch(wire.tcp.fileno(), READ, lambda: self._read(wire.tcp))
+
+    def close(self) -> None:
+        """Let go of sockets and ports; the wire is closed too."""
+        for sock in (self._wire.icmp, self._wire.tcp):
+            self._reactor.forget(sock.fileno())
+        self._tcp_ports.close()
+        self._udp_ports.close()
+        self._wire.close()
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def send(self, probe: Probe, token: int, now: float) -> None:
+        """Send `probe`; one that could not leave is a reply that says so."""
+        self._expire(now)
+        try:
+            packet, sent = self._build(probe, token, now)
+            at_s = self._reactor.now()
+            self._wire.sender.sendto(packet, (probe.flow.destination, 0))
+        except OSError as error:
+            self._emit(token, now, _send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
+            return
+        self.packets_sent += 1
+        self.bytes_sent += len(packet)
+        self._sent[token] = sent._replace(at_s=at_s)
+        self._tokens.update(dict.fromkeys(sent.keys, token))
+        if probe.flow.protocol is Protocol.UDP:
+            self._farthest_first(sent)
+
+    def _build(self, probe: Probe, token: int, now: float) -> tuple[bytes, _Sent]:
+        """The packet of `probe` and what its replies are to be known by. Raises OSError as the kernel would."""
+        flow = probe.flow
+        try:
+            destination = socket.inet_ntoa(socket.inet_pton(socket.AF_INET, flow.destination))
+        except (OSError, ValueError) as error:
+            raise OSError(errno.EAFNOSUPPORT, f"not an IPv4 address: {flow.destination!r}") from error
+        if not (0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and probe.size <= _LARGEST_PACKET):
+            raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
+        source = self._source(destination, now)
+        local = self._local_number(flow, now)
+        for attempt in range(_MARK_ATTEMPTS):
+            mark = self._identity.mark(flow, token, attempt)
+            keys = _keys(flow, destination, local, mark)
+            if not any(key in self._tokens for key in keys):
+                break
+        header = codec.Header(source, destination, probe.ttl, mark.ip_id)
+        match flow.protocol:
+            case Protocol.ICMP:
+                _, check = self._identity.flow_constants(flow)
+                packet = codec.build_echo(header, local, mark.sequence, check, mark.nonce, probe.size)
+            case Protocol.TCP:
+                packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
+            case Protocol.UDP:
+                packet = codec.build_udp(header, local, flow.port, mark.check, codec.udp_padding(probe.size))
+            case Protocol.QUIC:
+                packet = codec.build_udp(header, local, flow.port, mark.check, codec.quic_payload(mark.nonce))
+        return packet, _Sent(token, now, source, probe.ttl, mark, keys)
+
+    def _local_number(self, flow: Flow, now: float) -> int:
+        """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
+        if flow.protocol is Protocol.ICMP:
+            low, _ = self._identity.flow_constants(flow)
+            return self._wire.blocks.ident_base | low
+        ports = self._tcp_ports if flow.protocol is Protocol.TCP else self._udp_ports
+        return ports.port(flow.label, now)
+
+    def _source(self, destination: str, now: float) -> str:
+        known = self._sources.get(destination)
+        if known is None or now - known[1] > _ROUTE_AGES_S:
+            if len(self._sources) > _REMEMBER_PROBES:
+                self._sources.clear()
+            known = self._sources[destination] = (source_address(destination), now)
+        return known[0]
+
+    def _farthest_first(self, sent: _Sent) -> None:
+        """A plain datagram in answer has no identity but its flow's: it goes to the probe that surely got there."""
+        flow = sent.keys[0][:4]
+        before = self._find(*flow)
+        if before is None or before.ttl <= sent.ttl:
+            self._tokens[flow] = sent.token
+
+    def _expire(self, now: float) -> None:
+        while self._sent:
+            sent = next(iter(self._sent.values()))
+            if now - sent.at_s <= _REMEMBER_S and len(self._sent) < _REMEMBER_PROBES:
+                break
+            del self._sent[sent.token]
+            for key in (*sent.keys, sent.keys[0][:4]):
+                if self._tokens.get(key) == sent.token:
+                    del self._tokens[key]
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def _read(self, sock: socket.socket) -> None:
+        for _ in range(_RECEIVE_AT_ONCE):
+            try:
+                arrival = stamps.receive(sock)
+            except OSError:  # nothing more, or a pending error of the socket: reading it clears it
+                return
+            message = codec.parse(arrival.data)
+            match message:
+                case EchoReply():
+                    self._echo_reply(message, arrival.at_s)
+                case IcmpError():
+                    self._icmp_error(message, arrival.at_s)
+                case Segment():
+                    self._segment(message, arrival.at_s)
+
+    def _find(self, *key: str | int) -> _Sent | None:
+        token = self._tokens.get(key)
+        return self._sent.get(token) if token is not None else None
+
+    def _echo_reply(self, reply: EchoReply, at_s: float) -> None:
+        # The nonce is 64 bits that only who received the request can copy: from which address it answers is its affair.
+        sent = self._find("nonce", reply.ident, reply.sequence, reply.payload[: codec.NONCE_BYTES].hex())
+        if sent:
+            self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=(0, 0))
+
+    def _segment(self, segment: Segment, at_s: float) -> None:
+        # RFC 9293, 3.10.7: whatever answers our SYN, or another of the same flow, acknowledges its number plus one.
+        if not segment.flags & codec.ACK:
+            return
+        isn = (segment.acknowledges - 1) & 0xFFFFFFFF
+        sent = self._find("tcp", segment.source, segment.destination_port, segment.source_port, isn)
+        if sent is None:
+            return
+        if segment.flags & codec.RST:
+            kind = ReplyKind.RST
+        elif segment.flags & codec.SYN:
+            kind = ReplyKind.SYN_ACK
+        else:
+            kind = ReplyKind.ACK
+        self._answer(
+            sent,
+            at_s,
+            kind,
+            segment.source,
+            ttl=segment.ttl,
+            ip_id=segment.ip_id,
+            tcp_flags=segment.flags,
+            tcp_window=segment.window,
+        )
+
+    def _icmp_error(self, error: IcmpError, at_s: float) -> None:
+        sent = self._quoted(error.quote)
+        if sent is None:
+            return
+        if error.source == sent.source and error.type == ICMP_UNREACHABLE and error.quote.destination != sent.source:
+            failure = _LOCAL_FAILURES.get(error.code, "EHOSTUNREACH")
+            self._emit(sent.token, at_s, _send_failed(failure, error.source, max(0.0, at_s - sent.at_s)))
+            return
+        self._answer(
+            sent,
+            at_s,
+            ReplyKind.TIME_EXCEEDED if error.type == codec.ICMP_TIME_EXCEEDED else ReplyKind.UNREACHABLE,
+            error.source,
+            ttl=error.ttl,
+            ip_id=error.ip_id,
+            icmp=(error.type, error.code),
+            quoted=(error.quote.ttl, error.quote.tos),
+            mpls=error.mpls,
+        )
+
+    def _quoted(self, quote: Quote) -> _Sent | None:
+        """The probe that `quote` is of. The IP identification is the second key where a middlebox rewrote the first."""
+        if quote.protocol == codec.PROTOCOL_ICMP:
+            if quote.first >> 8 != codec.ICMP_ECHO:
+                return None
+            return self._find("icmp", quote.destination, quote.third, quote.fourth)
+        if quote.protocol == codec.PROTOCOL_TCP:
+            name, number = "tcp", quote.third
+        elif quote.protocol == codec.PROTOCOL_UDP:
+            name, number = "udp", quote.fourth
+        else:
+            return None
+        flow = (quote.destination, quote.first, quote.second)
+        return self._find(name, *flow, number) or self._find(f"{name} id", *flow, quote.ident)
+
+    def _watch_udp(self, sock: socket.socket) -> None:
+        stamps.want_stamps(sock)
+        stamps.want_ttl(sock)
+        self._reactor.watch(sock.fileno(), READ, lambda: self._read_udp(sock))
+
+    def _read_udp(self, sock: socket.socket) -> None:
+        port = int(sock.getsockname()[1])
+        for _ in range(_RECEIVE_AT_ONCE):
+            try:
+                arrival = stamps.receive(sock)
+            except OSError:
+                return
+            sent = self._datagram_of(arrival, port)
+            if sent:
+                self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl)
+
+    def _datagram_of(self, arrival: stamps.Arrival, port: int) -> _Sent | None:
+        """The probe that a datagram answers: by the nonce of a version negotiation, else by its flow."""
+        nonce = codec.quic_nonce(arrival.data)
+        flow = ("udp", arrival.source, port, arrival.port)
+        return self._find(*flow, nonce.hex()) if nonce is not None else self._find(*flow)
+
+    def _answer(  # noqa: PLR0913  # one keyword a field of the reply
+        self,
+        sent: _Sent,
+        at_s: float,
+        kind: ReplyKind,
+        source: str,
+        *,
+        ttl: int,
+        ip_id: int = -1,
+        icmp: tuple[int, int] = (-1, -1),
+        quoted: tuple[int, int] = (-1, -1),
+        tcp_flags: int = 0,
+        tcp_window: int = -1,
+        mpls: tuple[tuple[int, int, int, int], ...] = (),
+    ) -> None:
+        reply = Reply(
+            kind=kind,
+            source=source,
+            rtt_s=max(0.0, at_s - sent.at_s),
+            ttl=ttl,
+            icmp_type=icmp[0],
+            icmp_code=icmp[1],
+            quoted_ttl=quoted[0],
+            quoted_tos=quoted[1],
+            tcp_flags=tcp_flags,
+            tcp_window=tcp_window,
+            ip_id=ip_id,
+            mpls=mpls,
+        )
+        self._emit(sent.token, at_s, reply)
+
+
+def _keys(flow: Flow, destination: str, local: int, mark: Mark) -> tuple[Key, ...]:
+    """By what a reply to this probe may be known."""
+    if flow.protocol is Protocol.ICMP:
+        return (
+            ("icmp", destination, local, mark.sequence),
+            ("nonce", local, mark.sequence, mark.nonce.hex()),
+        )
+    tuple_ = (destination, local, flow.port)
+    if flow.protocol is Protocol.TCP:
+        return (("tcp", *tuple_, mark.isn), ("tcp id", *tuple_, mark.ip_id))
+    return (("udp", *tuple_, mark.check), ("udp id", *tuple_, mark.ip_id), ("udp", *tuple_, mark.nonce.hex()))
+
+
+def _send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:
+    return Reply(kind=ReplyKind.SEND_FAILED, source=source, rtt_s=rtt_s, error=error)

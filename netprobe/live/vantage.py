@@ -1,0 +1,130 @@
+"""The live network as a place to measure from: everything here waits in one thread, on one epoll."""
+
+import contextlib
+import itertools
+import resource
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from netprobe.live import CannotMeasure, host
+from netprobe.live.connection import Conversation, Trust
+from netprobe.live.dns import Question
+from netprobe.live.identity import Identity
+from netprobe.live.prober import Prober
+from netprobe.live.reactor import Reactor
+from netprobe.live.wire import Wire, open_wire
+from netprobe.model.host import Inspect
+from netprobe.model.probes import Probe
+from netprobe.model.services import Fetch, Handshake, Lookup
+from netprobe.probing.port import Event, Outcome, Request, Usage
+
+_DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
+
+
+class LiveVantage:
+    """Measures with real packets; a context manager that owns its sockets.
+
+    `ca_file` replaces the system's trust store. `wire` is for a caller that has opened the raw sockets for us. Raises
+    `CannotMeasure` without CAP_NET_RAW, or when `ca_file` cannot be read.
+    """
+
+    def __init__(
+        self, ca_file: str | None = None, *, wire: Wire | None = None, identity: Identity | None = None
+    ) -> None:
+        if ca_file and not Path(ca_file).is_file():
+            msg = f"no such file: {ca_file}; --ca-file names a file of PEM certificates"
+            raise CannotMeasure(msg)
+        self._trust = Trust(ca_file)
+        if ca_file:
+            try:
+                self._trust.context(verify=True)
+            except OSError as error:
+                msg = f"{ca_file} has no PEM certificate that can be read ({error}); --ca-file names a file of them"
+                raise CannotMeasure(msg) from error
+        _raise_descriptor_limit()
+        wire = wire or open_wire()
+        self._reactor = Reactor()
+        self._events: deque[Event] = deque()
+        self._tokens = itertools.count(1)
+        self._prober = Prober(wire, self._reactor, self._emit, identity)
+        self._at_work: dict[int, Question | Conversation] = {}
+        self._packets = 0
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all sockets; requests under way draw no event any more."""
+        for work in list(self._at_work.values()):
+            work.close()
+        self._at_work.clear()
+        self._prober.close()
+        self._reactor.close()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._reactor.now()
+
+    def send(self, request: Request) -> int:
+        """Start `request` and return the token that its events will carry."""
+        token = next(self._tokens)
+        now = self.now()
+        match request:
+            case Probe():
+                self._prober.send(request, token, now)
+            case Lookup():
+                self._begin(token, Question(request, self._reactor, self._finish(token), self._count), now)
+            case Handshake() | Fetch():
+                done = self._finish(token)
+                self._begin(token, Conversation(request, self._reactor, self._trust, done, self._count), now)
+            case Inspect():
+                self._emit(token, now, host.inspect())
+        return token
+
+    def receive(self, until: float) -> Event | None:
+        """The next event, waiting for it until the clock shows `until`; None then."""
+        while not self._events:
+            self._reactor.turn(until)
+            if not self._events and self.now() >= until:
+                return None
+        return self._events.popleft()
+
+    def usage(self) -> Usage:
+        """What was sent since the vantage was made. Connections are counted when they end."""
+        return Usage(self._prober.packets_sent + self._packets, self._prober.bytes_sent + self._bytes)
+
+    def _begin(self, token: int, work: Question | Conversation, now: float) -> None:
+        self._at_work[token] = work
+        work.start(now)
+
+    def _finish(self, token: int) -> Callable[[Outcome], None]:
+        def done(outcome: Outcome) -> None:
+            del self._at_work[token]
+            self._emit(token, self.now(), outcome)
+
+        return done
+
+    def _emit(self, token: int, at_s: float, outcome: Outcome) -> None:
+        self._events.append(Event(token, at_s, outcome))
+
+    def _count(self, packets: int, size: int) -> None:
+        self._packets += packets
+        self._bytes += size
+
+
+def _raise_descriptor_limit() -> None:
+    """Use more of the descriptors that the administrator allows anyway."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

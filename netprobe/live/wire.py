@@ -1,0 +1,137 @@
+"""The raw sockets and the source ports behind every probe: opening, filtering, holding, sending.
+
+All that needs CAP_NET_RAW happens in `open_wire`; what it returns can be handed to somebody who has no rights at all.
+A held port is bound and never listens, so the kernel answers a SYN-ACK on it with a RST: the server forgets the
+half-open connection at once, which is a courtesy, and no program of this machine gets the port meanwhile.
+"""
+
+import contextlib
+import errno
+import secrets
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+
+from netprobe.live import CannotMeasure, bpf, stamps
+
+_SO_RCVBUFFORCE = 33
+_RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not be lost on the last metre
+_BLOCK_PORTS = 512
+_FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
+_IDLE_S = 120.0
+
+NO_RAW_SOCKETS = 'raw sockets need CAP_NET_RAW; run "netprobe doctor"'
+
+
+class Wire:
+    """One sending and two receiving raw sockets for IPv4, and the blocks of numbers that their filters let through."""
+
+    def __init__(self, sender: socket.socket, icmp: socket.socket, tcp: socket.socket, blocks: bpf.Blocks) -> None:
+        self.sender = sender
+        self.icmp = icmp
+        self.tcp = tcp
+        self.blocks = blocks
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for sock in (self.sender, self.icmp, self.tcp):
+            sock.close()
+
+
+def open_wire() -> Wire:
+    """Open the raw sockets, filters attached before anything can be read.
+
+    Raises `CannotMeasure` without CAP_NET_RAW.
+    """
+    blocks = bpf.Blocks(_FIRST_BLOCK + secrets.randbelow(_BLOCK_RANGE), _BLOCK_PORTS, (1 + secrets.randbelow(254)) << 8)
+    with contextlib.ExitStack() as opened:
+        try:
+            sender, icmp, tcp = (
+                opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol))
+                for protocol in (socket.IPPROTO_RAW, socket.IPPROTO_ICMP, socket.IPPROTO_TCP)
+            )
+        except PermissionError as error:
+            raise CannotMeasure(NO_RAW_SOCKETS) from error
+        sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        for sock, program in ((icmp, bpf.icmp_filter(blocks)), (tcp, bpf.tcp_filter(blocks))):
+            with contextlib.suppress(OSError):  # only CAP_NET_ADMIN may go beyond the system's limit
+                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+            stamps.want_stamps(sock)
+            bpf.attach_without_leak(sock, program)
+        opened.pop_all()
+    return Wire(sender, icmp, tcp, blocks)
+
+
+def source_address(destination: str) -> str:
+    """The own address from which the kernel would send to `destination`. No packet leaves.
+
+    Raises OSError (ENETUNREACH, ...) where the kernel knows no way.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.connect((destination, 9))  # RFC 863: the port of a service that would only discard
+        return str(sock.getsockname()[0])
+
+
+class HeldPorts:
+    """Source ports of one transport, a port a label, out of the wire's block; those that idle longest are given back.
+
+    A label's port is the same for all destinations: the four-tuples differ, and hundreds of flows need few descriptors.
+    """
+
+    def __init__(
+        self,
+        kind: socket.SocketKind,
+        blocks: bpf.Blocks,
+        *,
+        on_hold: Callable[[socket.socket], None] | None = None,
+        on_release: Callable[[socket.socket], None] | None = None,
+    ) -> None:
+        self._kind = kind
+        self._free = list(range(blocks.first_port, blocks.first_port + blocks.ports))
+        secrets.SystemRandom().shuffle(self._free)
+        self._held: OrderedDict[int, tuple[socket.socket, float]] = OrderedDict()  # by label, least recently used first
+        self._on_hold = on_hold
+        self._on_release = on_release
+
+    def port(self, label: int, now: float) -> int:
+        """The source port of `label`. Raises OSError (EADDRINUSE) when no port of the block can be had."""
+        if label in self._held:
+            sock, _ = self._held.pop(label)
+        else:
+            self._release(lambda used, left: now - used > _IDLE_S or left == 0)
+            sock = self._bind()
+            if self._on_hold:
+                self._on_hold(sock)
+        self._held[label] = (sock, now)
+        return int(sock.getsockname()[1])
+
+    def close(self) -> None:
+        """Give all ports back."""
+        self._release(lambda _used, _left: True)
+
+    def _release(self, over: Callable[[float, int], bool]) -> None:
+        """Give back, from the longest idle on, while `over(last use, free ports left)`."""
+        while self._held:
+            label, (sock, used) = next(iter(self._held.items()))
+            if not over(used, len(self._free)):
+                break
+            del self._held[label]
+            self._free.insert(0, int(sock.getsockname()[1]))
+            if self._on_release:
+                self._on_release(sock)
+            sock.close()
+
+    def _bind(self) -> socket.socket:
+        """A socket on a port of the block that nobody else has."""
+        while self._free:
+            sock = socket.socket(socket.AF_INET, self._kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            try:
+                sock.bind(("", self._free.pop()))
+            except OSError as error:
+                sock.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return sock
+        raise OSError(errno.EADDRINUSE, "no source port left")
