@@ -16,7 +16,7 @@ def _hop(ttl: int, address: str, kind: ReplyKind) -> Hop:
 
 @pytest.fixture
 def trace() -> Trace:
-    """Make a path from the addresses that answered, empty for a silent hop; the destination follows where it `reached`."""
+    """Make a path from who answered, empty for a silent hop; the destination follows where it was `reached`."""
 
     def make(addresses: Sequence[str], destination: str = "23.50.131.10", *, reached: bool = True) -> Path:
         hops = [_hop(ttl, address, ReplyKind.TIME_EXCEEDED) for ttl, address in enumerate(addresses, 1)]

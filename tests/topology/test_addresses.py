@@ -36,18 +36,18 @@ KINDS = (addresses.is_private, addresses.is_shared, addresses.is_bogon, addresse
         ("::ffff:10.0.0.1", "is_private"),
     ],
 )
-def test_an_address_is_of_one_kind(address, kind):
+def test_an_address_is_of_one_kind(address: str, kind: str) -> None:
     """Each address is of exactly the kind that its registry says."""
     assert [k.__name__ for k in KINDS if k(address)] == [kind]
 
 
 @given(st.text(max_size=40))
-def test_text_from_the_network_never_raises(text):
+def test_text_from_the_network_never_raises(text: str) -> None:
     """Whatever somebody writes where an address belongs, at most one question is answered yes."""
     assert sum(kind(text) for kind in KINDS) == (1 if addresses.parse(text) else 0)
 
 
 @pytest.mark.parametrize(("address", "family"), [("8.8.8.8", 4), ("::1", 6), ("8.8.8", None), ("", None)])
-def test_family(address, family):
+def test_family(address: str, family: int | None) -> None:
     """4, 6, or none at all."""
     assert addresses.family(address) == family
