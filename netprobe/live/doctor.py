@@ -25,6 +25,11 @@ class Check(Record, frozen=True):
     remedy: str = ""
     needed: bool = False
 
+    @property
+    def sentence(self) -> str:
+        """The finding on one line."""
+        return f"{self.name}: {self.detail}"
+
 
 def checks() -> tuple[Check, ...]:
     """All checks, the needed ones first. No packet leaves."""

@@ -1,0 +1,258 @@
+"""Bytes as others make and read them: scapy is the oracle of what is built, captures of what is read."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.contrib.mpls import MPLS
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+
+from netprobe.live import codec
+from netprobe.live.codec import EchoReply, Header, IcmpError, Segment
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
+needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
+
+addresses = st.ip_addresses(v=4).map(str)
+words = st.integers(1, 0xFFFE)
+ports = st.integers(0, 0xFFFF)
+headers = st.builds(Header, addresses, addresses, st.integers(1, 255), words, st.integers(0, 255))
+
+
+def ip(header: Header) -> IP:
+    return IP(src=header.source, dst=header.destination, ttl=header.ttl, id=header.ident, tos=header.tos, flags="DF")
+
+
+@given(headers, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 1500))
+def test_echo_request_is_what_scapy_builds(
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int
+) -> None:
+    """An echo request is byte for byte scapy's with the same payload, its computed checksum included."""
+    built = codec.build_echo(header, ident, sequence, check, nonce, size)
+    assert built == bytes(ip(header) / ICMP(id=ident, seq=sequence) / built[28:])
+    assert struct.unpack_from("!H", built, 22) == (check,)
+    assert built[28:36] == nonce
+    assert len(built) == max(size, 38)
+
+
+@given(headers, ports, ports, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
+def test_syn_is_what_scapy_builds(header: Header, source: int, destination: int, isn: int, stamp: int) -> None:
+    """A SYN is byte for byte scapy's with the options of a Linux client, and has no payload."""
+    options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (stamp, 0)), ("NOP", None), ("WScale", 7)]
+    oracle = ip(header) / TCP(sport=source, dport=destination, seq=isn, flags="S", window=64240, options=options)
+    built = codec.build_syn(header, source, destination, isn, stamp)
+    assert built == bytes(oracle)
+    assert len(built) == 60
+
+
+@given(headers, ports, ports, words, st.binary(max_size=700))
+def test_datagram_is_what_scapy_builds(header: Header, source: int, destination: int, check: int, half: bytes) -> None:
+    """A UDP datagram is byte for byte scapy's with the same payload, and has the checksum that was asked for."""
+    built = codec.build_udp(header, source, destination, check, half + half)
+    assert built == bytes(ip(header) / UDP(sport=source, dport=destination) / built[28:])
+    assert struct.unpack_from("!H", built, 26) == (check,)
+
+
+@given(st.integers(0, 1500))
+def test_udp_padding_makes_the_size(size: int) -> None:
+    """A datagram has the size that was asked for, or one byte more."""
+    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, codec.udp_padding(size))
+    assert max(size, 30) <= len(built) <= max(size, 30) + 1
+
+
+def test_quic_probe_is_as_long_as_a_server_demands() -> None:
+    """A QUIC probe fills 1200 bytes of UDP payload and its nonce comes back in a version negotiation."""
+    nonce = bytes(range(8))
+    payload = codec.quic_payload(nonce)
+    assert len(payload) + 2 == 1200
+    scid_of_client = payload[6 + 8 + 1 : 6 + 8 + 1 + 8]
+    negotiation = b"\xca\0\0\0\0" + b"\x08" + scid_of_client + payload[5:14] + b"\0\0\0\1"
+    assert codec.quic_nonce(negotiation) == nonce
+    assert codec.quic_nonce(payload) is None
+
+
+@given(headers, ports, words, words, st.binary(min_size=8, max_size=8))
+def test_echo_reply_is_read(header: Header, ident: int, sequence: int, check: int, nonce: bytes) -> None:
+    """Everything that an echo reply says is read."""
+    built = codec.build_echo(header, ident, sequence, check, nonce)
+    reply = built[:20] + b"\0" + built[21:]
+    assert codec.parse(reply) == EchoReply(header.source, header.ttl, header.ident, ident, sequence, built[28:])
+    assert codec.parse(built) is None, "a request is not a reply"
+
+
+@given(headers, ports, ports, st.integers(0, 0xFFFFFFFF))
+def test_segment_is_read(header: Header, source: int, destination: int, isn: int) -> None:
+    """A segment's ports, numbers and flags are read."""
+    segment = codec.parse(codec.build_syn(header, source, destination, isn, 7))
+    assert segment == Segment(header.source, header.ttl, header.ident, source, destination, isn, 0, codec.SYN, 64240)
+
+
+def time_exceeded(quote: bytes, *, unused: bytes = b"\0\0\0\0") -> bytes:
+
+    body = bytes(ICMP(type=11, code=0))[:4] + unused + quote
+    return bytes(IP(src="198.51.100.9", dst="192.0.2.1", ttl=250, id=77, proto=1) / body)
+
+
+@pytest.mark.parametrize("kept", [28, 29, 36, 60, 200])
+def test_quote_of_eight_bytes_is_enough(kept: int) -> None:
+    """A router that quotes 8 bytes of the transport header (RFC 792) or more gives the same identity."""
+    header = Header("192.0.2.1", "203.0.113.1", 3, 4321, 40)
+    error = codec.parse(time_exceeded(codec.build_syn(header, 20000, 443, 0xDEADBEEF, 1)[:kept]))
+    assert isinstance(error, IcmpError)
+    assert (error.source, error.ttl, error.ip_id, error.type, error.code) == ("198.51.100.9", 250, 77, 11, 0)
+    quote = error.quote
+    assert (quote.source, quote.destination, quote.ttl, quote.tos, quote.ident) == (
+        *("192.0.2.1", "203.0.113.1", 3),
+        *(40, 4321),
+    )
+    assert (quote.protocol, quote.first, quote.second, quote.third) == (6, 20000, 443, 0xDEADBEEF)
+
+
+@pytest.mark.parametrize("kept", range(28))
+def test_shorter_quote_is_refused(kept: int) -> None:
+    """A quote without the first 8 bytes of the transport header identifies nothing."""
+    assert (
+        codec.parse(time_exceeded(codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"")[:kept])) is None
+    )
+
+
+def test_options_in_the_quoted_header_are_skipped() -> None:
+    """The quoted header's own length says where the transport header begins."""
+    packet = codec.build_syn(Header("192.0.2.1", "203.0.113.1", 3, 4321), 20000, 443, 5, 1)
+    with_options = bytes([0x47]) + packet[1:20] + b"\x94\x04\0\0\1\1\1\0" + packet[20:]
+    error = codec.parse(time_exceeded(with_options))
+    assert isinstance(error, IcmpError)
+    assert (error.quote.first, error.quote.second, error.quote.third) == (20000, 443, 5)
+
+
+@pytest.mark.parametrize("said", [0, 17, 32])
+def test_mpls_stack_is_found_wherever_it_is(said: int) -> None:
+    """Labels are read with the length field of RFC 4884 right, wrong, and absent."""
+    quote = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"").ljust(128, b"\0")
+    stack = bytes(MPLS(label=16001, cos=5, s=0, ttl=1) / MPLS(label=29657, cos=0, s=1, ttl=2))
+    extension = struct.pack("!BBHHBB", 0x20, 0, 0, 4 + len(stack), 1, 1) + stack
+    extension = extension[:2] + struct.pack("!H", codec.checksum(extension)) + extension[4:]
+    error = codec.parse(time_exceeded(quote + extension, unused=bytes([0, said, 0, 0])))
+    assert isinstance(error, IcmpError)
+    assert error.mpls == ((16001, 5, 0, 1), (29657, 0, 1, 2))
+
+
+def test_bytes_after_a_long_quote_are_no_labels() -> None:
+    """What only looks like an extension, its checksum wrong, is not one."""
+    quote = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"").ljust(128, b"\0")
+    error = codec.parse(time_exceeded(quote + b"\x20\0\x12\x34\0\x08\1\1\1\2\3\4"))
+    assert isinstance(error, IcmpError)
+    assert error.mpls == ()
+
+
+@given(st.binary(max_size=300))
+def test_parser_never_raises(data: bytes) -> None:
+    """Arbitrary bytes are a message or nothing."""
+    assert codec.parse(data) is None or isinstance(codec.parse(data), EchoReply | IcmpError | Segment)
+    codec.quic_nonce(data)
+
+
+@given(st.data(), st.integers(0, 2))
+def test_parser_never_raises_on_damaged_packets(data: st.DataObject, which: int) -> None:
+    """A packet that was cut or changed anywhere is a message or nothing."""
+    header = Header("192.0.2.1", "203.0.113.1", 3, 4321)
+    whole = (
+        time_exceeded(codec.build_syn(header, 1, 2, 3, 4), unused=b"\0\x11\0\0"),
+        codec.build_echo(header, 1, 2, 3, bytes(8)),
+        codec.build_syn(header, 1, 2, 3, 4),
+    )[which]
+    damaged = bytearray(whole)
+    for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=5)):
+        damaged[place] = value
+    codec.parse(bytes(damaged[: data.draw(st.integers(0, len(whole)))]))
+
+
+# -- other people's captures ------------------------------------------------------------------------------------------
+
+
+def captured(name: str) -> Iterator[bytes]:
+    """IP packets of a caracal capture (little-endian pcap, Ethernet or raw)."""
+    data = (SAMPLES / "caracal" / name).read_bytes()
+    order = "<" if data[:4] in {b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"} else ">"
+    (link,) = struct.unpack_from(order + "I", data, 20)
+    at = 24
+    while at < len(data):
+        (length,) = struct.unpack_from(order + "8xI4x", data, at)
+        packet = data[at + 16 : at + 16 + length]
+        yield packet[14:] if link == 1 else packet
+        at += 16 + length
+
+
+@needs_samples
+@pytest.mark.parametrize(
+    ("name", "source", "quoted", "protocol"),
+    [
+        ("icmp-icmp-ttl-exceeded.pcap", None, None, codec.PROTOCOL_ICMP),
+        ("icmp-icmp-ttl-exceeded-mpls.pcap", "12.122.28.42", "65.83.239.127", codec.PROTOCOL_ICMP),
+        ("udp-icmp-ttl-exceeded.pcap", "72.14.204.68", "8.8.8.8", codec.PROTOCOL_UDP),
+    ],
+)
+def test_captured_time_exceeded(name: str, source: str | None, quoted: str | None, protocol: int) -> None:
+    """Every captured time exceeded is read, and quotes the probe that was captured before it."""
+    packets = list(captured(name))
+    errors = [message for message in map(codec.parse, packets) if isinstance(message, IcmpError)]
+    assert errors
+    probes = [codec.parse_quote(packet) for packet in packets]
+    for error in errors:
+        assert error.type == codec.ICMP_TIME_EXCEEDED
+        assert error.quote.protocol == protocol
+        assert source in {None, error.source}
+        assert quoted in {None, error.quote.destination}
+        assert any(
+            probe
+            and (probe.destination, probe.third, probe.fourth)
+            == (error.quote.destination, error.quote.third, error.quote.fourth)
+            for probe in probes
+            if probe is not error.quote
+        )
+
+
+@needs_samples
+def test_captured_labels_despite_a_wrong_length() -> None:
+    """A length field that is not true (RFC 4884 demands 128 bytes at least) does not hide the labels."""
+    errors = [codec.parse(packet) for packet in captured("icmp-icmp-ttl-exceeded-mpls.pcap")]
+    assert [error.mpls for error in errors if isinstance(error, IcmpError)] == [((29657, 0, 0, 1), (25437, 0, 1, 1))]
+
+
+@needs_samples
+def test_captured_echo_reply() -> None:
+    """A captured echo reply is read as one."""
+    replies = [codec.parse(packet) for packet in captured("icmp-icmp-echo-reply.pcap")]
+    assert any(isinstance(reply, EchoReply) for reply in replies)
+
+
+@needs_samples
+@pytest.mark.parametrize("name", ["arp.pcap", "icmp6-icmp6-echo-reply.pcap", "udp-icmp6-ttl-exceeded.pcap"])
+def test_captured_other_things_are_left_alone(name: str) -> None:
+    """ARP and IPv6 are none of this parser's business."""
+    assert [codec.parse(packet) for packet in captured(name)] == [None] * len(list(captured(name)))
+
+
+@needs_samples
+@pytest.mark.parametrize(
+    ("name", "kind", "source", "destination", "protocol"),
+    [
+        ("destination_unreachable_icmp_no_extensions", 3, "20.0.0.254", "20.0.0.254", 1),
+        ("destination_unreachable_udp_no_extensions", 3, "9.9.9.9", "9.9.9.9", 17),
+        ("time_exceeded_icmp_no_extensions", 11, "142.250.61.129", "142.251.222.206", 1),
+        ("time_exceeded_udp_no_extensions", 11, "192.168.1.1", "142.250.204.142", 17),
+    ],
+)
+def test_trippy_vectors(name: str, kind: int, source: str, destination: str, protocol: int) -> None:
+    """Packets that another traceroute's tests receive mean the same here."""
+    vectors = json.loads((SAMPLES / "trippy-vectors" / "vectors.json").read_text())
+    error = codec.parse(bytes.fromhex(vectors[f"ipv4.rs:test_recv_icmp_probe_{name}"]["expected_read_buf"]))
+    assert isinstance(error, IcmpError)
+    assert (error.type, error.source, error.quote.destination, error.quote.protocol) == (
+        *(kind, source),
+        *(destination, protocol),
+    )
