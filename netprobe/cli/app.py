@@ -1,0 +1,89 @@
+"""The typer application: every command in one table, and the one place where errors become exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from netprobe import __version__
+from netprobe.cli import agent, asn, config, diagnose, doctor, incidents, lab, replay, report, schema, trace
+from netprobe.cli.failure import Failure, as_failure, tell
+
+# typer brought its own copy of click along the way: the usage error is found through what typer exports.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="netprobe",
+    help="TikTok does not work - whose fault is it, how do you know, and what happens next?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
+    if wanted:
+        typer.echo(f"netprobe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(  # noqa: FBT001 - a flag is a bool
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """TikTok does not work - whose fault is it, how do you know, and what happens next?"""
+    del version
+
+
+for command in (
+    diagnose.diagnose,
+    trace.trace,
+    doctor.doctor,
+    agent.agent,
+    report.report,
+    incidents.incidents,
+    replay.replay,
+    schema.schema,
+):
+    app.command()(command)
+for name, group in (("lab", lab.app), ("config", config.app), ("asn", asn.app)):
+    app.add_typer(group, name=name)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code. Only a bug raises."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in own
+    try:
+        code = app(args=list(arguments), prog_name="netprobe", standalone_mode=False)
+    except UsageError as error:
+        return tell(Failure(_usage(error)), as_json=as_json)
+    except typer.Abort:
+        return _INTERRUPTED
+    except KeyboardInterrupt:
+        sys.stderr.write("netprobe: interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`netprobe ... | head`): nothing is left to say, not even at the interpreter's exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        failure = as_failure(error)
+        if failure is None:
+            raise
+        return tell(failure, as_json=as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> str:
+    """What click says, on one line, with where to read more."""
+    message = getattr(error, "format_message", lambda: str(error))()
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "netprobe"
+    return f"{message.rstrip('.')} (see: {command} --help)"

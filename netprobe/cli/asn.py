@@ -1,0 +1,51 @@
+"""`netprobe asn`: whose network an address is, and importing a newer table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netprobe.cli.options import AsJson, ConfigFile
+
+app = typer.Typer(help="The offline table of networks: look an address up, or import a newer table.", no_args_is_help=True)
+
+Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="IPv4 addresses.")]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="CSV rows: first address, last address, AS number, name.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The table to write; name it as asn_table in the configuration.")]
+
+
+@app.command()
+def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = None) -> None:  # noqa: FBT002 - a flag
+    """Say which network announces an address."""
+    import ipaddress  # noqa: PLC0415 - not before it is needed
+
+    from netprobe.cli.console import show_json  # noqa: PLC0415
+    from netprobe.cli.settings import load  # noqa: PLC0415
+    from netprobe.model.record import to_json  # noqa: PLC0415
+    from netprobe.topology.asn import AsnTable  # noqa: PLC0415
+
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            msg = f"'{address}' is not an IP address"
+            raise typer.BadParameter(msg) from None
+    with AsnTable.open(load(config).asn_table or None) as table:
+        for address in addresses:
+            origin = table.lookup(address)
+            if as_json:
+                show_json(to_json({"address": address, "asn": origin and origin.asn, "name": origin and origin.name}))
+            elif origin:
+                exchange = " (an Internet exchange)" if origin.exchange else ""
+                typer.echo(f"{address}  AS{origin.asn} {origin.name}{exchange}")
+            else:
+                typer.echo(f"{address}  private, not announced, or not in the table")
+
+
+@app.command(name="import")
+def import_(source: Source, out: Out) -> None:
+    """Make a table out of a CSV file of address ranges."""
+    from netprobe.topology.asn import build  # noqa: PLC0415 - not before it is needed
+
+    built = build(source, out)
+    typer.echo(f"{out}: {built.ranges} ranges of {built.systems} networks, {built.size} bytes")

@@ -1,0 +1,34 @@
+"""Where output goes: what the terminal can show, and writing lines to it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from netprobe.report.lines import Line, render
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether to colour: a terminal, unless NO_COLOR is set (no-color.org) or it is a dumb one."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Columns of the terminal; 80 on a pipe."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:
+    """Write `lines` as the stream can show them."""
+    stream = stream or sys.stdout
+    ascii_only = "utf" not in (stream.encoding or "").lower()
+    stream.write(render(lines, colour=colourful(stream), ascii_only=ascii_only))
+    stream.flush()
+
+
+def show_json(data: bytes) -> None:
+    """Write one line of JSON. It is UTF-8 whatever the locale says (RFC 8259, 8.1)."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.flush()

@@ -1,0 +1,93 @@
+"""`netprobe lab`: simulated networks in which the truth is known."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netprobe.cli.options import AsJson, ConfigFile
+
+app = typer.Typer(help="Simulated networks in which the truth is known.", no_args_is_help=True)
+
+
+class RunFidelity(StrEnum):
+    """How real a network is that a command runs in."""
+
+    TUN = "tun"
+
+
+class ScoreFidelity(StrEnum):
+    """How real the networks are that are scored."""
+
+    VIRTUAL = "virtual"
+    TUN = "tun"
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario (see: netprobe lab list), or a file.")]
+NameOrFile = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="A scenario (see: netprobe lab list), or a file.")]
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- COMMAND...]", help="What to run inside; without it: netprobe diagnose."),
+]
+Seed = Annotated[int, typer.Option(metavar="S", help="Chance: the same seed, the same network.")]
+Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="Scenarios: names, files or folders; all without.")]
+Repeat = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Runs of each scenario, each with a seed of its own.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measurements too.")]
+
+
+@app.command(name="list")
+def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Name every scenario and what happens in it."""
+    from netprobe.cli.laboratory import list_scenarios  # noqa: PLC0415 - not before it is needed
+
+    list_scenarios(as_json=as_json)
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None:  # noqa: FBT002 - a flag
+    """Draw a scenario's network, and say what is wrong with it and what should be said."""
+    from netprobe.cli.laboratory import show_scenario  # noqa: PLC0415 - not before it is needed
+
+    show_scenario(name, config, as_json=as_json)
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one argument an option
+    name: NameOrFile,
+    command: Command = None,
+    fidelity: Annotated[RunFidelity, typer.Option(help="tun: real packets, real servers.")] = RunFidelity.TUN,
+    seed: Seed = 1,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    verbose: Verbose = False,  # noqa: FBT002 - a flag
+) -> int:
+    """Run a command inside a simulated network; without one, diagnose it.
+
+    Real packets and real servers, in namespaces that nothing leaves. The exit code is the command's.
+    """
+    from netprobe.cli.laboratory import run_inside  # noqa: PLC0415 - not before it is needed
+
+    del fidelity  # there is one
+    flags = [flag for flag, wanted in (("--json", as_json), ("--verbose", verbose)) if wanted]
+    if command and flags:
+        msg = f"{flags[0]} is for the diagnosis that runs without a COMMAND; write it behind the command"
+        raise typer.BadParameter(msg)
+    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed)
+
+
+@app.command()
+def score(  # noqa: PLR0913 - one argument an option
+    paths: Paths = None,
+    fidelity: Annotated[
+        ScoreFidelity, typer.Option(help="virtual: in memory, without a packet; tun: real packets.")
+    ] = ScoreFidelity.VIRTUAL,
+    repeat: Repeat = 1,
+    seed: Annotated[int, typer.Option(metavar="S", help="The first seed.")] = 1,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    config: ConfigFile = None,
+) -> int:
+    """Diagnose scenarios and compare with the truth. The exit code is 1 if anybody was blamed wrongly."""
+    from netprobe.cli.laboratory import score_scenarios  # noqa: PLC0415 - not before it is needed
+
+    seeds = range(seed, seed + repeat)
+    return score_scenarios(paths or [], seeds, config, real=fidelity is ScoreFidelity.TUN, as_json=as_json)

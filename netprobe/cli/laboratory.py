@@ -1,0 +1,132 @@
+"""What `netprobe lab` does once its arguments are known."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from netprobe.cli.console import show, show_json, width
+from netprobe.cli.failure import Failure
+from netprobe.cli.settings import load as load_settings
+from netprobe.model.record import to_json
+from netprobe.report.lines import Line, Span, line
+from netprobe.report.words import clean, duration
+from netprobe.sim import library
+from netprobe.sim.scenario import load
+from netprobe.topology.asn import AsnTable
+
+_FAILED = 1
+_SIGNALLED = 128  # what a shell adds to the number of the signal that ended a command
+
+
+def list_scenarios(*, as_json: bool) -> None:
+    """Every built-in scenario with its truth."""
+    scenarios = [load(name) for name in library.names()]
+    if as_json:
+        show_json(
+            to_json([{"name": s.name, "component": s.expect.component, "sentence": s.sentence} for s in scenarios])
+        )
+        return
+    longest = max((len(s.name) for s in scenarios), default=0)
+    lines: list[Line] = []
+    for scenario in scenarios:
+        lead = (Span(f"{scenario.name:<{longest}}  ", "strong"), Span(f"{scenario.expect.component:<13} ", "mark"))
+        lines.append((*lead, Span(clean(scenario.sentence, 200))))
+    show(lines)
+
+
+def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
+    """One scenario, drawn; as JSON, its records."""
+    scenario = load(name)
+    if as_json:
+        show_json(to_json(scenario))
+        return
+    from netprobe.lab.drawing import draw  # noqa: PLC0415 - a list does not need it
+
+    with AsnTable.open(load_settings(config).asn_table or None) as table:
+        show(draw(scenario, table.lookup, width=width()))
+
+
+def run_inside(name: str, command: Sequence[str], seed: int) -> int:
+    """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program."""
+    from netprobe.sim.namespaces import own_environment  # noqa: PLC0415 - a list does not need it
+    from netprobe.sim.world import run_in_world  # noqa: PLC0415
+
+    scenario = load(name)
+    sentence = clean(scenario.sentence, 300)
+    show([(Span("simulating  ", "faint"), Span(scenario.name, "strong"), Span(f"  {sentence}"))], sys.stderr)
+    own = [sys.executable, "-m", "netprobe"] if command[0] == "netprobe" else [command[0]]
+    code = run_in_world(scenario, [*own, *command[1:]], seed=seed, env=own_environment()).returncode
+    return code if code >= 0 else _SIGNALLED - code
+
+
+def score_scenarios(
+    paths: Sequence[str], seeds: Sequence[int], config: Path | None, *, real: bool, as_json: bool
+) -> int:
+    """Diagnose every scenario with every seed and compare; 1 when somebody was blamed wrongly."""
+    from netprobe.lab.score import ScenarioScore, run_tun, run_virtual, runs, score  # noqa: PLC0415 - as above
+    from netprobe.topology.platform import load_platform  # noqa: PLC0415
+
+    settings = load_settings(config)
+    scenarios = [load(path) for path in _files(paths)]
+    platform = load_platform(settings.platform)
+    began_s = time.monotonic()
+    done = []
+    with AsnTable.open(settings.asn_table or None) as table:
+        measure = run_tun if real else lambda scenario, seed: run_virtual(scenario, seed, platform, table.lookup)
+        for run in runs(scenarios, seeds, measure):
+            done.append(run)
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{len(done)} of {len(scenarios) * len(seeds)} runs: {run.scenario:<40.40}")
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    result = score(done, time.monotonic() - began_s)
+    if as_json:
+        show_json(to_json(result))
+        return _FAILED if result.wrong_blame_rate else 0
+
+    def row(name: str, one: ScenarioScore) -> Line:
+        style = "bad" if one.wrong_blame else "good" if one.right_component == one.runs else "warn"
+        mark = {"bad": "✗", "good": "✓", "warn": "≈"}[style]
+        answers = ", ".join(f"{cause} {count}" for cause, count in one.causes.items())
+        return (
+            Span(f" {mark} ", style),
+            Span(f"{name:<{longest}}  "),
+            Span(f"{one.right_component:>4} of {one.runs:<4}", style),
+            Span(f"  {answers}", "faint"),
+        )
+
+    longest = max(map(len, result.per_scenario), default=0)
+    show([row(name, one) for name, one in result.per_scenario.items()])
+    show(
+        [
+            line(
+                f"component right {result.component_accuracy:.1%}, cause right {result.cause_accuracy:.1%}, "
+                f"wrongly blamed {result.wrong_blame_rate:.1%}, answered {result.coverage:.1%} of {result.runs} runs",
+                "strong",
+            ),
+            line(
+                f"Brier score {result.brier:.3f}, expected calibration error {result.ece:.3f}; {result.packets} packets, "
+                f"{duration(result.virtual_s)} inside, {result.wall_s:.1f} s outside",
+                "faint",
+            ),
+        ]
+    )
+    return _FAILED if result.wrong_blame_rate else 0
+
+
+def _files(paths: Sequence[str]) -> list[str]:
+    """Scenario names and files; a folder stands for every .toml in it."""
+    if not paths:
+        return list(library.names())
+    found: list[str] = []
+    for path in paths:
+        if Path(path).is_dir():
+            inside = sorted(str(p) for p in Path(path).glob("*.toml"))
+            if not inside:
+                msg = f"{path}: no scenario (.toml) in this folder"
+                raise Failure(msg)
+            found += inside
+        else:
+            found.append(path)
+    return found

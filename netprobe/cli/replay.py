@@ -1,0 +1,38 @@
+"""`netprobe replay`: the verdict of a recorded measurement, derived anew."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netprobe.cli.options import AsJson, ConfigFile
+
+Recorded = Annotated[Path, typer.Argument(metavar="FILE", help="What `netprobe diagnose --json` printed.")]
+Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answer as a web page, one file.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measurements too.")]
+
+
+def replay(
+    file: Recorded,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    html: Html = None,
+    verbose: Verbose = False,  # noqa: FBT002 - a flag
+    config: ConfigFile = None,
+) -> int:
+    """Read a recorded report and say what today's rules make of the same observations. Sends nothing."""
+    import msgspec  # noqa: PLC0415 - not before it is needed
+
+    from netprobe.cli.reading import read_report  # noqa: PLC0415
+    from netprobe.cli.settings import load  # noqa: PLC0415
+    from netprobe.cli.showing import present  # noqa: PLC0415
+    from netprobe.diagnosis import diagnose as judge  # noqa: PLC0415
+    from netprobe.topology.asn import AsnTable  # noqa: PLC0415
+    from netprobe.topology.platform import load_platform  # noqa: PLC0415
+
+    settings = load(config)
+    recorded = read_report(file)
+    with AsnTable.open(settings.asn_table or None) as table:
+        platform = load_platform(settings.platform)
+        verdict = judge(recorded.observations, platform, table.lookup, symptom=recorded.symptom)
+    report = msgspec.structs.replace(recorded, verdict=verdict)
+    return present(report, settings, as_json=as_json, html=html, verbose=verbose)

@@ -1,0 +1,43 @@
+"""`netprobe schema`: the JSON Schema of what netprobe writes and reads."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Kind(StrEnum):
+    """What has a schema."""
+
+    VERDICT = "verdict"
+    SCENARIO = "scenario"
+    CONFIG = "config"
+
+
+Which = Annotated[Kind, typer.Argument(metavar="verdict|scenario|config", help="What to describe.")]
+
+
+def schema(kind: Which) -> None:
+    """Print the JSON Schema (2020-12) of diagnose's JSON, of a scenario file or of the configuration file."""
+    import msgspec  # noqa: PLC0415 - not before it is needed
+
+    from netprobe.cli.console import show_json  # noqa: PLC0415
+
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"netprobe {kind.value}"}
+    show_json(msgspec.json.format(msgspec.json.encode(head | _schema(kind)), indent=2))
+
+
+def _schema(kind: Kind) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415 - not before it is needed
+
+    if kind is Kind.SCENARIO:
+        from netprobe.sim.scenario import json_schema  # noqa: PLC0415 - only the one that is asked for
+
+        return json_schema()
+    if kind is Kind.CONFIG:
+        from netprobe.cli.settings import Settings  # noqa: PLC0415
+
+        return msgspec.json.schema(Settings)
+    from netprobe.model.report import Report  # noqa: PLC0415
+
+    return msgspec.json.schema(Report)

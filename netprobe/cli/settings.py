@@ -1,0 +1,102 @@
+"""The configuration file: what it may say, its defaults, and reading it strictly."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netprobe.agent.schedule import IntervalError, parse_interval
+from netprobe.cli.failure import Failure
+from netprobe.model.record import Record
+from netprobe.probing.run import DEFAULT_RATE
+
+DEFAULT_FILE = Path("/etc/netprobe/netprobe.toml")
+DEFAULT_STATE = "/var/lib/netprobe"
+
+
+class AgentSettings(Record, frozen=True):
+    """`[agent]`: how often to measure, where to keep what was found, and for how long."""
+
+    every: str = "5m"
+    state: str = DEFAULT_STATE
+    keep_days: int = 90
+    keep_rounds: int = 30_000
+
+
+class Settings(Record, frozen=True):
+    """The whole file. `platform` is a catalogue's name or path, `rate` probes a second, empty paths the built-in ones."""
+
+    platform: str = "tiktok"
+    rate: float = DEFAULT_RATE
+    asn_table: str = ""
+    ca_file: str = ""
+    agent: AgentSettings = AgentSettings()
+
+
+def load(path: Path | None) -> Settings:
+    """Read `path`; without one the default file if it exists, else the defaults.
+
+    Raises `Failure` with one line that names the file, the place and what to do.
+    """
+    if path is None:
+        if not DEFAULT_FILE.exists():
+            return Settings()
+        path = DEFAULT_FILE
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file; give --config a file that exists, or leave it out for the defaults"
+        raise Failure(msg) from None
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise Failure(msg) from None
+    except ValueError as error:  # UTF-8 and TOML
+        msg = f"{path.name}: is not TOML: {error}"
+        raise Failure(msg) from None
+    return convert(document, path.name)
+
+
+def convert(document: Mapping[str, Any], name: str) -> Settings:
+    """A document as settings; `name` is what messages call it."""
+    agent = document.get("agent", {})
+    _refuse_unknown(document, Settings, f"{name}: unknown key '%s'")
+    if isinstance(agent, dict):
+        _refuse_unknown(agent, AgentSettings, f"{name}: unknown key '%s' in [agent]")
+    try:
+        settings = msgspec.convert(document, Settings)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).replace("`", "'").partition(" - at '$.")
+        msg = f"{name}: '{where.rstrip(chr(39))}': {what[0].lower()}{what[1:]}"
+        raise Failure(msg) from None
+    try:
+        parse_interval(settings.agent.every)
+    except IntervalError as error:
+        msg = f"{name}: 'agent.every': {error}"
+        raise Failure(msg) from None
+    for key, value in (("rate", settings.rate), ("agent.keep_days", settings.agent.keep_days),
+                       ("agent.keep_rounds", settings.agent.keep_rounds)):  # fmt: skip
+        if not value > 0:
+            msg = f"{name}: '{key}': must be more than 0, not {value}"
+            raise Failure(msg)
+    return settings
+
+
+def _refuse_unknown(table: Mapping[str, Any], kind: type[Record], message: str) -> None:
+    known = kind.__struct_fields__
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+            raise Failure(message % key + f" ({hint})")
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings as a file that `load` reads back to the same."""
+    document = msgspec.to_builtins(settings)
+    agent = document.pop("agent")
+    lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in document.items()]
+    lines += ["", "[agent]", *(f"{key} = {msgspec.json.encode(value).decode()}" for key, value in agent.items())]
+    return "\n".join(lines) + "\n"

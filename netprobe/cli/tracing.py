@@ -1,0 +1,128 @@
+"""What `netprobe trace` does once its arguments are known: one pass over the live network, shown while it grows."""
+
+import ipaddress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from netprobe.cli.console import colourful, show, show_json, width
+from netprobe.cli.failure import Failure
+from netprobe.cli.settings import Settings
+from netprobe.live.vantage import LiveVantage
+from netprobe.model.probes import Protocol
+from netprobe.model.verdict import EXIT_CANNOT_MEASURE
+from netprobe.probing.traceroute import Traceroute
+from netprobe.report.lines import BLANK, Line, render
+from netprobe.report.trace import HEADER, Whose, table, title, to_line
+from netprobe.report.words import clean
+from netprobe.topology.asn import AsnTable
+from netprobe.tracing import NO_ROUTE, Traced, Watcher, trace
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_REDRAWS_A_SECOND = 10
+_LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
+
+
+class Job(NamedTuple):
+    """What to trace, and how."""
+
+    targets: tuple[str, ...]
+    method: str
+    port: int
+    max_ttl: int
+    rate: float
+
+
+def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
+    """Trace, print, and return 0 when every target was traced, 20 when one could not be."""
+    for target in job.targets:
+        _check(target)
+    with ExitStack() as stack:
+        whose = stack.enter_context(AsnTable.open(settings.asn_table or None)).lookup
+        vantage = stack.enter_context(LiveVantage())
+        with _growing(whose, job, quiet=as_json) as watch:
+            traced = trace(
+                vantage,
+                job.targets,
+                Protocol(job.method),
+                port=job.port,
+                max_ttl=job.max_ttl,
+                rate=job.rate,
+                watch=watch,
+            )
+        if as_json:
+            for one in traced:
+                show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one)))
+        else:
+            show(_lines(traced, job, whose, width()))
+    errors = [error for one in traced if (error := _error(one))]
+    for error in errors:
+        sys.stderr.write(f"netprobe: {error}\n")
+    return EXIT_CANNOT_MEASURE if errors else 0
+
+
+def _check(target: str) -> None:
+    """Refuse what can be neither a name nor an IPv4 address, before anything is sent."""
+    try:
+        version = ipaddress.ip_address(target).version
+    except ValueError:
+        labels = target.removesuffix(".").split(".")
+        fits = len(target) <= _LONGEST_NAME and all(0 < len(label) < 64 for label in labels)  # noqa: PLR2004 - RFC 1035
+        if not fits or target.startswith("-") or not all(c.isalnum() or c in "-_." for c in target):
+            msg = f"'{target[:80]}' is neither a host name nor an IPv4 address"
+            raise Failure(msg) from None
+        return
+    if version != 4:  # noqa: PLR2004 - the IP version
+        msg = f"'{target}' is an IPv6 address; trace knows IPv4 only"
+        raise Failure(msg)
+
+
+def _error(traced: Traced) -> str:
+    """Why there is no path, for the user; empty when there is one."""
+    if traced.error:
+        return f"no address for {clean(traced.target)}: {clean(traced.error)}"
+    error = traced.never_left
+    if not error:
+        return ""
+    if error in NO_ROUTE:
+        return f'no route to {traced.target} ({error}): is this computer connected? "netprobe diagnose" tells more'
+    return f'cannot send to {traced.target} ({error}): a local firewall? "netprobe doctor" tells more'
+
+
+def _lines(traced: Sequence[Traced], job: Job, whose: Whose, columns: int) -> list[Line]:
+    lines: list[Line] = []
+    for one in traced:
+        if one.path and not one.never_left:
+            lines += [BLANK] if lines else []
+            lines.append(title(one.target, one.address, job.method, job.port, one.path))
+            lines += [HEADER, *table(one.path, whose, width=columns)]
+    return lines
+
+
+@contextmanager
+def _growing(whose: Whose, job: Job, *, quiet: bool) -> Iterator[Watcher | None]:
+    """On a terminal, the ways as they grow; on a pipe nothing until they are known."""
+    if quiet or not sys.stdout.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    running: list[tuple[str, Traceroute]] = []
+
+    def draw() -> "RenderableType":
+        lines: list[Line] = []
+        for target, session in list(running):
+            path = session.result()
+            lines += [
+                title(target, path.flow.destination, job.method, job.port, path),
+                *table(path, whose, width=width()),
+            ]
+        return Text.from_ansi(render(lines, colour=colourful(sys.stdout)))
+
+    with Live(console=Console(), get_renderable=draw, refresh_per_second=_REDRAWS_A_SECOND, transient=True):
+        yield lambda target, session: running.append((target, session))

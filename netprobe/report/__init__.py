@@ -1,0 +1,1 @@
+"""A `Report` for people and for machines: text, HTML, JSON lines. Pure: records in, text out."""

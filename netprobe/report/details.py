@@ -1,0 +1,132 @@
+"""What was measured, for those who want to see it: the own machine, lookups, reachability, pages, ways hop by hop."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from netprobe.model.host import HostState
+from netprobe.model.probes import Path, Protocol, Train
+from netprobe.model.report import Observation, Report
+from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.report.lines import BLANK, Line, Span, line
+from netprobe.report.trace import HEADER, Whose, table, title
+from netprobe.report.words import clean, milliseconds, moment
+
+_SUBJECT = 34
+
+
+def details(report: Report, whose: Whose, *, width: int = 100) -> list[Line]:
+    """Everything in the report that is worth a line, by kind."""
+    lines: list[Line] = [BLANK, line(f"Measured at {moment(report.taken_s)}", "faint"), BLANK]
+    for heading, kind, describe in _TABLES:
+        chosen = [o for o in report.observations if isinstance(o.fact, kind)]
+        if chosen:
+            lines.append(line(heading, "strong"))
+            lines += [row for observation in chosen for row in describe(observation)]
+            lines.append(BLANK)
+    lines += ways([o for o in report.observations if isinstance(o.fact, Path)], whose, width)
+    return lines
+
+
+def _host(observation: Observation) -> Iterable[Line]:
+    host = observation.fact
+    if not isinstance(host, HostState):
+        return
+    for link in host.links:
+        state = f"{link.state}{'' if link.carrier else ', no carrier'}{', wireless' if link.wireless else ''}"
+        yield _row(link.name, f"{state}, MTU {link.mtu}, {', '.join(link.addresses) or 'no address'}", at=observation)
+    if host.default_link:
+        route = f"via {host.gateway or 'the link itself'} on {host.default_link}, neighbour {host.neighbour or '-'}"
+        yield _row("default route", route, at=observation)
+    else:
+        yield _row("default route", "none", at=observation, bad=True)
+    yield _row("resolvers", ", ".join(host.resolvers) or "none", at=observation, bad=not host.resolvers)
+    if host.hosts_overrides:
+        yield _row("/etc/hosts names", ", ".join(host.hosts_overrides), at=observation, bad=True)
+
+
+def _answer(observation: Observation) -> Iterable[Line]:
+    answer = observation.fact
+    if not isinstance(answer, Answer):
+        return
+    found = " -> ".join([*answer.aliases, ", ".join(answer.addresses)]) if answer.addresses else ""
+    text = f"@{answer.lookup.resolver}  {answer.rcode or answer.error}  {found}  {milliseconds(answer.rtt_s)}"
+    if answer.responses > 1:
+        text += f"  {answer.responses} answers to one question"
+    yield _row(observation.subject, text, at=observation, bad=not answer.usable)
+
+
+def _train(observation: Observation) -> Iterable[Line]:
+    train = observation.fact
+    if not isinstance(train, Train):
+        return
+    sent = len(train.exchanges)
+    how = "ping" if train.protocol is Protocol.ICMP else f"{train.protocol.value} {train.port}"
+    times = sorted(x.reply.rtt_s for x in train.exchanges if x.reply and x.reply.from_destination)
+    text = f"{train.destination}  {how}  {train.answered} of {sent} answered"
+    text += f"  median {milliseconds(times[len(times) // 2])}" if times else ""
+    others = sorted({x.reply.kind.value for x in train.exchanges if x.reply} - {"echo_reply", "syn_ack"})
+    text += f"  ({', '.join(others)})" if others else ""
+    yield _row(observation.subject, text, at=observation, bad=train.accepted < sent)
+
+
+def _handshaken(observation: Observation) -> Iterable[Line]:
+    if isinstance(observation.fact, Handshaken):
+        fact = observation.fact
+        yield _row(observation.subject, f"{observation.purpose}  {_handshake(fact)}", at=observation, bad=not fact.done)
+
+
+def _handshake(fact: Handshaken) -> str:
+    text = f"{fact.handshake.address}  {fact.handshake.server_name}"
+    text += f"  connected in {milliseconds(fact.connect_s)}" if fact.connect_s is not None else ""
+    text += f"  {fact.tls_version or 'TLS'} in {milliseconds(fact.tls_s)}" if fact.tls_s is not None else ""
+    return text if fact.done else f"{text}  {fact.error} in {fact.phase} {fact.detail}"
+
+
+def _response(observation: Observation) -> Iterable[Line]:
+    if not isinstance(observation.fact, Response):
+        return
+    fact = observation.fact
+    text = f"{_handshake(fact.handshaken)}"
+    if fact.status:
+        text += f"  HTTP {fact.status} after {milliseconds(fact.first_byte_s)}"
+        text += "".join(f"  {name}: {value}" for name, value in sorted(fact.headers.items()))
+    elif fact.handshaken.done:
+        text += f"  {fact.error}"
+    yield _row(observation.subject, text, at=observation, bad=not fact.status or fact.status >= 400)  # noqa: PLR2004 - RFC 9110
+
+
+_TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] = (
+    ("This computer", HostState, _host),
+    ("Names", Answer, _answer),
+    ("Reachability", Train, _train),
+    ("Pages", Response, _response),
+    ("Handshakes", Handshaken, _handshaken),
+)
+
+
+def _row(subject: str, text: str, *, at: Observation, bad: bool = False) -> Line:
+    mark = Span("  ✗ ", "bad") if bad else Span("  · ", "faint")
+    when = Span(f"{at.at_s:6.2f} s  ", "faint")
+    return (mark, when, Span(f"{clean(subject, _SUBJECT):<{_SUBJECT}}  "), Span(clean(text, 300)))
+
+
+def ways(observations: Sequence[Observation], whose: Whose, width: int) -> list[Line]:
+    """Every way, hop by hop; what it shares with the one before is not repeated."""
+    lines: list[Line] = []
+    before: list[tuple[str, ...]] = []
+    for observation in observations:
+        path = observation.fact
+        if not isinstance(path, Path):
+            continue
+        flow = path.flow
+        lines.append(title(observation.subject, flow.destination, flow.protocol.value, flow.port, path))
+        hops = [hop.addresses for hop in path.hops]
+        shared = next((n for n, pair in enumerate(zip(hops, before, strict=False)) if pair[0] != pair[1]), None)
+        shared = min(len(hops), len(before)) if shared is None else shared
+        if shared > 1:
+            lines.append(line(f" 1-{shared}  as above", "faint"))
+        else:
+            lines.append(HEADER)
+        lines += table(path, whose, width=width, first=shared + 1 if shared > 1 else 1)
+        lines.append(BLANK)
+        before = hops
+    return lines

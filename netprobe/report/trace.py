@@ -1,0 +1,125 @@
+"""A traceroute for machines (one JSON object a target, the contract's shape) and for people (a table of hops).
+
+Loss is always shown with its denominator, and a hop that stays silent keeps its row.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from netprobe.model.probes import Hop, Path, Reply, ReplyKind
+from netprobe.report.lines import Line, Span
+from netprobe.report.words import clean, milliseconds
+from netprobe.topology.asn import Origin
+
+Whose = Callable[[str], Origin | None]
+
+
+def to_line(target: str, address: str, method: str, port: int, path: Path | None, error: str = "") -> bytes:
+    """One line of JSON, valid on an empty path too; `error` is there only when there was one."""
+    row: dict[str, Any] = {
+        "target": target,
+        "address": address,
+        "method": method,
+        "port": port,
+        "reached": bool(path and path.reached),
+        "rtt_ms": _ms(path.rtt_s) if path else None,
+        "probes_sent": path.probes_sent if path else 0,
+        "hops": [_hop(hop) for hop in path.hops] if path else [],
+    }
+    if error:
+        row["error"] = error
+    return json.dumps(row, separators=(",", ":")).encode()
+
+
+def _hop(hop: Hop) -> dict[str, Any]:
+    replies = [_reply(x.reply) for x in hop.exchanges if x.reply]
+    return {"ttl": hop.ttl, "replies": replies, "sent": len(hop.exchanges), "lost": hop.lost}
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    """A reply with what is known of it: a number that is not known is null."""
+    return {
+        "address": reply.source,
+        "rtt_ms": _ms(reply.rtt_s),
+        "kind": reply.kind.value,
+        "icmp_type": _known(reply.icmp_type),
+        "icmp_code": _known(reply.icmp_code),
+        "ttl": _known(reply.ttl),
+        "quoted_ttl": _known(reply.quoted_ttl),
+        "quoted_tos": _known(reply.quoted_tos),
+        "mpls": [{"label": e[0], "class": e[1], "bottom": e[2], "ttl": e[3]} for e in reply.mpls],
+        **({"error": reply.error} if reply.error else {}),
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _known(value: int) -> int | None:
+    return None if value < 0 else value
+
+
+def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1) -> list[Line]:
+    """The hops from TTL `first` on, a row for each address that answered."""
+    room = max(16, width - 44)
+    lines: list[Line] = []
+    for hop in path.hops:
+        if hop.ttl >= first:
+            lines += _rows(hop, whose, room)
+    return lines
+
+
+def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
+    sent = len(hop.exchanges)
+    loss = f"{hop.lost}/{sent}" if sent else ""
+    if not hop.addresses:
+        failed = next((x.reply.error for x in hop.exchanges if x.reply and x.reply.error), "")
+        text = f"not sent ({clean(failed, 20)})" if failed else "no answer" if sent else "not asked"
+        return [(Span(f"{hop.ttl:4}  "), Span(f"{text:<17}", "faint"), Span(" " * 11), Span(f"{loss:>6}", "faint"))]
+    lines: list[Line] = []
+    for number, address in enumerate(hop.addresses):
+        replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
+        best = min(reply.rtt_s for reply in replies)
+        origin = whose(address)
+        network = f"AS{origin.asn} {clean(origin.name)}" if origin else ""
+        lines.append(
+            (
+                Span(f"{hop.ttl:4}  " if number == 0 else " " * 6),
+                Span(f"{clean(address, 45):<17}"),
+                Span(f"{milliseconds(best):>11}", "mark"),
+                Span(f"{loss:>6}" if number == 0 else " " * 6, "warn" if hop.lost else "faint"),
+                Span("  " + clean(network + _remark(replies), room), "faint"),
+            )
+        )
+    return lines
+
+
+def _remark(replies: list[Reply]) -> str:
+    """What a reply says beside who it is from: an unreachable and its code, MPLS labels (RFC 4950)."""
+    said = []
+    if any(reply.kind is ReplyKind.UNREACHABLE for reply in replies):
+        code = next(r.icmp_code for r in replies if r.kind is ReplyKind.UNREACHABLE)
+        said.append(f"says unreachable (code {code})")
+    labels = [entry[0] for entry in replies[0].mpls]
+    if labels:
+        said.append("MPLS " + "/".join(map(str, labels)))
+    return "".join(f"  [{remark}]" for remark in said)
+
+
+HEADER: Line = (Span(" hop  address           round trip  lost  network", "faint"),)
+
+
+def title(target: str, address: str, method: str, port: int, path: Path) -> Line:
+    """One line that says where to, how, and whether it got there."""
+    where = clean(target) if target == address else f"{clean(target)} ({clean(address, 45)})"
+    how = method if method == "icmp" else f"{method} port {port}"
+    if path.reached:
+        length = len(path.hops)
+        outcome = Span(f"reached, {length} {'hop' if length == 1 else 'hops'}, {milliseconds(path.rtt_s)}", "good")
+    else:
+        last = path.last_responding
+        outcome = Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
+    return (Span(where, "strong"), Span(f" by {how}: "), outcome)
+
