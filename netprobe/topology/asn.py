@@ -218,6 +218,8 @@ def _rows(source: Path, lines: Iterable[str]) -> Iterator[_Row]:
                 raise ValueError  # noqa: TRY301 - one message for all that can be wrong in a row
             if not any(low <= number <= high for low, high in _RESERVED_ASNS):
                 yield begin, end, number, name
+    except UnicodeDecodeError:
+        raise
     except (ValueError, csv.Error):
         raise AsnError(f"{source}:{reader.line_num}: expected first address, last address, AS number, name") from None
 

@@ -224,8 +224,8 @@ class Surroundings:
     def _entry(self, path: Path) -> _Entry | None:
         """The first network beyond the home, and how many hops before it stayed silent.
 
-        A silent hop is filled in from the other paths where those that show it agree. Where a public address stands
-        first that nobody announces, somebody is nearer than all that the table knows.
+        A silent hop is filled in from the other paths where those that show it agree. A public address that nobody
+        announces weighs more than silence: somebody is nearer than all that the table knows.
         """
         silent = 0
         home = self._home(path)
@@ -236,9 +236,8 @@ class Surroundings:
             origin = self._origin(address) if address else self._agreed(index)
             if origin and not origin.exchange:
                 return _Entry(origin, silent)
-            if origin is None and is_public(address):
-                return None
-            silent += not address
+            if not address or is_public(address):
+                silent += 1 if not address else 1 + _SILENT_BEFORE_PROVIDER
         return None
 
     def _agreed(self, index: int) -> Origin | None:

@@ -182,8 +182,10 @@ def test_paths_that_disagree_name_nobody(trace: Trace) -> None:
 
 
 def test_somebody_nearer_than_the_table_knows(trace: Trace) -> None:
-    """A public address that nobody announces stands first: the provider may be there."""
-    assert around(trace([GATEWAY, "66.1.1.1", "64.1.1.1"], EDGE)).provider is None
+    """A public address that nobody announces stands first: the provider may be there, unless its resolver is not."""
+    path = trace([GATEWAY, "66.1.1.1", "62.1.1.1", "64.1.1.1"], EDGE)
+    assert around(path).provider is None
+    assert around(path, resolvers=(GATEWAY, "62.5.5.5")).provider == ISP
 
 
 def test_an_only_upstream_is_not_the_isp(trace: Trace) -> None:
