@@ -107,7 +107,7 @@ def trace() -> Iterator[Figure]:
     """The path to one address, beside the tools for that. The farthest edge is the slowest."""
     scenario = load("healthy")
     with World(scenario) as world:
-        target = _farthest(world, [server.addresses[0] for server in scenario.server])
+        target = _farthest(world, [server.addresses[0] for server in scenario.servers])
         hops = _hops(world, target)
         ours = _median_s(lambda: world.run([*NETPROBE, "trace", "--json", target]), 5)
         for command in (
@@ -124,7 +124,7 @@ def trace() -> Iterator[Figure]:
 def virtual() -> Iterator[Figure]:
     """How much of it fits into a second without a network."""
     scenario = load("healthy")
-    address = scenario.server[0].addresses[0]
+    address = scenario.servers[0].addresses[0]
     seeds = iter(range(1_000_000))
 
     def path() -> None:

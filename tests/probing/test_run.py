@@ -1,5 +1,4 @@
 import pytest
-from line import DESTINATION, LineVantage
 
 from netprobe.model.probes import Probe, Protocol, Train
 from netprobe.model.services import Answer, Lookup
@@ -7,6 +6,7 @@ from netprobe.probing.ask import lookup
 from netprobe.probing.observe import Observe
 from netprobe.probing.run import Plan, gather, one, run
 from netprobe.probing.train import TrainSession
+from tests.probing.line import DESTINATION, LineVantage
 
 ANSWER = Answer(Lookup("www.tiktok.com", "9.9.9.9"), "NOERROR", ("192.0.2.1",))
 

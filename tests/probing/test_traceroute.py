@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from line import DESTINATION, LineVantage, flow
 
 from netprobe.model.probes import Path, Probe, Protocol
 from netprobe.probing.run import one, run
 from netprobe.probing.traceroute import FULL_TTL, Traceroute, path_length
+from tests.probing.line import DESTINATION, LineVantage, flow
 
 BURST = 1e6  # no pacing: these tests are about rounds
 

@@ -1,6 +1,0 @@
-"""Make `line` importable: the tests of this room share one small network."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
