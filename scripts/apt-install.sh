@@ -7,7 +7,7 @@ shift
 
 if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
     {
-        echo "make: $purpose needs what is not installed here. On Debian or Ubuntu:"
+        echo "make: something is missing here for $purpose. On Debian or Ubuntu:"
         echo "    sudo apt-get install $*"
         echo "Elsewhere install what these packages hold; then call make again."
     } >&2

@@ -15,6 +15,7 @@ scamper        scamper
 tcpdump        tcpdump
 dig            bind9-dnsutils
 curl           curl
+nft            nftables
 chromium       chromium
 "
 missing=()
