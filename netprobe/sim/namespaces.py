@@ -161,7 +161,10 @@ class Namespaces:
         for kind in _JOINED:
             theirs = f"/proc/{pid}/ns/{kind}"
             if not os.path.samefile(theirs, f"/proc/self/ns/{kind}"):
-                held.append(os.open(theirs, os.O_RDONLY | os.O_CLOEXEC))
+                descriptor = os.open(theirs, os.O_RDONLY | os.O_CLOEXEC)
+                # Above the standard ones, which a command may be given anew even if they are closed here.
+                held.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3))
+                os.close(descriptor)
         return cls(tuple(held))
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401  # Popen's own

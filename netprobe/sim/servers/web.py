@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from email.utils import formatdate
 from html import escape
+from http import HTTPStatus
 
 import h11
 
@@ -162,7 +163,8 @@ class _Connection(asyncio.Protocol):
             fields["content-length"] = str(len(body))
         if self._request.method == b"HEAD":
             body = b""
-        self._write(h11.Response(status_code=status, headers=list(fields.items())), h11.Data(data=body), h11.EndOfMessage())
+        head = h11.Response(status_code=status, headers=list(fields.items()), reason=_reason(status))
+        self._write(head, h11.Data(data=body), h11.EndOfMessage())
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.CLOSED:
             self._transport.close()
             return
@@ -177,13 +179,20 @@ class _Connection(asyncio.Protocol):
             return
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers = [("content-length", "0"), ("connection", "close")]
-            self._write(h11.Response(status_code=status, headers=headers), h11.EndOfMessage())
+            self._write(h11.Response(status_code=status, headers=headers, reason=_reason(status)), h11.EndOfMessage())
         self._transport.close()
 
     def _write(self, *events: h11.Event) -> None:
         if self._transport is None:
             return
         self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
+
+
+def _reason(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:  # some vendors have numbers of their own (520, 530)
+        return b""
 
 
 def _html(title: str) -> bytes:
