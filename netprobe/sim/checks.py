@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "silent": (("router",), ()),
     "rate_limit": (("router",), ("rate", "burst")),
     "refuse": (("server", "resolver"), ()),
-    "http": (("server",), ("status", "headers", "title", "delay_ms", "server_name", "fraction")),
+    "http": (("server",), ("status", "headers", "delay_ms", "server_name")),
     "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
     "dns": (("resolver",), ("rcode", "addresses", "silence", "names", "delay_ms")),
 }

@@ -124,7 +124,6 @@ class Fault(Record, frozen=True):
     delay_ms: float = 0.0
     status: int = 0
     headers: dict[str, str] = {}
-    title: str = ""
     server_name: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     rcode: str = ""

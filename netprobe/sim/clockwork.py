@@ -1,0 +1,63 @@
+"""Virtual time: a network and the timers of those who live in it, moved on together."""
+
+import heapq
+from collections.abc import Callable
+
+from netprobe.sim.network import Delivery, Network
+from netprobe.sim.packet import Packet
+
+
+class Timer:
+    """Something that happens later unless it is cancelled."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Let it not happen."""
+        self.callback = None
+
+
+class Clockwork:
+    """The only clock of a network in virtual time. Whoever comes out of the network is told by `deliver`."""
+
+    def __init__(self, network: Network, deliver: Callable[[Delivery], None]) -> None:
+        self.now = 0.0
+        self.network = network
+        self._deliver = deliver
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = 0
+
+    def at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` at `when`."""
+        timer = Timer(callback)
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, timer))
+        return timer
+
+    def send(self, packet: Packet, node: str) -> None:
+        """Put `packet` into the network now."""
+        self.network.inject(packet, node, self.now)
+
+    def step(self, until: float) -> bool:
+        """Move on to the next thing that happens, if it does so by `until`; say whether something did."""
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        arrival = self.network.next_at()
+        if timers and (arrival is None or timers[0][0] < arrival):
+            if timers[0][0] > until:
+                return False
+            when, _, timer = heapq.heappop(timers)
+            self.now = max(self.now, when)
+            if timer.callback is not None:
+                timer.callback()
+            return True
+        if arrival is None or arrival > until:
+            return False
+        self.now = max(self.now, arrival)
+        for delivery in self.network.advance(arrival):
+            self._deliver(delivery)
+        return True

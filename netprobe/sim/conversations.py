@@ -1,0 +1,293 @@
+"""The client's side of lookups, handshakes and fetches in virtual time: small state machines over simulated packets.
+
+They end as those of the live vantage do: the same phases, the same words for what went wrong.
+"""
+
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from netprobe.model.services import HEADERS_THAT_MATTER, Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.sim import packet as ip
+from netprobe.sim import wirebytes
+from netprobe.sim.clockwork import Clockwork, Timer
+from netprobe.sim.machines import Shown
+from netprobe.sim.network import DNS_PORT
+from netprobe.sim.packet import Packet
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.servers.answers import Condition
+from netprobe.sim.tcp import Tcp
+
+_UDP_HEADERS = 28
+_DAY_S = 86400.0
+_SHAKING_S = 0.0015  # what a client's own arithmetic takes
+_TITLE = re.compile(r"<title>([^<]*)")
+_COMPLAINTS = {
+    Condition.EXPIRED: "certificate has expired",
+    Condition.UNKNOWN_ISSUER: "unable to get local issuer certificate",
+}
+_ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
+_TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
+
+
+class Question:
+    """One lookup: asked `attempts` times, spread over its time, until something is answered."""
+
+    def __init__(self, clock: Clockwork, own: str, lookup: Lookup, port: int, done: Callable[[Answer], None]) -> None:
+        self._clock = clock
+        self._own = own
+        self._lookup = lookup
+        self._port = port
+        self._done = done
+        self._sent_s: dict[int, float] = {}  # by message id
+        self._timers: list[Timer] = []
+        self.packets_sent = 0
+        self.bytes_sent = 0
+
+    def start(self) -> None:
+        """Ask, and plan to ask again and to give up."""
+        now, lookup = self._clock.now, self._lookup
+        attempts = max(1, lookup.attempts)
+        pause = lookup.timeout_s / attempts
+        self._timers = [self._clock.at(now + n * pause, self._ask) for n in range(1, attempts)]
+        self._timers.append(self._clock.at(now + lookup.timeout_s, lambda: self._finish(error="timeout")))
+        self._ask()
+
+    def receive(self, packet: Packet) -> None:
+        """A datagram to our port."""
+        try:
+            answer = wirebytes.parse_dns_answer(packet.payload)
+        except ValueError:
+            return
+        if packet.source != self._lookup.resolver or answer.ident not in self._sent_s:
+            return
+        self._finish(answer)
+
+    def icmp_error(self, error: Packet) -> None:
+        """Linux hands unreachables to a socket that asked for them; a TTL that ran out is no answer."""
+        if error.icmp_type == ip.UNREACHABLE:
+            self._finish(error="refused" if error.icmp_code == ip.PORT_UNREACHABLE else "unreachable")
+
+    def undelivered(self, by: str) -> None:
+        """The own kernel could not resolve the gateway."""
+        del by
+        self._finish(error="unreachable")
+
+    def _ask(self) -> None:
+        ident = (self._port * 31 + len(self._sent_s) * 7919) & 0xFFFF
+        self._sent_s[ident] = self._clock.now
+        payload = wirebytes.dns_query(ident, self._lookup.name)
+        self.packets_sent += 1
+        self.bytes_sent += _UDP_HEADERS + len(payload)
+        self._clock.send(
+            Packet(
+                self._own,
+                self._lookup.resolver,
+                protocol=ip.UDP,
+                source_port=self._port,
+                destination_port=DNS_PORT,
+                payload=payload,
+            ),
+            CLIENT,
+        )
+
+    def _finish(self, answer: wirebytes.DnsAnswer | None = None, error: str = "") -> None:
+        for timer in self._timers:
+            timer.cancel()
+        if answer is None:
+            self._done(Answer(self._lookup, error=error))
+            return
+        self._done(
+            Answer(
+                self._lookup,
+                rcode=answer.rcode,
+                addresses=answer.addresses,
+                aliases=answer.aliases,
+                ttl_s=answer.ttl_s,
+                rtt_s=self._clock.now - self._sent_s[answer.ident],
+                responses=1,
+            )
+        )
+
+
+class Conversation:
+    """One handshake or fetch. `wall_clock_s` is Unix time at the network's start; `random` is 32 bytes."""
+
+    def __init__(  # noqa: PLR0913  # what a conversation is made of
+        self,
+        clock: Clockwork,
+        own: tuple[str, int],
+        request: Handshake | Fetch,
+        done: Callable[[Handshaken | Response], None],
+        *,
+        wall_clock_s: float,
+        random: bytes,
+    ) -> None:
+        self._clock = clock
+        self._fetch = request if isinstance(request, Fetch) else None
+        self._handshake = request.handshake if isinstance(request, Fetch) else request
+        self._done = done
+        self._wall_clock_s = wall_clock_s
+        self._random = random
+        iss = int.from_bytes(random[:4], "big")
+        self.tcp = Tcp(clock, CLIENT, own, (self._handshake.address, self._handshake.port), iss, self)
+        self._timer: Timer | None = None
+        self._phase = "connect"
+        self._began_s = 0.0
+        self._connect_s: float | None = None
+        self._tls_s: float | None = None
+        self._first_byte_s: float | None = None
+        self._certificate: Certificate | None = None
+        self._handshaken: Handshaken | None = None
+        self._buffer = b""
+        self._answer = b""
+
+    def start(self) -> None:
+        """Connect."""
+        self._began_s = self._clock.now
+        self._timer = self._clock.at(self._began_s + self._handshake.timeout_s, lambda: self._end("timeout"))
+        self.tcp.connect()
+
+    def undelivered(self, by: str) -> None:
+        """The own kernel could not resolve the gateway: while connecting that is the end."""
+        if self._phase == "connect":
+            self._end("local", f"EHOSTUNREACH (host unreachable, says {by})")
+
+    # --- what TCP tells
+
+    def connected(self) -> None:
+        """Shake hands, or ask at once where there is no TLS."""
+        self._connect_s = self._next_phase()
+        if not self._handshake.server_name:
+            self._established()
+            return
+        self._phase = "tls"
+        self.tcp.send(wirebytes.client_hello(self._handshake.server_name, self._random))
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the flight or of the answer."""
+        if not self._handshake.server_name:
+            self._http(data)
+            return
+        self._buffer += data
+        while (found := wirebytes.split_record(self._buffer)) is not None:
+            kind, content, self._buffer = found
+            if kind == wirebytes.HANDSHAKE:
+                shown = msgspec.json.decode(content[1:], type=Shown)
+                self._clock.at(self._clock.now + _SHAKING_S, lambda shown=shown: self._verify(shown))  # type: ignore[misc]  # bound early
+            else:
+                self._http(content)
+
+    def ended(self, how: str, by: Packet | None) -> None:
+        """The connection is over before we closed it."""
+        detail = _ERRNOS.get(how, "")
+        if by is not None and by.protocol == ip.ICMP:
+            code = "ECONNREFUSED" if by.icmp_code == ip.PORT_UNREACHABLE else "EHOSTUNREACH"
+            what = _TEXTS.get(by.icmp_code, "unreachable") if by.icmp_type == ip.UNREACHABLE else "time exceeded"
+            detail = f"{code} ({what}, says {by.source})"
+        self._end(how, detail)
+
+    # --- TLS and HTTP
+
+    def _verify(self, shown: Shown) -> None:
+        if self._phase != "tls":
+            return
+        name = self._handshake.server_name
+        complaint = _COMPLAINTS.get(shown.condition, "")
+        if not complaint and not any(_covers(pattern, name) for pattern in shown.names):
+            complaint = f"Hostname mismatch, certificate is not valid for '{name}'."
+        if complaint and self._handshake.verify:
+            self.tcp.send(wirebytes.tls_record(wirebytes.ALERT, b"\x02\x2a"))
+            self._end("certificate", complaint)
+            return
+        self._certificate = self._as_certificate(shown)
+        self._tls_s = self._next_phase()
+        self._established()
+
+    def _as_certificate(self, shown: Shown) -> Certificate:
+        start = self._wall_clock_s
+        expired = shown.condition is Condition.EXPIRED
+        issuer = "nobody's root" if shown.condition is Condition.UNKNOWN_ISSUER else "netprobe lab root"
+        return Certificate(
+            subject=f"CN={shown.names[0]}",
+            issuer=f"CN={issuer}",
+            names=shown.names,
+            not_before_s=start - 30 * _DAY_S,
+            not_after_s=start - _DAY_S if expired else start + 60 * _DAY_S,
+        )
+
+    def _established(self) -> None:
+        self._phase = "done"
+        self._handshaken = self._as_handshaken("", "")
+        if self._fetch is None:
+            self._end("")
+            return
+        host = self._handshake.server_name or self._handshake.address
+        request = f"{self._fetch.method} {self._fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        self.tcp.send(
+            wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request
+        )
+
+    def _http(self, data: bytes) -> None:
+        if self._first_byte_s is None:
+            self._first_byte_s = self._next_phase()
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if end and len(body) >= int(_fields(head).get("content-length", "0")):
+            self._end("")
+
+    # --- the end
+
+    def _next_phase(self) -> float:
+        now = self._clock.now
+        took, self._began_s = now - self._began_s, now
+        return took
+
+    def _as_handshaken(self, error: str, detail: str) -> Handshaken:
+        done = self._phase == "done"
+        return Handshaken(
+            handshake=self._handshake,
+            phase=self._phase,
+            error=error,
+            detail=detail,
+            connect_s=self._connect_s,
+            tls_s=self._tls_s,
+            tls_version="TLSv1.3" if done and self._handshake.server_name else "",
+            certificate=self._certificate,
+        )
+
+    def _end(self, error: str, detail: str = "") -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.tcp.close()
+        handshaken = self._handshaken or self._as_handshaken(error, detail)
+        if self._fetch is None:
+            self._done(handshaken)
+            return
+        head, _, body = self._answer.partition(b"\r\n\r\n")
+        fields = _fields(head)
+        title = _TITLE.search(body.decode("utf-8", "replace"))
+        self._done(
+            Response(
+                fetch=self._fetch,
+                handshaken=handshaken,
+                status=int(head.split(b" ", 2)[1]) if head else 0,
+                error=error,
+                first_byte_s=self._first_byte_s,
+                headers={key: value for key, value in fields.items() if key in HEADERS_THAT_MATTER},
+                title=title[1] if title else "",
+                body_bytes=len(body),
+            )
+        )
+
+
+def _fields(head: bytes) -> dict[str, str]:
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """RFC 6125, 6.4.3: a wildcard stands for one label."""
+    return fnmatchcase(name, pattern) and name.count(".") == pattern.count(".")

@@ -1,0 +1,303 @@
+"""The servers and resolvers of a scenario in virtual time: what stands at the far end of the network.
+
+What they say is decided in servers/answers.py, for them as for the real servers behind a device.
+"""
+
+import struct
+from collections.abc import Callable
+from email.utils import formatdate
+from html import escape
+
+import msgspec
+
+from netprobe.sim import packet as ip
+from netprobe.sim import wirebytes
+from netprobe.sim.clockwork import Clockwork, Timer
+from netprobe.sim.middlebox import query_name, server_name
+from netprobe.sim.network import DNS_PORT, SERVERS, Delivery, refusal
+from netprobe.sim.packet import Packet
+from netprobe.sim.records import Resolver, Scenario, Server
+from netprobe.sim.servers import answers
+from netprobe.sim.servers.answers import Condition, Records
+from netprobe.sim.tcp import Tcp
+
+HTTP_PORT, HTTPS_PORT = 80, 443
+FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
+_FLIGHT_BYTES = 2600  # a ServerHello with a chain of two ECDSA certificates
+_THINKING_S = 0.001  # one signature
+_CHALLENGE_S = 0.5  # Linux's tcp_invalid_ratelimit
+_NO_BODY = frozenset({204, 304})
+
+_Flow = tuple[str, int, str, int]
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a server proves about itself in its first flight."""
+
+    names: tuple[str, ...]
+    condition: Condition
+
+
+class Machines:
+    """Everything beyond the network. `wall_clock_s` is Unix time at the start."""
+
+    def __init__(self, scenario: Scenario, wall_clock_s: float) -> None:
+        self.scenario = scenario
+        self.wall_clock_s = wall_clock_s
+        self.clock: Clockwork
+        self._servers = {address: server for server in scenario.servers for address in server.addresses}
+        self._resolvers = {resolver.address: resolver for resolver in scenario.resolvers}
+        self._connections: dict[_Flow, Tcp] = {}
+        self._challenged: dict[_Flow, float] = {}
+        self._forwarded: dict[int, "_Forwarded"] = {}
+        self._counter = 0
+
+    def receive(self, delivery: Delivery) -> None:
+        """A packet has come out on the servers' side."""
+        packet = delivery.packet
+        if packet.protocol == ip.ICMP:
+            self._icmp(packet)
+        elif packet.protocol == ip.TCP:
+            self._tcp(packet)
+        elif packet.protocol == ip.UDP:
+            self._udp(packet)
+
+    def number(self) -> int:
+        """A number that was not used before."""
+        self._counter += 1
+        return self._counter
+
+    def drop(self, flow: _Flow) -> None:
+        """A connection is over."""
+        self._connections.pop(flow, None)
+
+    def _icmp(self, packet: Packet) -> None:
+        if packet.icmp_type != ip.ECHO:
+            return
+        reply = Packet(
+            packet.destination,
+            packet.source,
+            ttl=self._ttl(packet.destination),
+            dont_fragment=False,
+            icmp_type=ip.ECHO_REPLY,
+            icmp_code=0,
+            icmp_ident=packet.icmp_ident,
+            icmp_seq=packet.icmp_seq,
+            payload=packet.payload,
+        )
+        self.clock.send(reply, SERVERS)
+
+    def _ttl(self, address: str) -> int:
+        server = self._servers.get(address)
+        return server.initial_ttl if server else 64
+
+    def _tcp(self, packet: Packet) -> None:
+        flow = (packet.source, packet.source_port, packet.destination, packet.destination_port)
+        connection = self._connections.get(flow)
+        if packet.flags & (ip.SYN | ip.ACK | ip.RST) == ip.SYN:
+            if connection is None:
+                self._syn(packet, flow)
+            elif connection.state == "syn-received" and packet.seq == connection.peer_isn:
+                connection.receive(packet)
+            elif self.clock.now - self._challenged.get(flow, -1.0) >= _CHALLENGE_S:
+                self._challenged[flow] = self.clock.now
+                connection.challenge()
+        elif connection is not None:
+            connection.receive(packet)
+        elif not packet.flags & ip.RST:
+            self._refuse(packet)
+
+    def _syn(self, packet: Packet, flow: _Flow) -> None:
+        server = self._servers.get(packet.destination)
+        port = packet.destination_port
+        if server is None or not server.serves or port not in {HTTP_PORT, HTTPS_PORT}:
+            self._refuse(packet)
+            return
+        service = _Service(self, server, flow, tls=port == HTTPS_PORT)
+        iss = (self.number() * 2654435761) & 0xFFFFFFFF
+        ttl = server.initial_ttl
+        connection = Tcp(self.clock, SERVERS, (flow[2], flow[3]), (flow[0], flow[1]), iss, service, ttl=ttl)
+        service.connection = self._connections[flow] = connection
+        connection.accept(packet)
+
+    def _refuse(self, packet: Packet) -> None:
+        answer = refusal(packet)
+        answer.ttl = self._ttl(packet.destination)
+        self.clock.send(answer, SERVERS)
+
+    # --- DNS
+
+    def _udp(self, packet: Packet) -> None:
+        resolver = self._resolvers.get(packet.destination)
+        if resolver is None or packet.destination_port != DNS_PORT:
+            error = packet.error(
+                packet.destination,
+                ip.UNREACHABLE,
+                ip.PORT_UNREACHABLE,
+                ttl=self._ttl(packet.destination),
+                arrived_ttl=packet.ttl,
+            )
+            self.clock.send(error, SERVERS)
+        elif packet.payload[2:3] >= b"\x80":  # QR: an answer, to a question that a forwarder asked
+            self._answered(packet)
+        elif len(packet.payload) > 12:  # noqa: PLR2004  # a DNS header
+            self.clock.at(self.clock.now + resolver.delay_ms / 1e3, lambda: self._think(resolver, packet))
+
+    def _think(self, resolver: Resolver, packet: Packet) -> None:
+        name = query_name(packet.payload)
+        records = answers.tampered(self.scenario, resolver, name, self.clock.now)
+        if records is None and resolver.upstream:
+            forwarded = _Forwarded(self, resolver, packet, self.number() & 0xFFFF)
+            self._forwarded[forwarded.number] = forwarded
+            forwarded.ask()
+            return
+        records = records or answers.resolve(self.scenario, name)
+        if records.rcode:
+            self.reply(packet, records)
+
+    def reply(self, query: Packet, records: Records) -> None:
+        """Answer a question."""
+        self.send_udp(query.destination, query.source, query.source_port, wirebytes.dns_answer(query.payload, records))
+
+    def send_udp(self, source: str, destination: str, port: int, payload: bytes) -> None:
+        """A datagram from port 53."""
+        self.clock.send(
+            Packet(
+                source,
+                destination,
+                protocol=ip.UDP,
+                source_port=DNS_PORT,
+                destination_port=port,
+                ttl=self._ttl(source),
+                payload=payload,
+            ),
+            SERVERS,
+        )
+
+    def resolver_address(self, name: str) -> str:
+        """The address of the resolver called `name`."""
+        return next(resolver.address for resolver in self.scenario.resolvers if resolver.name == name)
+
+    def forget(self, number: int) -> None:
+        """A forwarded question is over."""
+        self._forwarded.pop(number, None)
+
+    def _answered(self, packet: Packet) -> None:
+        (number,) = struct.unpack_from("!H", packet.payload)
+        forwarded = self._forwarded.pop(number, None)
+        if forwarded is not None:
+            forwarded.answered(packet)
+
+
+class _Forwarded:
+    """A question that a resolver has passed on to its upstream."""
+
+    def __init__(self, machines: Machines, resolver: Resolver, query: Packet, number: int) -> None:
+        self.number = number
+        self._machines = machines
+        self._query = query
+        self._upstream = machines.resolver_address(resolver.upstream)
+        self._attempts = list(FORWARDER_ATTEMPTS_S)
+        self._timer: Timer | None = None
+
+    def ask(self) -> None:
+        """Ask, and again when nothing comes; SERVFAIL in the end."""
+        machines = self._machines
+        if not self._attempts:
+            machines.forget(self.number)
+            machines.reply(self._query, Records("SERVFAIL"))
+            return
+        payload = struct.pack("!H", self.number) + self._query.payload[2:]
+        machines.send_udp(self._query.destination, self._upstream, DNS_PORT, payload)
+        self._timer = machines.clock.at(machines.clock.now + self._attempts.pop(0), self.ask)
+
+    def answered(self, answer: Packet) -> None:
+        """Hand the upstream's answer on."""
+        if self._timer is not None:
+            self._timer.cancel()
+        query = self._query
+        payload = query.payload[:2] + answer.payload[2:]
+        self._machines.send_udp(query.destination, query.source, query.source_port, payload)
+
+
+class _Service:
+    """TLS and HTTP at the server's end of one connection."""
+
+    def __init__(self, machines: Machines, server: Server, flow: _Flow, *, tls: bool) -> None:
+        self.connection: Tcp
+        self._machines = machines
+        self._server = server
+        self._flow = flow
+        self._tls = tls
+        self._shaken = not tls
+        self._buffer = b""
+        self._request = b""
+
+    def connected(self) -> None:
+        """The client speaks first."""
+
+    def received(self, data: bytes) -> None:
+        """Collect whole records, or plain HTTP."""
+        if not self._tls:
+            self._http(data)
+            return
+        self._buffer += data
+        while (found := wirebytes.split_record(self._buffer)) is not None:
+            kind, content, rest = found
+            record, self._buffer = self._buffer[: len(self._buffer) - len(rest)], rest
+            if kind == wirebytes.HANDSHAKE and not self._shaken:
+                self._shaken = True
+                name = server_name(record)
+                self._later(_THINKING_S, lambda name=name: self._flight(name))  # type: ignore[misc]  # bound early
+            elif kind == wirebytes.APPLICATION:
+                self._http(content)
+            elif kind == wirebytes.ALERT:
+                self.connection.close()
+                self._machines.drop(self._flow)
+                return
+
+    def ended(self, how: str, by: Packet | None) -> None:
+        """Forget it."""
+        del how, by
+        self._machines.drop(self._flow)
+
+    def _later(self, delay_s: float, then: Callable[[], None]) -> None:
+        clock = self._machines.clock
+        clock.at(clock.now + delay_s, then)
+
+    def _flight(self, name: str) -> None:
+        """ServerHello to Finished."""
+        machines = self._machines
+        condition = answers.condition(machines.scenario, self._server, name, machines.clock.now)
+        body = msgspec.json.encode(Shown(self._server.serves, condition))
+        self._say(wirebytes.tls_record(wirebytes.HANDSHAKE, b"\x02" + body.ljust(_FLIGHT_BYTES)))
+
+    def _http(self, data: bytes) -> None:
+        self._request += data
+        if not self._request.endswith(b"\r\n\r\n"):
+            return
+        first, *lines = self._request.decode("latin-1").split("\r\n")
+        self._request = b""
+        fields = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+        path = first.split(" ")[1]
+        now = self._machines.clock.now
+        page = answers.page(self._machines.scenario, self._server, fields.get("host", ""), path, now)
+        self._later(page.delay_s, lambda: self._answer(page))
+
+    def _answer(self, page: answers.Page) -> None:
+        machines = self._machines
+        title = escape(page.title)
+        html = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+        body = b"" if page.status in _NO_BODY else html.encode()
+        date = formatdate(machines.wall_clock_s + machines.clock.now, usegmt=True)
+        fields = {"date": date, "content-type": "text/html; charset=utf-8"}
+        fields |= {key.lower(): value for key, value in page.headers.items()}
+        if body:
+            fields["content-length"] = str(len(body))
+        head = f"HTTP/1.1 {page.status} \r\n" + "".join(f"{key}: {value}\r\n" for key, value in fields.items())
+        message = head.encode("latin-1") + b"\r\n" + body
+        self._say(wirebytes.tls_record(wirebytes.APPLICATION, message) if self._tls else message)
+
+    def _say(self, data: bytes) -> None:
+        if self.connection.state == "established":
+            self.connection.send(data)

@@ -1,0 +1,226 @@
+"""One end of a TCP connection in virtual time: as much of RFC 9293 as a handshake and a request need.
+
+There is no window and no reordering; loss is made good by retransmission with exponential back-off (RFC 6298), so a
+broken way ends in the same silence as in life.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from netprobe.sim import packet as ip
+from netprobe.sim.clockwork import Clockwork, Timer
+from netprobe.sim.packet import Packet
+
+SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1
+_MIN_RTO_S = 0.2  # Linux's TCP_RTO_MIN, added to the round trip
+_ATTEMPTS = 7
+_SEGMENT = 1400
+SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")  # MSS 1460, SACK, time stamps, window scale
+_MODULUS = 1 << 32
+
+
+class Upper(Protocol):
+    """What a connection tells whoever uses it."""
+
+    def connected(self) -> None:
+        """The three-way handshake is over."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the other side, in order."""
+
+    def ended(self, how: str, by: Packet | None) -> None:
+        """It is over: `refused`, `reset`, `unreachable`, `closed` (a FIN), or `timeout`; `by` is the packet at fault."""
+
+
+class Tcp:
+    """A connection from `local` to `remote`, each an (address, port). `node` is where its packets enter the network."""
+
+    def __init__(
+        self,
+        clock: Clockwork,
+        node: str,
+        local: tuple[str, int],
+        remote: tuple[str, int],
+        iss: int,
+        upper: Upper,
+        *,
+        ttl: int = 64,
+    ) -> None:
+        self._clock = clock
+        self._node = node
+        self._local = local
+        self._remote = remote
+        self._ttl = ttl
+        self.upper = upper
+        self.state = "closed"
+        self.peer_isn = 0
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        self._next = iss
+        self._expected = 0
+        self._unacked: deque[tuple[int, int, bytes]] = deque()  # sequence number, flags, data
+        self._timer: Timer | None = None
+        self._rto_s = SYN_TIMEOUT_S
+        self._attempts = 0
+        self._sent_s = 0.0
+
+    def connect(self) -> None:
+        """Send the SYN."""
+        self.state = "syn-sent"
+        self._queue(ip.SYN, b"")
+
+    def accept(self, syn: Packet) -> None:
+        """Answer a SYN."""
+        self.state = "syn-received"
+        self.peer_isn = syn.seq
+        self._expected = (syn.seq + 1) % _MODULUS
+        self._queue(ip.SYN | ip.ACK, b"")
+
+    def send(self, data: bytes) -> None:
+        """Send `data` in order, as often as it takes."""
+        for start in range(0, len(data), _SEGMENT):
+            self._queue(ip.PSH | ip.ACK, data[start : start + _SEGMENT])
+
+    def close(self) -> None:
+        """Send a FIN and forget the rest: nobody here waits for the other side to finish."""
+        if self.state == "established":
+            self._transmit(self._next, ip.FIN | ip.ACK, b"")
+        self._stop()
+
+    def abort(self) -> None:
+        """End it without a word."""
+        self._stop()
+
+    def challenge(self) -> None:
+        """Answer a segment that is out of place with where we are (RFC 9293, 3.10.7.4)."""
+        self._transmit(self._next, ip.ACK, b"")
+
+    def receive(self, packet: Packet) -> None:
+        """A segment of this connection."""
+        if self.state == "closed":
+            return
+        if packet.flags & ip.RST:
+            self._reset(packet)
+            return
+        if self.state == "syn-sent":
+            if packet.flags & (ip.SYN | ip.ACK) != ip.SYN | ip.ACK or packet.ack != self._next:
+                return
+            self._expected = (packet.seq + 1) % _MODULUS
+            self._acknowledged(packet.ack)
+            self.state = "established"
+            self._transmit(self._next, ip.ACK, b"")
+            self.upper.connected()
+            return
+        if packet.flags & ip.SYN:
+            self._again()
+            return
+        if packet.flags & ip.ACK:
+            self._acknowledged(packet.ack)
+            if self.state == "syn-received":
+                self.state = "established"
+                self.upper.connected()
+        self._take(packet)
+
+    def icmp_error(self, error: Packet) -> None:
+        """An ICMP error about a segment of ours: while connecting it ends the attempt, as in Linux (tcp_v4_err)."""
+        if self.state == "syn-sent":
+            self._end("unreachable", error)
+
+    def _reset(self, packet: Packet) -> None:
+        if self.state == "syn-sent":
+            if packet.flags & ip.ACK and packet.ack == self._next:
+                self._end("refused", packet)
+        elif packet.seq == self._expected or self.state == "syn-received":  # RFC 5961, 3.2
+            self._end("reset", packet)
+
+    def _take(self, packet: Packet) -> None:
+        length = len(packet.payload)
+        if not length and not packet.flags & ip.FIN:
+            return
+        if packet.seq != self._expected:
+            self._transmit(self._next, ip.ACK, b"")
+            return
+        self._expected = (self._expected + length + bool(packet.flags & ip.FIN)) % _MODULUS
+        unanswered = len(self._unacked)
+        if length:
+            self.upper.received(packet.payload)
+        if packet.flags & ip.FIN and self.state != "closed":
+            self._transmit(self._next, ip.ACK, b"")
+            self._end("closed", packet)
+        elif self.state != "closed" and len(self._unacked) == unanswered:  # else the answer carries the ACK
+            self._transmit(self._next, ip.ACK, b"")
+
+    def _queue(self, flags: int, data: bytes) -> None:
+        self._unacked.append((self._next, flags, data))
+        self._transmit(self._next, flags, data)
+        self._next = (self._next + len(data) + bool(flags & ip.SYN)) % _MODULUS
+        if self._timer is None:
+            self._attempts = 0
+            self._sent_s = self._clock.now
+            self._arm()
+
+    def _arm(self) -> None:
+        self._timer = self._clock.at(self._clock.now + self._rto_s * 2**self._attempts, self._again)
+
+    def _again(self) -> None:
+        """Retransmit the first segment that is not acknowledged."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._unacked:
+            return
+        self._attempts += 1
+        if self._attempts >= _ATTEMPTS:
+            self._end("timeout", None)
+            return
+        self._transmit(*self._unacked[0])
+        self._arm()
+
+    def _acknowledged(self, upto: int) -> None:
+        progress = False
+        while self._unacked:
+            seq, flags, data = self._unacked[0]
+            end = (seq + len(data) + bool(flags & ip.SYN)) % _MODULUS
+            if (upto - end) % _MODULUS >= _MODULUS // 2:
+                break
+            self._unacked.popleft()
+            progress = True
+        if not progress:
+            return
+        if not self._attempts:
+            self._rto_s = _MIN_RTO_S + (self._clock.now - self._sent_s)
+        self._attempts = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unacked:
+            self._arm()
+
+    def _transmit(self, seq: int, flags: int, data: bytes) -> None:
+        packet = Packet(
+            self._local[0],
+            self._remote[0],
+            ttl=self._ttl,
+            protocol=ip.TCP,
+            source_port=self._local[1],
+            destination_port=self._remote[1],
+            seq=seq,
+            ack=self._expected if flags & ip.ACK else 0,
+            flags=flags,
+            options=SYN_OPTIONS if flags & ip.SYN else b"",
+            payload=data,
+        )
+        self.packets_sent += 1
+        self.bytes_sent += packet.size
+        self._clock.send(packet, self._node)
+
+    def _end(self, how: str, by: Packet | None) -> None:
+        self._stop()
+        self.upper.ended(how, by)
+
+    def _stop(self) -> None:
+        self.state = "closed"
+        self._unacked.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,315 @@
+"""A simulated network in virtual time, behind the port of a real one: a vantage that never waits.
+
+Probes are packets of the client; lookups and connections are conversations over packets of the same network. What the
+own kernel would say is modelled too: a gateway that does not answer ARP, and what becomes of packets that wait for it.
+"""
+
+import random
+from collections import deque
+from ipaddress import IPv4Interface
+
+from netprobe.model.host import HostState, Inspect, Link
+from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
+from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.probing.port import Event, Outcome, Request, Usage
+from netprobe.sim import packet as ip
+from netprobe.sim.clockwork import Clockwork
+from netprobe.sim.conversations import Conversation, Question
+from netprobe.sim.machines import Machines
+from netprobe.sim.network import Delivery, Network
+from netprobe.sim.packet import Packet
+from netprobe.sim.records import Scenario
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.tcp import SYN_OPTIONS
+
+WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
+LINK_NAME = "eth0"
+_ARP_GIVES_UP_S = 3.06  # three requests a second apart (Linux's mcast_solicit and retrans_time)
+_PORT_BASE = {Protocol.TCP: 33000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
+_PORTS = 8000
+_FIRST_CONVERSATION_PORT = 52000
+_IDENT_BASE = 0x4000
+_KNUTH = 2654435761
+
+_Key = tuple[int, str, int, int]  # protocol, destination, local number, the probe's own number
+
+
+class VirtualVantage:
+    """Measure in `scenario` as `seed` makes it; its clock starts at 0 and moves only in `receive`."""
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        self._scenario = scenario
+        self._own = scenario.client_address
+        self._gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
+        self._machines = Machines(scenario, WALL_CLOCK_S)
+        self._draw = random.Random(f"{seed}/client")  # noqa: S311  # a model, not a secret
+        self._network = Network(scenario, seed)
+        self._clock = self._machines.clock = Clockwork(self._network, self._deliver)
+        self._events: deque[Event] = deque()
+        self._tokens = 0
+        self._ports = _FIRST_CONVERSATION_PORT
+        self._probes: dict[_Key, tuple[int, float]] = {}  # token and when it was sent
+        self._questions: dict[int, Question] = {}  # by local port
+        self._conversations: dict[int, Conversation] = {}
+        self._packets = 0
+        self._bytes = 0
+        self._arp_gives_up_s: float | None = None
+        self._heard = False
+
+    # --- the port
+
+    def now(self) -> float:
+        """Virtual seconds since the network's start."""
+        return self._clock.now
+
+    def send(self, request: Request) -> int:
+        """Start `request` and return the token that its events will carry."""
+        self._tokens += 1
+        token = self._tokens
+        match request:
+            case Probe():
+                self._probe(request, token)
+            case Lookup():
+                self._lookup(request, token)
+            case Handshake() | Fetch():
+                self._converse(request, token)
+            case Inspect():
+                self._emit(token, self._host())
+        return token
+
+    def receive(self, until: float) -> Event | None:
+        """The next event, moving time on to it, or to `until`; None then."""
+        while not self._events:
+            if not self._clock.step(until):
+                if until != float("inf"):
+                    self._clock.now = max(self._clock.now, until)
+                return None
+        return self._events.popleft()
+
+    def usage(self) -> Usage:
+        """What was sent since the vantage was made. Conversations are counted when they end."""
+        return Usage(self._packets, self._bytes)
+
+    def _emit(self, token: int, outcome: Outcome) -> None:
+        self._events.append(Event(token, self._clock.now, outcome))
+
+    # --- out
+
+    def _probe(self, probe: Probe, token: int) -> None:
+        packet, key = self._packet(probe, token)
+        now = self._clock.now
+        self._probes[key] = (token, now)
+        self._packets += 1
+        self._bytes += packet.size
+        failing_at = self._arp()
+        if failing_at is None:
+            self._clock.send(packet, CLIENT)
+            return
+        reply = Reply(ReplyKind.SEND_FAILED, self._own, failing_at - now, error="EHOSTUNREACH")
+        self._clock.at(failing_at, lambda: self._emit(token, reply))
+
+    def _packet(self, probe: Probe, token: int) -> tuple[Packet, _Key]:
+        """The packet of `probe` and what its replies are known by."""
+        flow = probe.flow
+        number = token * _KNUTH
+        ident = (number >> 8) % 0xFFFE + 1
+        packet = Packet(self._own, flow.destination, ttl=probe.ttl, ident=ident)
+        if flow.protocol is Protocol.ICMP:
+            packet.protocol, packet.icmp_type, packet.icmp_code = ip.ICMP, ip.ECHO, 0
+            packet.icmp_ident = _IDENT_BASE + flow.label % 0x4000
+            packet.icmp_seq = token & 0xFFFF
+            own, mark = packet.icmp_ident, packet.icmp_seq
+        elif flow.protocol is Protocol.TCP:
+            packet.protocol, packet.flags, packet.options = ip.TCP, ip.SYN, SYN_OPTIONS
+            own, mark = _port(flow), number & 0xFFFFFFFF
+            packet.source_port, packet.destination_port, packet.seq = own, flow.port, mark
+        else:
+            packet.protocol = ip.UDP
+            own, mark = _port(flow), ident
+            packet.source_port, packet.destination_port = own, flow.port
+        packet.payload = bytes(max(0, probe.size - packet.size))
+        return packet, (packet.protocol, flow.destination, own, mark)
+
+    def _lookup(self, lookup: Lookup, token: int) -> None:
+        port = self._new_port()
+
+        def done(answer: Answer) -> None:
+            question = self._questions.pop(port)
+            self._count(question.packets_sent, question.bytes_sent)
+            self._emit(token, answer)
+
+        question = self._questions[port] = Question(self._clock, self._own, lookup, port, done)
+        failing_at = self._arp()
+        question.start()
+        if failing_at is not None:
+            self._clock.at(failing_at, lambda: self._undelivered(port))
+
+    def _converse(self, request: Handshake | Fetch, token: int) -> None:
+        port = self._new_port()
+
+        def done(outcome: Handshaken | Response) -> None:
+            conversation = self._conversations.pop(port)
+            self._count(conversation.tcp.packets_sent, conversation.tcp.bytes_sent)
+            self._emit(token, outcome)
+
+        conversation = self._conversations[port] = Conversation(
+            self._clock,
+            (self._own, port),
+            request,
+            done,
+            wall_clock_s=WALL_CLOCK_S,
+            random=self._draw.randbytes(32),
+        )
+        failing_at = self._arp()
+        conversation.start()
+        if failing_at is not None:
+            self._clock.at(failing_at, lambda: self._undelivered(port))
+
+    def _undelivered(self, port: int) -> None:
+        waiting = self._conversations.get(port) or self._questions.get(port)
+        if waiting is not None:
+            waiting.undelivered(self._own)
+
+    def _new_port(self) -> int:
+        self._ports = self._ports + 1 if self._ports < 65535 else _FIRST_CONVERSATION_PORT  # noqa: PLR2004  # 16 bits
+        return self._ports
+
+    def _count(self, packets: int, size: int) -> None:
+        self._packets += packets
+        self._bytes += size
+
+    # --- the own kernel
+
+    def _arp(self) -> float | None:
+        """When a packet sent now will turn out to be undeliverable; None while the gateway can be reached."""
+        now = self._clock.now
+        if self._network.link_up(now) and self._network.gateway_alive(now):
+            self._arp_gives_up_s = None
+            self._heard = True
+            return None
+        self._heard = False
+        if self._arp_gives_up_s is None or now >= self._arp_gives_up_s:
+            self._arp_gives_up_s = now + _ARP_GIVES_UP_S
+        return self._arp_gives_up_s
+
+    def _host(self) -> HostState:
+        now = self._clock.now
+        up = self._network.link_up(now)
+        if self._arp_gives_up_s is not None:
+            neighbour = "incomplete" if now < self._arp_gives_up_s else "failed"
+        else:
+            neighbour = "reachable" if self._heard else ""
+        interface = IPv4Interface(self._scenario.client.address)
+        link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), 1500)
+        return HostState(
+            links=(link,),
+            default_link=LINK_NAME,
+            gateway=self._gateway,
+            neighbour=neighbour,
+            resolvers=self._scenario.client.resolvers,
+            wall_clock_s=WALL_CLOCK_S + now,
+        )
+
+    # --- in
+
+    def _deliver(self, delivery: Delivery) -> None:
+        if delivery.node != CLIENT:
+            self._machines.receive(delivery)
+            return
+        packet = delivery.packet
+        if packet.is_error:
+            self._icmp_error(packet)
+        elif packet.protocol == ip.ICMP:
+            kind = ReplyKind.ECHO_REPLY
+            self._answer((ip.ICMP, packet.source, packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
+        elif packet.protocol == ip.UDP:
+            question = self._questions.get(packet.destination_port)
+            if question is not None:
+                question.receive(packet)
+        elif packet.protocol == ip.TCP:
+            self._segment(packet)
+
+    def _segment(self, packet: Packet) -> None:
+        conversation = self._conversations.get(packet.destination_port)
+        if conversation is not None:
+            conversation.tcp.receive(packet)
+            return
+        if not packet.flags & ip.ACK:
+            return
+        isn = (packet.ack - 1) & 0xFFFFFFFF
+        key = (ip.TCP, packet.source, packet.destination_port, isn)
+        if packet.flags & ip.RST:
+            kind = ReplyKind.RST
+        elif packet.flags & ip.SYN:
+            kind = ReplyKind.SYN_ACK
+            reset = Packet(
+                self._own,
+                packet.source,
+                protocol=ip.TCP,
+                source_port=packet.destination_port,
+                destination_port=packet.source_port,
+                seq=packet.ack,
+                flags=ip.RST,
+                window=0,
+            )
+            self._clock.send(reset, CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
+        else:
+            kind = ReplyKind.ACK
+        self._answer(key, kind, packet, flags=packet.flags, window=packet.window)
+
+    def _icmp_error(self, error: Packet) -> None:
+        try:
+            quote = error.quoted()
+        except ValueError:
+            return
+        waiting = self._conversations.get(quote.source_port)
+        if quote.protocol == ip.TCP and waiting is not None:
+            waiting.tcp.icmp_error(error)
+            return
+        question = self._questions.get(quote.source_port)
+        if quote.protocol == ip.UDP and question is not None:
+            question.icmp_error(error)
+            return
+        if quote.protocol == ip.ICMP:
+            own, mark = quote.icmp_ident, quote.icmp_seq
+        else:
+            own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
+        kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
+        key = (quote.protocol, quote.destination, own, mark)
+        icmp = (error.icmp_type, error.icmp_code)
+        self._answer(key, kind, error, icmp=icmp, quoted=(quote.ttl, quote.tos))
+
+    def _answer(
+        self,
+        key: _Key,
+        kind: ReplyKind,
+        packet: Packet,
+        *,
+        icmp: tuple[int, int] = (-1, -1),
+        quoted: tuple[int, int] = (-1, -1),
+        flags: int = 0,
+        window: int = -1,
+    ) -> None:
+        found = self._probes.get(key)
+        if found is None:
+            return
+        token, sent_s = found
+        reply = Reply(
+            kind=kind,
+            source=packet.source,
+            rtt_s=self._clock.now - sent_s,
+            ttl=packet.ttl,
+            icmp_type=icmp[0],
+            icmp_code=icmp[1],
+            quoted_ttl=quoted[0],
+            quoted_tos=quoted[1],
+            tcp_flags=flags,
+            tcp_window=window,
+            ip_id=packet.ident,
+        )
+        self._emit(token, reply)
+
+
+def _port(flow: Flow) -> int:
+    """The local port of a flow: what its label is for."""
+    return _PORT_BASE[flow.protocol] + flow.label % _PORTS

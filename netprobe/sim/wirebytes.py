@@ -1,0 +1,130 @@
+"""The little of DNS, TLS and HTTP that goes through a network in virtual time.
+
+Questions, answers and ClientHellos are real ones, so that a middlebox reads the same bytes as behind a real device. The
+rest of TLS is only as long as in life: what a server proves about itself goes in clear.
+"""
+
+import struct
+from dataclasses import dataclass
+from socket import inet_aton, inet_ntoa
+
+from netprobe.sim.servers.answers import Records
+
+RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
+_A, _CNAME, _IN = 1, 5, 1
+_RECURSION = 0x0100
+_RESPONSE = 0x8180  # RFC 1035, 4.1.1: QR, RD, RA
+_MASK = 0xFFFF
+_HEADER = struct.Struct("!6H")
+_POINTER = 0xC0
+
+HANDSHAKE, APPLICATION, ALERT = 22, 23, 21
+_TLS_1_2 = 0x0303  # what TLS 1.3 says in its record header (RFC 8446, 5.1)
+_RECORD_LIMIT = 1 << 14
+
+
+@dataclass(slots=True, frozen=True)
+class DnsAnswer:
+    """What a DNS response says: the alias chain from the name asked for, and the addresses at its end."""
+
+    ident: int
+    name: str
+    rcode: str
+    aliases: tuple[str, ...]
+    addresses: tuple[str, ...]
+    ttl_s: int
+
+
+def dns_query(ident: int, name: str, record_type: int = _A) -> bytes:
+    """A stub resolver's question (RFC 1035, 4.1)."""
+    return _HEADER.pack(ident, _RECURSION, 1, 0, 0, 0) + _name(name) + struct.pack("!HH", record_type, _IN)
+
+
+def dns_answer(query: bytes, records: Records) -> bytes:
+    """The answer to `query`. Names are not compressed."""
+    question = query[12:]
+    owner = question[:-4]
+    found = b""
+    for _, target in records.aliases:
+        data = _name(target)
+        found += owner + struct.pack("!HHIH", _CNAME, _IN, records.ttl_s, len(data)) + data
+        owner = data
+    for address in records.addresses:
+        found += owner + struct.pack("!HHIH", _A, _IN, records.ttl_s, 4) + inet_aton(address)
+    count = len(records.aliases) + len(records.addresses)
+    flags = _RESPONSE | RCODES.index(records.rcode)
+    return query[:2] + struct.pack("!5H", flags, 1, count, 0, 0) + question + found
+
+
+def parse_dns_answer(message: bytes) -> DnsAnswer:
+    """Read what `dns_answer` makes. Raises `ValueError` for anything else."""
+    try:
+        ident, flags, _, count, _, _ = _HEADER.unpack_from(message)
+        name, at = _read_name(message, _HEADER.size)
+        at += 4
+        aliases, addresses, ttls = [], [], []
+        for _ in range(count):
+            _, at = _read_name(message, at)
+            kind, _, ttl, size = struct.unpack_from("!HHIH", message, at)
+            at += 10
+            if kind == _CNAME:
+                aliases.append(_read_name(message, at)[0])
+            elif kind == _A:
+                addresses.append(inet_ntoa(message[at : at + size]))
+            ttls.append(ttl)
+            at += size
+    except (struct.error, IndexError, OSError) as error:
+        msg = "not a DNS answer"
+        raise ValueError(msg) from error
+    return DnsAnswer(ident, name, RCODES[flags & 15], tuple(aliases), tuple(addresses), min(ttls, default=0))
+
+
+def _name(name: str) -> bytes:
+    labels = [label.encode("ascii", "replace")[:63] for label in name.rstrip(".").split(".")]
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+
+
+def _read_name(message: bytes, at: int) -> tuple[str, int]:
+    labels = []
+    while size := message[at]:
+        if size >= _POINTER:
+            msg = "compressed"
+            raise ValueError(msg)
+        labels.append(message[at + 1 : at + 1 + size].decode("ascii", "replace"))
+        at += 1 + size
+    return ".".join(labels), at + 1
+
+
+def client_hello(name: str, random: bytes) -> bytes:
+    """A TLS 1.3 ClientHello (RFC 8446, 4.1.2) that asks for `name`; `random` is 32 bytes."""
+    host = name.encode("ascii", "replace")
+    extensions = _extension(0, struct.pack("!HBH", len(host) + 3, 0, len(host)) + host)
+    extensions += _extension(10, struct.pack("!HH", 2, 0x001D))  # groups: x25519
+    extensions += _extension(13, struct.pack("!HHH", 4, 0x0403, 0x0804))  # signatures: ECDSA, RSA-PSS
+    extensions += _extension(16, struct.pack("!HB", 9, 8) + b"http/1.1")  # ALPN
+    extensions += _extension(43, struct.pack("!BHH", 4, 0x0304, 0x0303))  # versions
+    extensions += _extension(51, struct.pack("!HHH", 36, 0x001D, 32) + random)  # key share
+    body = struct.pack("!H", _TLS_1_2) + random + bytes([32]) + random  # version, random, session id
+    body += struct.pack("!HHHH", 6, 0x1301, 0x1302, 0x1303) + b"\x01\x00"  # cipher suites, no compression
+    body += struct.pack("!H", len(extensions)) + extensions
+    return tls_record(HANDSHAKE, b"\x01" + len(body).to_bytes(3, "big") + body)
+
+
+def _extension(kind: int, data: bytes) -> bytes:
+    return struct.pack("!HH", kind, len(data)) + data
+
+
+def tls_record(kind: int, data: bytes) -> bytes:
+    """`data` as records of `kind`."""
+    pieces = [data[i : i + _RECORD_LIMIT] for i in range(0, len(data), _RECORD_LIMIT)] or [b""]
+    return b"".join(struct.pack("!BHH", kind, _TLS_1_2, len(piece)) + piece for piece in pieces)
+
+
+def split_record(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """The first whole record's kind and content, and what follows it; None while it is not whole."""
+    if len(data) < 5:  # noqa: PLR2004  # the record header
+        return None
+    kind, _, size = struct.unpack_from("!BHH", data)
+    if len(data) < 5 + size:
+        return None
+    return kind, data[5 : 5 + size], data[5 + size :]
