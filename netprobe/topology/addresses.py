@@ -4,6 +4,7 @@ Text that is no address at all is of no kind: every question about it is answere
 """
 
 import ipaddress
+from enum import Enum
 from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -39,7 +40,15 @@ BOGON = _networks(
 )
 
 
-@lru_cache(maxsize=4096)  # a round asks about the same few hundred addresses again and again
+class Kind(Enum):
+    """What an address may be used for."""
+
+    PRIVATE = PRIVATE
+    SHARED = SHARED
+    BOGON = BOGON
+    PUBLIC = ()  # all the others
+
+
 def parse(text: str) -> IPAddress | None:
     """The address that `text` writes, or None. An IPv4 address inside an IPv6 one (::ffff:a.b.c.d) is the IPv4 one."""
     try:
@@ -47,6 +56,16 @@ def parse(text: str) -> IPAddress | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=1024)  # a round asks about the same few dozen addresses again and again
+def kind(text: str) -> Kind | None:
+    """The one kind that an address is of; None for what is no address."""
+    address = parse(text)
+    if address is None:
+        return None
+    blocks = ((k, network) for k in Kind for network in k.value if network.version == address.version)
+    return next((k for k, network in blocks if address in network), Kind.PUBLIC)
 
 
 def family(text: str) -> int | None:
@@ -57,29 +76,19 @@ def family(text: str) -> int | None:
 
 def is_private(text: str) -> bool:
     """An address that is used behind a NAT or on one link only (RFC 1918, 4193, 3927)."""
-    return _within(text, PRIVATE)
+    return kind(text) is Kind.PRIVATE
 
 
 def is_shared(text: str) -> bool:
     """An address of a carrier-grade NAT's inside (RFC 6598)."""
-    return _within(text, SHARED)
+    return kind(text) is Kind.SHARED
 
 
 def is_bogon(text: str) -> bool:
     """An address that nobody may use on the Internet: documentation, benchmark, loopback, multicast, reserved."""
-    return _within(text, BOGON)
+    return kind(text) is Kind.BOGON
 
 
 def is_public(text: str) -> bool:
     """An address that somebody may announce: none of the other kinds."""
-    address = parse(text)
-    return address is not None and not _inside(address, (*PRIVATE, *SHARED, *BOGON))
-
-
-def _within(text: str, networks: tuple[_Network, ...]) -> bool:
-    address = parse(text)
-    return address is not None and _inside(address, networks)
-
-
-def _inside(address: IPAddress, networks: tuple[_Network, ...]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
+    return kind(text) is Kind.PUBLIC

@@ -8,21 +8,24 @@ little-endian, so that one file serves every machine:
     systems   u32 AS number, u32 offset of its name; system 0 is "nobody"
     names     UTF-8, each ended by a NUL, each once
 
-The file is mapped, not loaded: a lookup touches a handful of pages. What the table has wrong or lacks is set right by
-`asn_overrides.toml`, a row with its reason for each; it applies to every table, imported ones too.
+The file is neither loaded nor mapped: a lookup reads a few bytes some twenty times, out of the page cache, and nothing
+of it stays in the process (mapped, it grew to 4 MB within fifty lookups, because the kernel maps what lies around a
+page). What the table has wrong or lacks is set right by `asn_overrides.toml`, a row with its reason for each; it
+applies to every table, imported ones too.
 """
 
 import csv
 import ipaddress
-import mmap
 import os
 import struct
 import tomllib
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
@@ -40,7 +43,7 @@ _VERSION = 1
 _HEADER = struct.Struct("<8sIIIII")
 _RANGE = struct.Struct("<I3s")
 _SYSTEM = struct.Struct("<II")
-_U32 = struct.Struct("<I")
+_NAME_BYTES = 4 * NAME_LIMIT + 1  # in UTF-8, with its end
 _CHUNK = 1 << 16
 _IPV4_END = 1 << 32
 
@@ -85,18 +88,21 @@ class Built(NamedTuple):
 class AsnTable:
     """The table, open. Use it as a context manager, or keep it for as long as the process lives."""
 
-    def __init__(self, data: mmap.mmap, ranges: int, systems: int, overrides: tuple[Override, ...]) -> None:
-        self._data = data
+    def __init__(self, descriptor: int, ranges: int, systems: int, overrides: tuple[Override, ...]) -> None:
+        self._descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
         self._ranges = ranges
         self._systems_at = _HEADER.size + ranges * _RANGE.size
         self._names_at = self._systems_at + systems * _SYSTEM.size
         networks = {ipaddress.ip_network(row.prefix): Origin(row.asn, row.name, row.exchange) for row in overrides}
         self._lengths = sorted({network.prefixlen for network in networks}, reverse=True)
+        # A round asks about the same few dozen addresses again and again.
+        self._cached = lru_cache(maxsize=512)(self._search)
         self._overrides = {_prefix(net.network_address, net.prefixlen): origin for net, origin in networks.items()}
 
     @classmethod
     def open(cls, path: Path | str | None = None, overrides: Path | str | None = None) -> Self:
-        """Map the table that comes with netprobe, or the one at `path`.
+        """Open the table that comes with netprobe, or the one at `path`.
 
         Raises `AsnError` when the file is missing, is of another kind or version, or is damaged.
         """
@@ -104,8 +110,8 @@ class AsnTable:
         rows = _read_overrides(Path(overrides) if overrides is not None else OVERRIDES)
         try:
             with where.open("rb") as file:
-                ranges, systems = _check(where, file.read(_HEADER.size), iter(lambda: file.read(_CHUNK), b""))
-                return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), ranges, systems, rows)
+                ranges, systems = _check(where, file)
+                return cls(os.dup(file.fileno()), ranges, systems, rows)
         except OSError as error:
             raise AsnError(
                 f'{where}: cannot read the AS table: {error.strerror}; "netprobe asn import FILE" makes one'
@@ -113,6 +119,24 @@ class AsnTable:
 
     def lookup(self, address: str) -> Origin | None:
         """The network that announces `address`; None for what is private, unannounced, not in the table, or IPv6."""
+        return self._cached(address)
+
+    def close(self) -> None:
+        """Close the file; what was not looked up before cannot be looked up any more."""
+        self._close()
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        """Nothing to do: it is open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def _search(self, address: str) -> Origin | None:
         parsed = parse(address)
         if parsed is None or not is_public(address):
             return None
@@ -122,39 +146,30 @@ class AsnTable:
         # The table holds IPv4 only.
         return self._system(self._find(int(parsed))) if parsed.version == 4 else None
 
-    def close(self) -> None:
-        """Unmap the file."""
-        self._data.close()
-
-    def __enter__(self) -> Self:
-        """Nothing to do: it is open."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Unmap the file."""
-        self.close()
-
     def _find(self, address: int) -> int:
         """The index of the system in whose range `address` lies: the last range that does not begin after it."""
         low, high = 0, self._ranges  # range 0 begins at 0.0.0.0, so there always is one
         while high - low > 1:
             middle = (low + high) // 2
-            if _U32.unpack_from(self._data, _HEADER.size + middle * _RANGE.size)[0] <= address:
+            if self._range(middle)[0] <= address:
                 low = middle
             else:
                 high = middle
-        index = _RANGE.unpack_from(self._data, _HEADER.size + low * _RANGE.size)[1]
-        return int.from_bytes(index, "little")
+        return int.from_bytes(self._range(low)[1], "little")
+
+    def _range(self, number: int) -> tuple[int, bytes]:
+        first, index = _RANGE.unpack(self._read(_HEADER.size + number * _RANGE.size, _RANGE.size))
+        return first, index
 
     def _system(self, index: int) -> Origin | None:
         if index == 0:
             return None
-        asn, offset = _SYSTEM.unpack_from(self._data, self._systems_at + index * _SYSTEM.size)
-        begin = self._names_at + offset
-        end = self._data.find(b"\0", begin)
-        return Origin(asn, self._data[begin:end].decode("utf-8", "replace"))
+        asn, offset = _SYSTEM.unpack(self._read(self._systems_at + index * _SYSTEM.size, _SYSTEM.size))
+        name, _, _ = self._read(self._names_at + offset, _NAME_BYTES).partition(b"\0")
+        return Origin(asn, name.decode())
+
+    def _read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
 
 
 def build(csv_path: Path | str, out: Path | str) -> Built:
@@ -262,15 +277,16 @@ def _pool(names: Iterable[str]) -> tuple[bytes, list[int]]:
     return bytes(blob), offsets
 
 
-def _check(where: Path, header: bytes, body: Iterator[bytes]) -> tuple[int, int]:
-    """The numbers of ranges and systems, when the file is whole. It is read, not mapped, so that nothing stays."""
+def _check(where: Path, file: BinaryIO) -> tuple[int, int]:
+    """The numbers of ranges and systems, when the file is whole."""
+    header = file.read(_HEADER.size)
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
         raise AsnError(f'{where}: is not an AS table; "netprobe asn import FILE" makes one')
     _, version, ranges, systems, names, crc = _HEADER.unpack(header)
     if version != _VERSION:
         raise AsnError(f'{where}: has version {version}, not {_VERSION}; make it anew with "netprobe asn import FILE"')
     size, found = 0, 0
-    for chunk in body:
+    while chunk := file.read(_CHUNK):
         size += len(chunk)
         found = zlib.crc32(chunk, found)
     if size != ranges * _RANGE.size + systems * _SYSTEM.size + names or found != crc:
