@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help demo test check lint format bench docs requirements tools clean
+.PHONY: help venv demo test check lint format bench docs requirements tools clean
 
-help:  ## what there is
+help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
+
+venv: $(VENV)/.ready  ## netprobe in .venv/bin, with pinned packages
 
 demo: $(VENV)/.ready  ## two outages with real packets in simulated networks; needs no root where user namespaces are allowed
 	@scripts/demo.sh $(BIN)/netprobe
