@@ -37,7 +37,7 @@ def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = N
                 show_json(to_json({"address": address, "asn": origin and origin.asn, "name": origin and origin.name}))
             elif origin:
                 exchange = " (an Internet exchange)" if origin.exchange else ""
-                typer.echo(f"{address}  AS{origin.asn} {origin.name}{exchange}")
+                typer.echo(f"{address}  {origin.label}{exchange}")
             else:
                 typer.echo(f"{address}  private, not announced, or not in the table")
 

@@ -83,7 +83,7 @@ def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
         replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
         best = min(reply.rtt_s for reply in replies)
         origin = whose(address)
-        network = f"AS{origin.asn} {clean(origin.name)}" if origin else ""
+        network = clean(origin.label) if origin else ""
         lines.append(
             (
                 Span(f"{hop.ttl:4}  " if number == 0 else " " * 6),

@@ -66,6 +66,11 @@ class Origin(Record, frozen=True):
     name: str
     exchange: bool = False
 
+    @property
+    def label(self) -> str:
+        """How it is shown: `AS3320 Deutsche Telekom AG`; the name or the number alone where there is no other."""
+        return " ".join(filter(None, (f"AS{self.asn}" if self.asn else "", self.name)))
+
 
 class Override(Record, frozen=True):
     """A row of asn_overrides.toml: `prefix` in CIDR notation, and why the table alone does not do."""

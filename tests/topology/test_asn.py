@@ -88,6 +88,19 @@ def test_exchanges_are_marked(table: AsnTable, address: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("origin", "label"),
+    [
+        (Origin(7, "Seven"), "AS7 Seven"),
+        (Origin(7, ""), "AS7"),
+        (Origin(0, "TorIX Toronto", exchange=True), "TorIX Toronto"),
+    ],
+)
+def test_a_network_is_shown_by_number_and_name(origin: Origin, label: str) -> None:
+    """Neither an empty name nor a missing number is shown."""
+    assert origin.label == label
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "10.0.0.1",
