@@ -1,0 +1,254 @@
+"""An index of observations: what was asked of whom and what came back. Nothing here says what it means."""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TypeVar
+
+from netprobe.model.host import HostState
+from netprobe.model.probes import Path, Protocol, ReplyKind, Train
+from netprobe.model.report import Observation
+from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.targets import Control, Platform, Target
+from netprobe.topology.asn import Origin
+
+T = TypeVar("T")
+Found = tuple[int, T]  # the observation's index, and its fact
+OriginOf = Callable[[str], Origin | None]
+
+ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
+
+
+class Reach(StrEnum):
+    """What the network layers of a destination did with everything that was sent to it."""
+
+    OPEN = "open"  # a connection was accepted, or (where TCP was never tried) an echo answered
+    REFUSING = "refusing"  # only resets
+    SILENT = "silent"
+    UNKNOWN = "unknown"  # nothing was sent, or nothing left this machine
+
+
+@dataclass(slots=True)
+class Destination:
+    """One address of the platform or of a control, with all that was measured there.
+
+    `network` is who delivers it (a CDN vendor's key, `own`, `AS<number>`, or empty where nobody knows); `family` the
+    control's. `customer_of` marks a control that is another customer of one of the platform's vendors.
+    """
+
+    address: str
+    platform: bool
+    network: str = ""
+    family: str = ""
+    customer_of: str = ""
+    names: list[str] = field(default_factory=list)
+    trains: list[Found[Train]] = field(default_factory=list)
+    paths: list[Found[Path]] = field(default_factory=list)
+    fetches: list[Found[Response]] = field(default_factory=list)
+
+    @property
+    def facts(self) -> tuple[int, ...]:
+        """The indices of everything that was measured here."""
+        return tuple(sorted(i for i, _ in (*self.trains, *self.paths, *self.fetches)))
+
+    @property
+    def reach(self) -> Reach:
+        """Judged by TCP wherever TCP was tried: a host that answers echoes but no SYN serves nobody."""
+        tcp = [t for _, t in self.trains if t.protocol is Protocol.TCP]
+        shaken = [r.handshaken for _, r in self.fetches if r.handshaken.error != "local"]
+        ways = [p for _, p in self.paths if p.flow.protocol is Protocol.TCP]
+        kinds = {x.reply.kind for t in tcp for x in t.exchanges if x.reply}
+        kinds |= {x.reply.kind for p in ways for h in p.hops for x in h.exchanges if x.reply}
+        if ReplyKind.SYN_ACK in kinds or any(h.connect_s is not None or h.phase != "connect" for h in shaken):
+            return Reach.OPEN
+        if ReplyKind.RST in kinds or any(h.error == "refused" for h in shaken):
+            return Reach.REFUSING
+        if any(_left(t) for t in tcp) or shaken or ways:
+            return Reach.SILENT
+        if any(_left(t) for _, t in self.trains):
+            return Reach.OPEN if self.echoes else Reach.SILENT
+        return Reach.UNKNOWN
+
+    @property
+    def echoes(self) -> bool:
+        """Whether it answered ICMP echo."""
+        icmp = [t for _, t in self.trains if t.protocol is Protocol.ICMP]
+        return any(t.accepted for t in icmp) or any(
+            p.reached for _, p in self.paths if p.flow.protocol is Protocol.ICMP
+        )
+
+    @property
+    def answers(self) -> bool:
+        """Whether anything at all came back from it."""
+        return self.reach in {Reach.OPEN, Reach.REFUSING} or self.echoes
+
+    @property
+    def served(self) -> bool:
+        """Whether any fetch here got an HTTP answer over a verified connection."""
+        return any(r.status and r.handshaken.done for _, r in self.fetches)
+
+
+def _left(train: Train) -> bool:
+    """Whether any probe of it left this machine."""
+    return any(x.reply is None or x.reply.kind is not ReplyKind.SEND_FAILED for x in train.exchanges)
+
+
+class Facts:
+    """All observations of one survey, by what they were measured for."""
+
+    def __init__(self, observations: Sequence[Observation], platform: Platform, origin: OriginOf) -> None:
+        self.observations = tuple(observations)
+        self.platform = platform
+        self._origin = origin
+        self.hosts = self._of("host", HostState)
+        self.gateway = self._of("gateway", Train)
+        self.platform_answers = self._of("lookup.platform", Answer)
+        self.control_answers = self._of("lookup.control", Answer)
+        self.resolver_trains = self._of("resolver.train", Train)
+        self.resolver_paths = self._of("resolver.path", Path)
+        self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
+        self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
+
+    def _of(self, purpose: str, kind: type[T]) -> list[Found[T]]:
+        """In order of time, whatever the order of the observations."""
+        found = [
+            (i, o.fact) for i, o in enumerate(self.observations) if o.purpose == purpose and isinstance(o.fact, kind)
+        ]
+        return sorted(found, key=lambda f: (self.observations[f[0]].at_s, self.subject(f[0])))
+
+    def subject(self, index: int) -> str:
+        """What observation `index` is about."""
+        return self.observations[index].subject
+
+    def origin(self, address: str) -> Origin | None:
+        """Whose network announces `address`."""
+        return self._origin(address) if address else None
+
+    def asn(self, address: str) -> int | None:
+        """The number of the network that announces `address`; None for exchanges, which carry the routers of others."""
+        origin = self.origin(address)
+        return origin.asn if origin and not origin.exchange else None
+
+    @cached_property
+    def host(self) -> HostState | None:
+        """The own machine as it was at the start."""
+        return self.hosts[0][1] if self.hosts else None
+
+    @cached_property
+    def own_addresses(self) -> frozenset[str]:
+        """The machine's own addresses, without prefix lengths."""
+        return frozenset(a.split("/")[0] for _, h in self.hosts for link in h.links for a in link.addresses)
+
+    @cached_property
+    def configured(self) -> tuple[str, ...]:
+        """The machine's own resolvers, in the order of resolv.conf, those that were asked."""
+        asked = {a.lookup.resolver for _, a in (*self.platform_answers, *self.control_answers)}
+        return tuple(r for r in dict.fromkeys(self.host.resolvers if self.host else ()) if r in asked)
+
+    @cached_property
+    def independent(self) -> tuple[str, ...]:
+        """Resolvers that were asked although the machine does not use them."""
+        asked = [a.lookup.resolver for _, a in (*self.platform_answers, *self.control_answers)]
+        return tuple(r for r in sorted(set(asked)) if r not in self.configured)
+
+    def at_home(self, address: str) -> bool:
+        """Whether `address` is this machine, the home router, or on the same link."""
+        gateway = self.host.gateway if self.host else ""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if parsed.is_loopback or address == gateway or address in self.own_addresses:
+            return True
+        return any(parsed in net for net in self._home_networks)
+
+    @cached_property
+    def _home_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        networks = []
+        for _, host in self.hosts:
+            for link in host.links:
+                for text in link.addresses:
+                    wide = text if "/" in text or ":" in text else f"{text}/{ON_LINK_PREFIX}"
+                    try:
+                        networks.append(ipaddress.ip_network(wide, strict=False))
+                    except ValueError:
+                        continue
+        return networks
+
+    @cached_property
+    def edges(self) -> dict[str, Destination]:
+        """The platform's addresses."""
+        found = self._destinations("edge", platform=True)
+        for edge in found.values():
+            vendors = [self.targets[n].vendor for n in edge.names if n in self.targets]
+            edge.network = self.network(edge.address) or next((v for v in vendors if v), "")
+        return found
+
+    @cached_property
+    def controls(self) -> dict[str, Destination]:
+        """The controls' addresses."""
+        found = self._destinations("control", platform=False)
+        for control in found.values():
+            rows = [self.control_rows[n] for n in control.names if n in self.control_rows]
+            control.family = rows[0].family if rows else control.names[0]
+            network = self.network(control.address)
+            vendor = next((r.vendor for r in rows if r.vendor), "")
+            control.network = network or vendor
+            control.customer_of = control.network if control.network in self.vendors else ""
+        return found
+
+    @cached_property
+    def vendors(self) -> frozenset[str]:
+        """Who delivers the platform, by the edges that were found."""
+        return frozenset(e.network for e in self.edges.values() if e.network)
+
+    def network(self, address: str) -> str:
+        """Who delivers what is at `address`, by its AS; empty where nobody knows."""
+        asn = self.asn(address)
+        if asn is None:
+            return ""
+        if asn in self.platform.own_asns:
+            return "own"
+        return next((v for v, asns in self.platform.cdn_asns.items() if asn in asns), f"AS{asn}")
+
+    def _destinations(self, what: str, *, platform: bool) -> dict[str, Destination]:
+        found: dict[str, Destination] = {}
+
+        def at(address: str, index: int) -> Destination:
+            destination = found.setdefault(address, Destination(address, platform))
+            if self.subject(index) not in destination.names:
+                destination.names.append(self.subject(index))
+            return destination
+
+        for i, train in self._of(f"{what}.train", Train):
+            at(train.destination, i).trains.append((i, train))
+        for i, path in self._of(f"{what}.path", Path):
+            at(path.flow.destination, i).paths.append((i, path))
+        for purpose in (f"{what}.fetch", f"{what}.fetch.again"):
+            for i, response in self._of(purpose, Response):
+                at(response.fetch.handshake.address, i).fetches.append((i, response))
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def handshakes(self) -> dict[str, list[Found[Handshaken]]]:
+        """The handshakes that vary name and address, by purpose."""
+        return {p: self._of(p, Handshaken) for p in ("sni.target", "sni.control", "sni.elsewhere")}
+
+    @cached_property
+    def all_paths(self) -> list[Found[Path]]:
+        """Every path, whatever it was for."""
+        return [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, Path)]
+
+
+def best_fetch(fetches: Iterable[Found[Response]]) -> Found[Response] | None:
+    """Of several fetches of one page the one that got farthest: what worked once was not broken."""
+    return max(fetches, key=lambda found: (_depth(found[1]), -found[0]), default=None)
+
+
+def _depth(response: Response) -> int:
+    """How far a fetch got: 0 no connection, 1 no handshake, 2 no answer, 3 a server's error, 4 an answer."""
+    if response.status:
+        return 3 if response.status >= 500 else 4  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+    return {"connect": 0, "tls": 1}.get(response.handshaken.phase, 2)

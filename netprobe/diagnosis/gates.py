@@ -1,0 +1,75 @@
+"""What makes other measurements worthless: a dead gateway discards everything beyond it, and so on down the way.
+
+A gate looks at evidence that still counts, so that what was discarded discards nothing. The order is the packet's.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from netprobe.model.verdict import Evidence, Level
+
+
+class Gate(NamedTuple):
+    """When `signal` is in one of `states`, the signals in `discards` are discarded, except in the states in `spares`."""
+
+    signal: str
+    states: tuple[str, ...]
+    discards: tuple[str, ...]
+    reason: str
+    spares: tuple[str, ...] = ()
+
+
+_NAMES = ("dns.configured", "dns.others", "dns.platform")
+_REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused")
+_SERVICE = ("tls.handshakes", "tls.certificates", "controls.serve", "http.status", "http.speed", "service.whole")
+
+GATES: tuple[Gate, ...] = (
+    Gate(
+        "host.link",
+        ("down", "no_route"),
+        ("gateway.answers", "host.clock", *_NAMES, *_REACH, *_SERVICE),
+        "without a connection nothing else could be measured",
+    ),
+    Gate(
+        "gateway.answers",
+        ("dead",),
+        ("host.clock", *_NAMES, *_REACH, *_SERVICE),
+        "behind a dead router nothing can be measured",
+    ),
+    Gate(
+        "path.breaks",
+        ("gateway", "isp_everything", "transit_everything", "unclear"),
+        (*_NAMES, "platform.vendors", *_SERVICE),
+        "where nothing is reached at all, this says nothing more",
+        spares=("home_down",),
+    ),
+    Gate(
+        "path.breaks",
+        ("loop_isp", "loop_transit", "loop_somewhere"),
+        (*_NAMES, "platform.vendors", *_SERVICE),
+        "packets that go in circles explain this",
+        spares=("home_down", "works", "right"),
+    ),
+    Gate(
+        "tls.certificates",
+        ("time_everywhere", "unknown_everywhere"),
+        ("http.status", "http.speed", "service.whole"),
+        "no certificate is accepted, so that nothing could be asked",
+    ),
+)
+
+
+def apply(evidence: Sequence[Evidence], gates: Sequence[Gate] = GATES) -> tuple[Evidence, ...]:
+    """`evidence` with what a gate discards marked so, and why."""
+    items = {e.id: e for e in evidence}
+    for gate in gates:
+        cause = items.get(gate.signal)
+        if cause is None or cause.level is not Level.SCORED or cause.state not in gate.states:
+            continue
+        for ident in gate.discards:
+            item = items.get(ident)
+            if item and item.level is Level.SCORED and item.state not in gate.spares and ident != gate.signal:
+                items[ident] = msgspec.structs.replace(item, level=Level.DISCARDED, reason=gate.reason)
+    return tuple(items[e.id] for e in evidence)

@@ -1,0 +1,70 @@
+"""Incidents over time: which rounds belong together, when the trouble began and when it ended. Pure."""
+
+from netprobe.model.record import Record
+from netprobe.model.report import Incident
+from netprobe.model.verdict import Component, Verdict
+
+#: Rounds in a row that must name another component before one incident becomes another.
+CHANGE_ROUNDS = 2
+
+
+class Track(Record, frozen=True):
+    """What is remembered between rounds: the open incident, and a change that one round alone has suggested."""
+
+    open: Incident | None = None
+    doubt: Incident | None = None
+
+
+class Step(Record, frozen=True):
+    """What a round did: the new memory, and an incident that it closed."""
+
+    track: Track
+    closed: Incident | None = None
+
+
+def track(before: Track, verdict: Verdict, now_s: float, next_id: int) -> Step:
+    """Add the round of `now_s` (Unix time). A new incident gets the number `next_id`.
+
+    An incident begins with the first bad round and ends with the first good one. A round that cannot tell neither begins
+    nor ends one, and a single round that names another component changes nothing: it may have been mistaken.
+    """
+    if verdict.component is Component.UNDETERMINED:
+        return Step(before)
+    if verdict.component is Component.NONE:
+        closed = _close(before.open, now_s) if before.open else None
+        return Step(Track(), closed)
+    if before.open is None:
+        return Step(Track(_begin(verdict, now_s, next_id)))
+    if verdict.component is before.open.component:
+        return Step(Track(_continue(before.open, verdict)))
+    if before.doubt is None or before.doubt.component is not verdict.component:
+        return Step(Track(before.open, _begin(verdict, now_s, next_id)))
+    doubt = before.doubt
+    if doubt.rounds + 1 < CHANGE_ROUNDS:
+        return Step(Track(before.open, _continue(doubt, verdict)))
+    begun = _continue(doubt, verdict)
+    renamed = Incident(next_id, begun.component, begun.cause, begun.sentence, begun.began_s, None, begun.rounds)
+    return Step(Track(renamed), _close(before.open, begun.began_s))
+
+
+def _begin(verdict: Verdict, now_s: float, number: int) -> Incident:
+    return Incident(number, verdict.component, verdict.cause, verdict.sentence, now_s)
+
+
+def _continue(incident: Incident, verdict: Verdict) -> Incident:
+    """One round more; the cause that is said is the deepest one so far, the latest of equals."""
+    deeper = verdict.cause.count(".") >= incident.cause.count(".")
+    cause, sentence = (verdict.cause, verdict.sentence) if deeper else (incident.cause, incident.sentence)
+    return Incident(incident.id, incident.component, cause, sentence, incident.began_s, None, incident.rounds + 1)
+
+
+def _close(incident: Incident, now_s: float) -> Incident:
+    return Incident(
+        incident.id,
+        incident.component,
+        incident.cause,
+        incident.sentence,
+        incident.began_s,
+        now_s,
+        incident.rounds,
+    )

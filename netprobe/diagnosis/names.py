@@ -1,0 +1,195 @@
+"""What the resolvers say: each answer's kind, which resolvers work, and whom the others contradict."""
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from statistics import median
+
+from netprobe.diagnosis.facts import Facts, Found
+from netprobe.model.services import Answer
+from netprobe.topology.addresses import is_private
+
+LOCAL_MARGIN_S = 0.0015  # an answer that takes no longer than the router's echo and this was made at home
+FORWARDED_MARGIN_S = 0.003  # one that takes longer than the router's echo and this came from elsewhere
+LOCAL_SHARE = 0.3  # and a local one is this much faster than what had to be asked for
+
+
+class Kind(StrEnum):
+    """What kind of answer it is."""
+
+    GOOD = "an address"
+    BOGUS = "an address that leads nowhere"
+    NXDOMAIN = "no such name"
+    EMPTY = "no address"
+    SERVFAIL = "a failure"
+    REFUSED = "a refusal"
+    SILENT = "nothing"
+
+
+class Locus(StrEnum):
+    """Whose a resolver is."""
+
+    HOME = "home"
+    ISP = "isp"
+    WELL_KNOWN = "well_known"
+    OUTSIDE = "outside"
+
+
+#: Kinds that deny a name, as opposed to failing to say anything about it.
+DENIALS = frozenset({Kind.BOGUS, Kind.NXDOMAIN, Kind.EMPTY, Kind.REFUSED})
+
+
+def leads_nowhere(address: str) -> bool:
+    """0.0.0.0, the loopback, multicast and such: what blocking answers with, and no server can have."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    reserved = parsed.version == 4 and parsed >= ipaddress.IPv4Address("224.0.0.0")  # noqa: PLR2004 - IPv4
+    return parsed.is_unspecified or parsed.is_loopback or reserved or str(parsed).startswith("0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An answer that others, or the certificate behind it, prove wrong."""
+
+    index: int
+    answer: Answer
+    kind: Kind
+
+
+class Names:
+    """The answers of one survey, resolver by resolver."""
+
+    def __init__(self, facts: Facts, isp: frozenset[int]) -> None:
+        self.facts = facts
+        self.isp = isp
+
+    def kind(self, answer: Answer) -> Kind:
+        """What kind of answer this is, seen on its own."""
+        if answer.usable:
+            return Kind.BOGUS if all(self._is_bogus(a) for a in answer.addresses) else Kind.GOOD
+        if answer.rcode == "NOERROR":
+            return Kind.EMPTY
+        simple = {"NXDOMAIN": Kind.NXDOMAIN, "SERVFAIL": Kind.SERVFAIL, "REFUSED": Kind.REFUSED}
+        if answer.rcode:
+            return simple.get(answer.rcode, Kind.SERVFAIL)
+        return Kind.SILENT
+
+    def _is_bogus(self, address: str) -> bool:
+        return leads_nowhere(address) or (is_private(address) and not self._private_world)
+
+    @cached_property
+    def _private_world(self) -> bool:
+        """Whether names that have nothing to do with the platform lead to private addresses too: a laboratory."""
+        return any(is_private(x) for _, a in self.facts.control_answers for x in a.addresses)
+
+    def locus(self, resolver: str) -> Locus:
+        """Whose resolver it is."""
+        if self.facts.at_home(resolver):
+            return Locus.HOME
+        if resolver in {c.address for c in self.facts.platform.controls}:
+            return Locus.WELL_KNOWN
+        return Locus.ISP if self.facts.asn(resolver) in self.isp else Locus.OUTSIDE
+
+    def at(self, resolver: str, answers: list[Found[Answer]]) -> list[Found[Answer]]:
+        """Those of `answers` that `resolver` gave or owes."""
+        return [f for f in answers if f[1].lookup.resolver == resolver]
+
+    def works(self, resolver: str) -> bool:
+        """Whether it knows a name that has nothing to do with the platform; or one of the platform's, where no other
+        was asked for."""
+        controls = self.at(resolver, self.facts.control_answers)
+        return any(self.kind(a) is Kind.GOOD for _, a in controls or self.at(resolver, self.facts.platform_answers))
+
+    @cached_property
+    def working(self) -> tuple[str, ...]:
+        """The resolvers that work."""
+        return tuple(r for r in (*self.facts.configured, *self.facts.independent) if self.works(r))
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        """The platform's names that any resolver knows: a name that nobody knows is stale, and no fault."""
+        return frozenset(a.lookup.name for _, a in self.facts.platform_answers if self.kind(a) is Kind.GOOD)
+
+    @cached_property
+    def contradicted(self) -> dict[str, list[Contradiction]]:
+        """By configured resolver that works: its answers on the platform's names that are proved wrong.
+
+        Proved by another resolver that works and has an address for the name, while this one denies it; or by the
+        certificate: the one at this resolver's address is not the name's, the one at another's address is.
+        """
+        found: dict[str, list[Contradiction]] = {}
+        for resolver in self.facts.configured:
+            if resolver not in self.working:
+                continue
+            others = {
+                a.lookup.name
+                for _, a in self.facts.platform_answers
+                if a.lookup.resolver != resolver and a.lookup.resolver in self.working and self.kind(a) is Kind.GOOD
+            }
+            for index, answer in self.at(resolver, self.facts.platform_answers):
+                kind = self.kind(answer)
+                if kind is Kind.BOGUS or (kind is not Kind.GOOD and answer.lookup.name in others):
+                    found.setdefault(resolver, []).append(Contradiction(index, answer, kind))
+                elif kind is Kind.GOOD and self._disproved(answer):
+                    found.setdefault(resolver, []).append(Contradiction(index, answer, Kind.BOGUS))
+        return found
+
+    def _disproved(self, answer: Answer) -> bool:
+        """Whether the certificate speaks against every address of `answer` and for an address that others gave."""
+        name = answer.lookup.name
+        proved = {a for a, ok in self._proofs if ok == name}
+        denied = {a for a, bad in self._denials if bad == name}
+        return bool(proved) and not proved.intersection(answer.addresses) and bool(denied.intersection(answer.addresses))
+
+    @cached_property
+    def _proofs(self) -> set[tuple[str, str]]:
+        edges = self.facts.edges.values()
+        return {
+            (e.address, r.fetch.handshake.server_name) for e in edges for _, r in e.fetches if r.handshaken.done
+        }
+
+    @cached_property
+    def _denials(self) -> set[tuple[str, str]]:
+        edges = self.facts.edges.values()
+        return {
+            (e.address, r.fetch.handshake.server_name)
+            for e in edges
+            for _, r in e.fetches
+            if r.handshaken.error == "certificate"
+        }
+
+    @cached_property
+    def distrusted(self) -> frozenset[str]:
+        """Addresses that only a contradicted answer gave: what was measured there says nothing of the platform."""
+        wrong = {x for rows in self.contradicted.values() for c in rows for x in c.answer.addresses}
+        indices = {c.index for rows in self.contradicted.values() for c in rows}
+        right = {
+            x
+            for i, a in self.facts.platform_answers
+            if i not in indices and self.kind(a) is Kind.GOOD
+            for x in a.addresses
+        }
+        nowhere = {e for e in self.facts.edges if leads_nowhere(e)}
+        return frozenset((wrong - right) | nowhere)
+
+    def made_at_home(self, resolver: str, wrong: list[Contradiction]) -> bool | None:
+        """Whether a home resolver made these answers itself: they come as fast as the router's echo, and much faster
+        than what the same resolver had to ask for. None: cannot be told."""
+        wrong_rtts = [c.answer.rtt_s for c in wrong if c.answer.rtt_s is not None]
+        echoes = [x.reply.rtt_s for _, t in self.facts.gateway for x in t.exchanges if x.reply]
+        asked = [
+            a.rtt_s
+            for _, a in self.at(resolver, self.facts.control_answers)
+            if a.rtt_s is not None and self.kind(a) is Kind.GOOD
+        ]
+        if not wrong_rtts:
+            return None
+        typical, echo = median(wrong_rtts), median(echoes) if echoes else 0.0
+        if typical <= echo + LOCAL_MARGIN_S and asked and typical <= LOCAL_SHARE * median(asked):
+            return True
+        if typical > echo + FORWARDED_MARGIN_S:
+            return False
+        return None

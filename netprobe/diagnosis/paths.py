@@ -1,0 +1,162 @@
+"""Where packets die: the part of the way in which a path breaks, and what paths that work show beyond that place.
+
+The last router that answered is a lower bound of the place, because the way back is unseen; what the paths that work
+show beyond it says how tight the bound is.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from netprobe.diagnosis.facts import Destination, Facts, Found
+from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
+from netprobe.topology.paths import loop
+from netprobe.topology.segments import Segment, Surroundings
+
+#: RFC 1812, 5.2.7.1: codes by which a filter says that it is one: net, host, and communication prohibited.
+PROHIBITED = frozenset({9, 10, 13})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A router that answered: at which TTL, from which address, in which part of the way, and with what."""
+
+    ttl: int
+    address: str
+    segment: Segment
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the way to one destination ends. `last` is None when nobody answered at all. `loop` holds the members."""
+
+    destination: Destination
+    index: int
+    last: Step | None
+    loop: tuple[Step, ...] = ()
+
+    @property
+    def segment(self) -> Segment:
+        """The part of the way in which the last router that answered stands."""
+        return self.last.segment if self.last else Segment.UNKNOWN
+
+    @property
+    def ttl(self) -> int:
+        """How far out it is; 0 where nobody answered."""
+        return self.last.ttl if self.last else 0
+
+    @property
+    def address(self) -> str:
+        """The last router that answered; empty where nobody did."""
+        return self.last.address if self.last else ""
+
+    @property
+    def told(self) -> bool:
+        """A router said that it cannot hand the packet on, instead of being silent."""
+        return self.last is not None and self.last.reply.kind is ReplyKind.UNREACHABLE
+
+    @property
+    def prohibited(self) -> bool:
+        """A router said that it filters."""
+        reply = self.last.reply if self.last else None
+        return reply is not None and reply.icmp_type == ICMP_UNREACHABLE and reply.icmp_code in PROHIBITED
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What breaks share that have the same place and the same manner."""
+        if self.loop:
+            return (" ".join(sorted(s.address for s in self.loop)), False)
+        return (self.address, self.told)
+
+
+class Paths:
+    """What the paths of one survey show together."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.surroundings = Surroundings(
+            [p for _, p in facts.all_paths],
+            facts.origin,
+            gateway=facts.host.gateway if facts.host else "",
+            own=facts.own_addresses,
+            resolvers=facts.configured,
+            platform=facts.platform,
+        )
+        self._steps: dict[int, tuple[Step, ...]] = {}
+
+    def steps(self, index: int, path: Path) -> tuple[Step, ...]:
+        """The routers that answered on the path of observation `index`, in order of TTL. The own machine's messages and
+        the destination's are left out."""
+        if index not in self._steps:
+            self._steps[index] = tuple(self._walk(path))
+        return self._steps[index]
+
+    def _walk(self, path: Path) -> list[Step]:
+        found: list[Step] = []
+        for hop, place in zip(path.hops, self.surroundings.places(path), strict=True):
+            for exchange in hop.exchanges:
+                reply = exchange.reply
+                if reply is None or reply.from_destination or not reply.source:
+                    continue
+                if reply.source in self.facts.own_addresses or reply.kind is ReplyKind.SEND_FAILED:
+                    continue
+                segment = Segment.HOME if self.facts.at_home(reply.source) else place.segment
+                found.append(Step(hop.ttl, reply.source, segment, reply))
+                break
+        return found
+
+    @cached_property
+    def isp(self) -> frozenset[int]:
+        """The numbers of the provider's networks; empty when the paths do not show them beyond doubt."""
+        return self.surroundings.isp
+
+    def break_of(self, destination: Destination) -> Break | None:
+        """Where the way to `destination` ends; None when it was not traced or the trace got there."""
+        tcp = [p for _, p in destination.paths if p.flow.protocol is not Protocol.ICMP]
+        lost = [(i, p) for i, p in destination.paths if not p.reached]
+        if not lost or any(p.reached for p in tcp):
+            return None
+        index, path = max(lost, key=lambda way: (self._farthest(*way), -way[0]))
+        steps = self.steps(index, path)
+        members = loop(path) or ()
+        if members:
+            circle = tuple(next(s for s in steps if s.address == a) for a in members)
+            return Break(destination, index, steps[-1], circle)
+        last = next((s for s in steps if s.address == steps[-1].address), None)
+        return Break(destination, index, last)
+
+    def _farthest(self, index: int, path: Path) -> int:
+        steps = self.steps(index, path)
+        return steps[-1].ttl if steps else 0
+
+    @cached_property
+    def passing(self) -> list[Found[Path]]:
+        """Paths that reached their destination."""
+        return [(i, p) for i, p in self.facts.all_paths if p.reached]
+
+    def carried(self, address: str) -> set[str]:
+        """The destinations that are reached through the router at `address`."""
+        return {p.flow.destination for i, p in self.passing if any(s.address == address for s in self.steps(i, p))}
+
+    def beyond(self, address: str) -> list[Step]:
+        """On each path that works and leads through `address`: the next router that answered, if any did."""
+        found = []
+        for index, path in self.passing:
+            steps = self.steps(index, path)
+            at = next((n for n, s in enumerate(steps) if s.address == address), None)
+            if at is not None and at + 1 < len(steps):
+                found.append(steps[at + 1])
+        return found
+
+    @cached_property
+    def life_beyond_gateway(self) -> tuple[int, ...]:
+        """Observations in which anybody beyond the home answered."""
+        facts = self.facts
+        found = [i for i, p in facts.all_paths if any(s.segment is not Segment.HOME for s in self.steps(i, p))]
+        found += [i for i, p in self.passing if not facts.at_home(p.flow.destination)]
+        for destination in (*facts.edges.values(), *facts.controls.values()):
+            if destination.answers:
+                found += destination.facts
+        answers = (*facts.platform_answers, *facts.control_answers)
+        found += [i for i, a in answers if a.rcode and not facts.at_home(a.lookup.resolver)]
+        return tuple(sorted(set(found)))

@@ -1,0 +1,252 @@
+"""Which destinations fail, where their paths break, and what the destinations that answer say about that place."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from netprobe.diagnosis.facts import Destination, Facts, Reach
+from netprobe.diagnosis.names import Names
+from netprobe.diagnosis.paths import Break, Paths
+from netprobe.topology.segments import Segment
+
+SILENT_FAMILIES = 2  # families of controls that must fail before they count as a trouble of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What can be said of the break: a state of the signal `path.breaks`, a sentence, and what it rests on."""
+
+    state: str
+    sentence: str
+    facts: tuple[int, ...] = ()
+
+
+class View:
+    """The facts with all that is derived from them: what a signal looks at."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.paths = Paths(facts)
+        self.names = Names(facts, self.paths.isp)
+
+    @cached_property
+    def edges(self) -> list[Destination]:
+        """The platform's addresses that may be trusted to be the platform's, where anything was sent."""
+        wrong = self.names.distrusted
+        return [e for a, e in self.facts.edges.items() if a not in wrong and e.reach is not Reach.UNKNOWN]
+
+    @cached_property
+    def controls(self) -> list[Destination]:
+        """The controls' addresses where anything was sent."""
+        return [c for c in self.facts.controls.values() if c.reach is not Reach.UNKNOWN]
+
+    @cached_property
+    def failing_edges(self) -> list[Destination]:
+        """The platform's addresses that stay silent."""
+        return [e for e in self.edges if e.reach is Reach.SILENT]
+
+    @cached_property
+    def passing_edges(self) -> list[Destination]:
+        """The platform's addresses that answer, if only with a refusal."""
+        return [e for e in self.edges if e.reach is not Reach.SILENT]
+
+    @cached_property
+    def failing_controls(self) -> list[Destination]:
+        """Controls that stay silent."""
+        return [c for c in self.controls if c.reach is Reach.SILENT]
+
+    @cached_property
+    def passing_controls(self) -> list[Destination]:
+        """Controls that answer."""
+        return [c for c in self.controls if c.reach is not Reach.SILENT]
+
+    def families(self, controls: list[Destination]) -> set[str]:
+        """Who runs these controls."""
+        return {c.family for c in controls}
+
+    @cached_property
+    def breaks(self) -> list[Break]:
+        """Where the ways to the platform's silent addresses end."""
+        found = [self.paths.break_of(e) for e in self.failing_edges]
+        return [b for b in found if b is not None]
+
+    @cached_property
+    def control_breaks(self) -> list[Break]:
+        """Where the ways to the silent controls end."""
+        found = [self.paths.break_of(c) for c in self.failing_controls]
+        return [b for b in found if b is not None]
+
+    @cached_property
+    def shared(self) -> list[Destination]:
+        """Silent controls that share the platform's trouble: their paths break at the same place, or SILENT_FAMILIES of
+        them fail at once in a way of which no path shows that it is another."""
+        keys = {b.key for b in self.breaks}
+        by_control = {b.destination.address: b.key for b in self.control_breaks}
+        same = [c for c in self.failing_controls if by_control.get(c.address) in keys]
+        untraced = [c for c in self.failing_controls if c.address not in by_control]
+        if len(self.families(same + untraced)) >= SILENT_FAMILIES or same:
+            return same + untraced
+        return []
+
+    @cached_property
+    def place(self) -> Place | None:
+        """What can be said of the break. None when nothing was measured."""
+        return _Judge(self).place()
+
+    def who(self, address: str) -> str:
+        """An address with its network, for a sentence."""
+        origin = self.facts.origin(address)
+        return f"{address} (AS{origin.asn} {origin.name})" if origin else address
+
+
+class _Judge:
+    """Turns the set of failing and passing destinations into one place."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.paths = view.paths
+
+    def place(self) -> Place | None:
+        view = self.view
+        if not view.edges and not view.controls:
+            return None
+        everything = not view.passing_edges and not view.passing_controls
+        if everything and (len(view.families(view.failing_controls)) > 1 or view.failing_edges):
+            return self._everything(view.breaks + view.control_breaks)
+        if not view.failing_edges:
+            if len(view.families(view.failing_controls)) < SILENT_FAMILIES or not view.edges:
+                return Place("none", "Nothing that matters here is cut off.")
+            some = f"{len(view.failing_controls)} of {len(view.controls)}"
+            return Place("elsewhere", f"{some} unrelated services cannot be reached, but the platform can.")
+        if not view.breaks:
+            return Place("untraced", "It was not seen where the way to the silent addresses ends.")
+        loop = self._loop(view.breaks)
+        if loop:
+            return loop
+        if view.shared:
+            return self._many(view.breaks + [b for b in view.control_breaks if b.destination in view.shared])
+        return self._platform_only(view.breaks)
+
+    def _everything(self, breaks: list[Break]) -> Place:
+        view = self.view
+        count = len(view.failing_edges) + len(view.failing_controls)
+        life = self.paths.life_beyond_gateway
+        if not life:
+            return Place("gateway", f"Nothing behind your home router answers: 0 of {count} places, and no router on the way.")
+        if not breaks or (len(view.families(view.failing_controls)) < SILENT_FAMILIES):
+            return Place("unclear", f"None of {count} places answers, and it is not seen where the way ends.", life)
+        loop = self._loop(breaks)
+        if loop:
+            return loop
+        facts = tuple(b.index for b in breaks)
+        zones = {b.segment for b in breaks}
+        deepest = max(breaks, key=lambda b: b.ttl)
+        last = view.who(deepest.address) or "your home router"
+        if deepest.segment is Segment.ISP and zones <= {Segment.ISP, Segment.HOME, Segment.UNKNOWN}:
+            sentence = f"The ways to all {count} places end inside your provider's network, the farthest at {last}."
+            return Place("isp_everything", sentence, facts)
+        in_transit = {view.facts.asn(b.address) for b in breaks}
+        if zones == {Segment.TRANSIT} and len(in_transit) == 1:
+            sentence = f"The ways to all {count} places leave your provider and end in one transit network, at {last}."
+            return Place("transit_everything", sentence, facts)
+        return Place("unclear", f"None of {count} places answers; the ways end at {last}, and it cannot be told whose fault that is.", facts)
+
+    def _loop(self, breaks: list[Break]) -> Place | None:
+        loops = [b for b in breaks if b.loop]
+        if not loops or 2 * len(loops) < len(breaks):
+            return None
+        zones = frozenset(s.segment for b in loops for s in b.loop)
+        members = " and ".join(self.view.who(s.address) for s in loops[0].loop[:3])
+        state = {
+            frozenset({Segment.ISP}): "loop_isp",
+            frozenset({Segment.TRANSIT}): "loop_transit",
+        }.get(zones, "loop_somewhere")
+        sentence = f"Packets to {len(loops)} of {len(breaks)} traced places circle between {members} until they expire."
+        return Place(state, sentence, tuple(b.index for b in loops))
+
+    def _many(self, breaks: list[Break]) -> Place:
+        """The platform and unrelated services fail together, others work."""
+        facts = tuple(b.index for b in breaks)
+        families = len(self.view.families(self.view.shared))
+        what = f"the platform and {families} unrelated service(s)"
+        deepest = max(breaks, key=lambda b: b.ttl)
+        zones = {b.segment for b in breaks if b.segment is not Segment.HOME}
+        last = self.view.who(deepest.address) or "a place that nobody names"
+        if zones == {Segment.TRANSIT} and len({self.view.facts.asn(b.address) for b in breaks}) == 1:
+            return Place("transit_many", f"The ways to {what} leave your provider and end in one transit network, at {last}.", facts)
+        if zones == {Segment.DESTINATION} and self._customers_share(breaks):
+            return Place("vendor", f"The ways to {what} reach the same delivery network and end there, at {last}.", facts)
+        if zones == {Segment.ISP} and deepest.last:
+            state = self._edge_of_isp(deepest)
+            said = {
+                "interior": f"The ways to {what} end inside your provider's network, at {last}.",
+                "border": f"The ways to {what} end where your provider hands over to another network, at {last}.",
+                "unsure": f"The ways to {what} end in your provider's network or just behind it, at {last}.",
+            }[state]
+            return Place(f"isp_many_{state}", said, facts)
+        return Place("several", f"The ways to {what} end at different places, or it cannot be told whose.", facts)
+
+    def _customers_share(self, breaks: list[Break]) -> bool:
+        networks = {b.destination.network for b in breaks}
+        return len(networks) == 1 and "" not in networks
+
+    def _edge_of_isp(self, at: Break) -> str:
+        """Is the last router that answered well inside the provider's network, or its last one? The paths that work
+        show what comes after it, or after routers as far out as it is."""
+        after = {step.segment for step in self.paths.beyond(at.address)}
+        if after == {Segment.ISP}:
+            return "interior"
+        return "border" if after and not after & {Segment.UNKNOWN, Segment.ISP, Segment.HOME} else "unsure"
+
+    def _platform_only(self, breaks: list[Break]) -> Place:
+        """Only the platform's addresses fail."""
+        view = self.view
+        facts = tuple(b.index for b in breaks)
+        count = f"{len(view.failing_edges)} of {len(view.edges)} of the platform's addresses"
+        zones = {b.segment for b in breaks}
+        deepest = max(breaks, key=lambda b: b.ttl)
+        last = view.who(deepest.address) or "a place that nobody names"
+        if zones == {Segment.DESTINATION}:
+            return Place("destination", f"The ways to {count} reach the network that serves them and end there, at {last}.", facts)
+        if zones == {Segment.ISP} and not any(self._cached_at_isp(b) for b in breaks):
+            passing = self.paths.carried(deepest.address)
+            others = f"; {len(passing)} other place(s) are reached through the same router" if passing else ""
+            sentence = f"The ways to {count} end inside your provider's network, at {last}{others}."
+            if any(b.prohibited for b in breaks):
+                return Place("isp_prohibited", f"{sentence} The router says that it filters.", facts)
+            if self._only_platform_is_dropped(breaks, deepest):
+                return Place("isp_platform_only", sentence, facts)
+            return Place("isp_platform_unsure", sentence, facts)
+        if zones == {Segment.TRANSIT}:
+            return Place("transit_platform_only", f"The ways to {count} end in transit networks, at {last}.", facts)
+        if self._siblings_pass(breaks):
+            sentence = f"{count} are silent, while neighbours of theirs answer over the same routers."
+            return Place("destination", sentence, facts)
+        return Place("platform_unclear", f"The ways to {count} end at {last}, and it cannot be told whose fault that is.", facts)
+
+    def _cached_at_isp(self, at: Break) -> bool:
+        """Whether the destination itself stands in the provider's network (a cache): then dying there says little."""
+        return self.view.facts.asn(at.destination.address) in self.paths.isp
+
+    def _only_platform_is_dropped(self, breaks: list[Break], deepest: Break) -> bool:
+        """Other customers of the same vendor pass; or addresses in unrelated networks, whose ways would part behind the
+        provider, die together at a router behind which the provider's network goes on for everybody else."""
+        networks = {b.destination.network for b in breaks}
+        customers = {c.customer_of for c in self.view.passing_controls if c.customer_of}
+        if networks & customers and self.paths.carried(deepest.address):
+            return True
+        same_router = len({b.key for b in breaks}) == 1
+        return len(networks - {""}) > 1 and same_router and self._edge_of_isp(deepest) == "interior"
+
+    def _siblings_pass(self, breaks: list[Break]) -> bool:
+        """For each break there is a destination that answers, whose last router is the break's last router."""
+        last_routers = set()
+        for index, path in self.paths.passing:
+            steps = self.paths.steps(index, path)
+            if steps and path.hops and steps[-1].ttl >= len(path.hops) - 1:
+                last_routers.add((steps[-1].address, _block(path.flow.destination)))
+        return all(b.last and (b.address, _block(b.destination.address)) in last_routers for b in breaks)
+
+
+def _block(address: str) -> str:
+    """The /24 (or for IPv6 the written prefix) around an address: neighbours share their last router."""
+    return address.rpartition("." if "." in address else ":")[0]

@@ -1,0 +1,33 @@
+"""What a signal is: one question that is put to the facts, with a closed list of answers."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from netprobe.diagnosis.pattern import View
+
+
+class Finding(NamedTuple):
+    """One answer: the state, in plain words, and the indices of the observations that it rests on."""
+
+    state: str
+    sentence: str
+    facts: tuple[int, ...] = ()
+
+
+class Signal(NamedTuple):
+    """One question. `states` is every answer it can give; `judge` returns None where nothing was measured.
+
+    Signals of one `group` see the same trouble, so that the group counts once. `about` says for whom a good answer
+    speaks: the components that are exonerated by the states in `good`.
+    """
+
+    id: str
+    group: str
+    states: tuple[str, ...]
+    judge: Callable[[View], Finding | None]
+    good: tuple[str, ...] = ()
+
+
+def of(count: int, total: int) -> str:
+    """`3 of 5`, the way that every sentence counts."""
+    return f"{count} of {total}"

@@ -1,0 +1,104 @@
+"""The own machine and the home router: link, route, gateway, clock, hosts file."""
+
+from email.utils import parsedate_to_datetime
+
+from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.model.probes import ReplyKind
+
+#: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer, and that it does.
+_NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
+_NEIGHBOUR_ALIVE = frozenset({"reachable", "permanent"})
+
+CLOCK_LIMIT_S = 24 * 3600.0  # certificates are issued with a day's margin; less does not break them
+
+
+def link(view: View) -> Finding | None:
+    """Is there a link, and a way out of it?"""
+    hosts = view.facts.hosts
+    if not hosts:
+        return None
+    facts = tuple(i for i, _ in hosts)
+    host = hosts[0][1]
+    routed = next((x for x in host.links if x.name == host.default_link), None)
+    if host.default_link and (routed is None or routed.carrier or routed.state in {"up", "unknown"}):
+        return Finding("up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts)
+    if any(x.carrier for x in host.links):
+        return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
+    return Finding("down", f"None of your {len(host.links)} network connection(s) has a link: a cable or Wi-Fi is off.", facts)
+
+
+def gateway(view: View) -> Finding | None:
+    """Does the home router live? A router that only ignores pings is not dead."""
+    facts = view.facts
+    if not facts.hosts or not facts.hosts[0][1].gateway:
+        return None
+    address = facts.hosts[0][1].gateway
+    sent = sum(len(t.exchanges) for _, t in facts.gateway)
+    answered = sum(t.answered for _, t in facts.gateway)
+    indices = tuple(i for i, _ in facts.gateway) + tuple(i for i, _ in facts.hosts)
+    if answered:
+        return Finding("yes", f"Your home router {address} answers {of(answered, sent)} pings.", indices)
+    speaks = any(s.address == address for i, p in facts.all_paths for s in view.paths.steps(i, p))
+    speaks = speaks or any(a.lookup.resolver == address and a.rcode for _, a in facts.platform_answers + facts.control_answers)
+    if speaks or view.paths.life_beyond_gateway:
+        return Finding("ignores_ping", f"Your home router {address} ignores pings, but it forwards packets.", indices)
+    states = [h.neighbour.lower() for _, h in facts.hosts]
+    failed = sum(s in _NEIGHBOUR_FAILED for s in states)
+    unreachable = any(
+        x.reply and x.reply.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED}
+        for _, t in facts.gateway
+        for x in t.exchanges
+    )
+    if failed and states[-1] not in _NEIGHBOUR_ALIVE:
+        return Finding("dead", f"Your home router {address} is dead: {of(0, sent)} pings answered, and it does not even say its hardware address.", indices)
+    if states[-1] in _NEIGHBOUR_ALIVE and not unreachable:
+        return Finding("half_dead", f"Your home router {address} is there, but answers {of(0, sent)} pings and nothing passes it.", indices)
+    if not sent:
+        return None
+    return Finding("silent", f"Your home router {address} answers {of(0, sent)} pings, and nothing behind it answers.", indices)
+
+
+def clock(view: View) -> Finding | None:
+    """Is the own clock right? Servers tell theirs in every answer (RFC 9110, 6.6.1)."""
+    facts = view.facts
+    if not facts.hosts or not facts.hosts[0][1].wall_clock_s:
+        return None
+    index, host = facts.hosts[0]
+    began = host.wall_clock_s - facts.observations[index].at_s
+    offsets: list[float] = []
+    used: list[int] = [index]
+    for destination in (*facts.controls.values(), *facts.edges.values()):
+        for i, response in destination.fetches:
+            try:
+                told = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+            except (ValueError, TypeError, OverflowError):
+                continue
+            offsets.append(began + facts.observations[i].at_s - told)
+            used.append(i)
+    if not offsets:
+        return None
+    wrong = [o for o in offsets if abs(o) > CLOCK_LIMIT_S]
+    if 2 * len(wrong) > len(offsets):
+        days = abs(sorted(wrong)[len(wrong) // 2]) / 86400
+        return Finding("wrong", f"Your clock is off by {days:.0f} day(s), say {of(len(wrong), len(offsets))} servers.", tuple(used))
+    return Finding("right", f"Your clock is right, say {of(len(offsets) - len(wrong), len(offsets))} servers.", tuple(used))
+
+
+def hosts_file(view: View) -> Finding | None:
+    """Does the hosts file send the platform's names elsewhere?"""
+    if not view.facts.hosts:
+        return None
+    index, host = view.facts.hosts[0]
+    names = host.hosts_overrides
+    if names:
+        return Finding("overrides", f"Your hosts file gives its own address for {len(names)} name(s) of the platform, {names[0]} among them.", (index,))
+    return Finding("clean", "Your hosts file does not touch the platform's names.", (index,))
+
+
+SIGNALS = (
+    Signal("host.link", "host", ("up", "no_route", "down"), link, good=("up",)),
+    Signal("gateway.answers", "gateway", ("yes", "ignores_ping", "half_dead", "silent", "dead"), gateway, good=("yes", "ignores_ping")),
+    Signal("host.clock", "clock", ("right", "wrong"), clock, good=("right",)),
+    Signal("host.hosts_file", "hosts_file", ("clean", "overrides"), hosts_file, good=("clean",)),
+)

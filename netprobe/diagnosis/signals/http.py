@@ -1,0 +1,131 @@
+"""What is served: statuses, notices, time to the first byte, and whether everything together works."""
+
+from statistics import median
+
+from netprobe.diagnosis.facts import Found, best_fetch
+from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.diagnosis.signals.tls import outcomes
+from netprobe.model.services import Response
+
+_SERVER_ERROR, _UNAVAILABLE = 500, 503
+_FORBIDDEN, _LEGAL = 403, 451  # RFC 9110, 15.5.4; RFC 7725
+SLOW_S = 2.0  # to the first byte, beyond what the connection took: nobody waits longer without noticing
+SLOW_FACTOR = 8.0  # times the connection's round trip
+
+
+def _answers(view: View) -> dict[tuple[str, str], Found[Response]]:
+    """Fetches at the platform whose handshake was finished and verified."""
+    return {key: f for key, f in outcomes(view).items() if f[1].handshaken.done}
+
+
+def controls(view: View) -> Finding | None:
+    """Do unrelated services serve?"""
+    fetched = [f for c in view.facts.controls.values() if (f := best_fetch(c.fetches)) and f[1].handshaken.error != "local"]
+    if not fetched:
+        return None
+    indices = tuple(i for i, _ in fetched)
+    served = [r for _, r in fetched if r.handshaken.done and r.status]
+    state = "all" if len(served) == len(fetched) else "some" if served else "none"
+    return Finding(state, f"{of(len(served), len(fetched))} unrelated services serve their pages.", indices)
+
+
+def status(view: View) -> Finding | None:
+    """What do the platform's servers say?"""
+    seen = _answers(view)
+    if not seen:
+        return None
+    total = len(seen)
+    indices = tuple(i for i, _ in seen.values())
+    failed = {k: f for k, f in seen.items() if not f[1].status or f[1].status >= _SERVER_ERROR}
+    notices = {k: f for k, f in seen.items() if f[1].status in {_FORBIDDEN, _LEGAL}}
+    if any(f[1].status == _LEGAL for f in notices.values()) and 2 * len(notices) > total:
+        return Finding("notice", f"{of(len(notices), total)} of the platform's servers say, under their own certificates, that they may not serve you (451).", indices)
+    if len(notices) == total and _web_among(view, notices):
+        return Finding("forbidden", f"{of(total, total)} of the platform's servers refuse to serve you (403), under their own certificates.", indices)
+    if not failed:
+        return Finding("fine", f"{of(total, total)} of the platform's pages are answered.", indices)
+    indices = tuple(i for i, _ in failed.values())
+    stalled = [f for f in failed.values() if not f[1].status]
+    if len(stalled) == len(failed):
+        return Finding("stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices)
+    codes = sorted({f[1].status for f in failed.values() if f[1].status})
+    told = f"{of(len(failed), total)} of the platform's servers answer with an error ({', '.join(map(str, codes))})"
+    planned = [f for f in failed.values() if f[1].status == _UNAVAILABLE and "retry-after" in f[1].headers]
+    if 2 * len(planned) > len(failed):
+        return Finding("maintenance", f"{told} and say when to come back.", indices)
+    failed_networks = {view.facts.edges[a].network for _, a in failed}
+    fine_networks = {view.facts.edges[a].network for k, (_, a) in zip(seen, seen, strict=True) if k not in failed}
+    if len(failed_networks) == 1 and fine_networks and not failed_networks & fine_networks and _many_roles(view, failed):
+        return Finding("errors_one_network", f"{told}, all of one delivery network; {len(fine_networks)} other(s) serve.", indices)
+    state = "errors_all" if len(failed) == total else "errors_some"
+    return Finding(state, f"{told}, over good connections.", indices)
+
+
+def _web_among(view: View, keys: dict[tuple[str, str], Found[Response]]) -> bool:
+    """Media hosts refuse a bare request as a matter of course; pages and interfaces do not."""
+    return any(view.facts.targets[n].role in {"web", "api", "login"} for n, _ in keys if n in view.facts.targets)
+
+
+def _many_roles(view: View, keys: dict[tuple[str, str], Found[Response]]) -> bool:
+    return len({view.facts.targets[n].role for n, _ in keys if n in view.facts.targets}) > 1
+
+
+def speed(view: View) -> Finding | None:
+    """Do the platform's servers think for long, while the network is quick?"""
+    timed = [f for f in _answers(view).values() if f[1].first_byte_s is not None and f[1].handshaken.connect_s is not None]
+    if not timed:
+        return None
+    indices = tuple(i for i, _ in timed)
+    slow = [r for _, r in timed if _is_slow(r)]
+    if not slow or 3 * len(slow) < len(timed):
+        typical = median(r.first_byte_s or 0.0 for _, r in timed)
+        return Finding("quick", f"The platform's servers answer within {1000 * typical:.0f} ms (median of {len(timed)}).", indices)
+    wait = median(r.first_byte_s or 0.0 for r in slow)
+    told = f"{of(len(slow), len(timed))} of the platform's servers think for {wait:.1f} s"
+    unrelated = [r for c in view.controls for _, r in c.fetches if r.first_byte_s is not None]
+    if any(_is_slow(r) for r in unrelated):
+        return Finding("slow_everywhere", f"{told}, and unrelated services do too.", indices)
+    if any(r.handshaken.tls_s is not None and r.handshaken.tls_s > SLOW_S for r in slow):
+        return Finding("slow_handshake", f"{told}, and the handshakes crawl too.", indices)
+    return Finding("slow", f"{told}, over quick connections.", indices)
+
+
+def _is_slow(response: Response) -> bool:
+    first, connect = response.first_byte_s or 0.0, response.handshaken.connect_s or 0.0
+    return first > SLOW_S and first > SLOW_FACTOR * connect
+
+
+def whole(view: View) -> Finding | None:
+    """Does everything together work, name by name?"""
+    names = sorted(view.names.known_names)
+    if not names:
+        return None
+    served, indices = [], []
+    for name in names:
+        fetched = [f for e in view.edges for f in e.fetches if f[1].fetch.handshake.server_name == name]
+        best = best_fetch(fetched)
+        if best is None:
+            continue
+        indices.append(best[0])
+        ok = best[1].handshaken.done and 0 < best[1].status < _SERVER_ERROR and best[1].status != _LEGAL
+        if ok:
+            served.append(name)
+    if not indices:
+        return None
+    state = "works" if len(served) == len(indices) else "partly" if served else "broken"
+    return Finding(state, f"{of(len(served), len(indices))} of the platform's services work from here.", tuple(indices))
+
+
+SIGNALS = (
+    Signal("controls.serve", "controls", ("all", "some", "none"), controls, good=("all",)),
+    Signal(
+        "http.status",
+        "http",
+        ("fine", "notice", "forbidden", "stalls", "maintenance", "errors_one_network", "errors_some", "errors_all"),
+        status,
+        good=("fine",),
+    ),
+    Signal("http.speed", "speed", ("quick", "slow", "slow_handshake", "slow_everywhere"), speed, good=("quick",)),
+    Signal("service.whole", "service", ("works", "partly", "broken"), whole, good=("works",)),
+)

@@ -1,0 +1,146 @@
+"""Reachability: controls, the platform's addresses, the place where paths break, and connections that are refused."""
+
+from netprobe.diagnosis.facts import Destination, Reach
+from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.topology.segments import Segment
+
+_ENOUGH = 2  # families that must answer for a lone silent one to be its own fault
+
+
+def controls(view: View) -> Finding | None:
+    """Can services be reached that have nothing to do with the platform?"""
+    if not view.controls:
+        return None
+    indices = _indices(view.controls)
+    passing, failing = view.families(view.passing_controls), view.families(view.failing_controls)
+    told = f"{of(len(view.passing_controls), len(view.controls))} unrelated services can be reached"
+    if not failing:
+        return Finding("all", f"{told}.", indices)
+    if not passing:
+        return Finding("none", f"{told}.", indices)
+    if len(failing - passing) <= 1 and len(passing) >= _ENOUGH and not view.shared:
+        names = ", ".join(n for c in view.failing_controls for n in c.names)
+        return Finding("all_but_one", f"{told}; {names} is silent on its own, which is its own fault.", indices)
+    return Finding("some", f"{told}.", indices)
+
+
+def platform(view: View) -> Finding | None:
+    """Can the platform's addresses be reached?"""
+    if not view.edges:
+        return None
+    told = f"{of(len(view.passing_edges), len(view.edges))} of the platform's addresses answer"
+    state = "all" if not view.failing_edges else "some" if view.passing_edges else "none"
+    return Finding(state, f"{told}.", _indices(view.edges))
+
+
+def place(view: View) -> Finding | None:
+    """Where do the ways to what is silent end?"""
+    found = view.place
+    return Finding(found.state, found.sentence, found.facts) if found else None
+
+
+def vendors(view: View) -> Finding | None:
+    """Which of the platform's delivery networks are silent?"""
+    if not view.edges:
+        return None
+    failing, passing = _networks(view.failing_edges), _networks(view.passing_edges)
+    facts = _indices(view.failing_edges or view.edges)
+    if not view.failing_edges:
+        return Finding("none", "No delivery network of the platform is silent.", facts)
+    dead = failing - passing
+    if not dead:
+        return Finding("parts", f"{of(len(view.failing_edges), len(view.edges))} of the platform's addresses are silent, others of the same networks answer.", facts)
+    if len(dead) == 1 and passing:
+        name = next(iter(dead))
+        return Finding("one", f"All {len(view.failing_edges)} silent address(es) of the platform belong to one delivery network ({name or 'unnamed'}); {len(passing)} other(s) answer.", facts)
+    if passing:
+        return Finding("several", f"{len(dead)} delivery networks of the platform are silent, {len(passing)} answer.", facts)
+    return Finding("all", f"All of the platform's delivery networks are silent ({len(dead)}).", facts)
+
+
+def refused(view: View) -> Finding | None:
+    """Does the platform refuse connections, and is it the platform that does?"""
+    if not view.edges:
+        return None
+    refusing = [e for e in view.edges if e.reach is Reach.REFUSING]
+    facts = _indices(refusing or view.edges)
+    if not refusing:
+        return Finding("no", "No connection to the platform is refused.", facts)
+    told = f"{of(len(refusing), len(view.edges))} of the platform's addresses refuse connections"
+    if any(c.reach is Reach.REFUSING for c in view.controls):
+        return Finding("everywhere", f"{told}, and so do unrelated services.", facts)
+    if any(_comes_early(view, e) for e in refusing):
+        return Finding("early", f"{told}, but the refusals come from a place before the platform's network.", facts)
+    accepting = _networks([e for e in view.edges if e.reach is Reach.OPEN])
+    networks = _networks(refusing)
+    if networks & accepting:
+        return Finding("parts", f"{told}; others of the same delivery network accept.", facts)
+    if len(networks) == 1:
+        rest = "others accept" if accepting else "no other network was seen"
+        return Finding("one_network", f"{told}, all of one delivery network ({next(iter(networks)) or 'unnamed'}); {rest}.", facts)
+    return Finding("several_networks", f"{told}, of {len(networks)} delivery networks.", facts)
+
+
+def _comes_early(view: View, edge: Destination) -> bool:
+    """The refusal came from straight behind a router of the provider's, while the destination is elsewhere."""
+    if view.facts.asn(edge.address) in view.paths.isp:
+        return False
+    for index, path in edge.paths:
+        steps = view.paths.steps(index, path)
+        straight = path.reached and steps and steps[-1].ttl >= len(path.hops) - 1
+        if straight and steps[-1].segment is Segment.ISP:
+            return True
+    return False
+
+
+def _networks(edges: list[Destination]) -> set[str]:
+    return {e.network for e in edges}
+
+
+def _indices(destinations: list[Destination]) -> tuple[int, ...]:
+    return tuple(i for d in destinations for i in d.facts)
+
+
+SIGNALS = (
+    Signal("reach.controls", "controls", ("all", "all_but_one", "some", "none"), controls, good=("all", "all_but_one")),
+    Signal("reach.platform", "reach", ("all", "some", "none"), platform, good=("all",)),
+    Signal(
+        "path.breaks",
+        "reach",
+        (
+            "none",
+            "elsewhere",
+            "untraced",
+            "gateway",
+            "unclear",
+            "isp_everything",
+            "transit_everything",
+            "loop_isp",
+            "loop_transit",
+            "loop_somewhere",
+            "isp_many_interior",
+            "isp_many_border",
+            "isp_many_unsure",
+            "transit_many",
+            "vendor",
+            "several",
+            "destination",
+            "isp_prohibited",
+            "isp_platform_only",
+            "isp_platform_unsure",
+            "transit_platform_only",
+            "platform_unclear",
+        ),
+        place,
+        good=("none",),
+    ),
+    Signal("platform.vendors", "vendors", ("none", "parts", "one", "several", "all"), vendors, good=("none",)),
+    Signal(
+        "edge.refused",
+        "refusal",
+        ("no", "parts", "one_network", "several_networks", "early", "everywhere"),
+        refused,
+        good=("no",),
+    ),
+)
