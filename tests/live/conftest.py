@@ -1,143 +1,39 @@
-"""A network of kernel routers for the packet tests: nothing in it leads out of this machine.
+"""The network and the certificate authority that the tests of this room share."""
 
-client 192.0.2.2 -- 192.0.2.1 first 198.51.100.1 -- 198.51.100.2 second 203.0.113.1 -- server 203.0.113.2 .. .9
-"""
-
-import ctypes
 import os
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from live_authority import Authority
+from live_network import Network, network_of_routers
+
 settings.register_profile("live", deadline=None)  # other work on the machine is no failure
 settings.load_profile("live")
-
-CLIENT = "192.0.2.2"
-HOPS = ("192.0.2.1", "198.51.100.2")
-SERVER = "203.0.113.2"
-SILENT = "203.0.113.99"  # nobody has it: the last router asks its link in vain
-_CLONE_NEWNET = 0x40000000
-_LIFETIME_S = "900"  # a namespace whose test run was killed goes away by itself
-
-
-@dataclass
-class Namespace:
-    """A network namespace that lives as long as the process that holds it."""
-
-    holder: "subprocess.Popen[bytes]"
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """The calling thread's sockets are made in here."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        there_path = Path(f"/proc/{self.holder.pid}/ns/net")
-        with Path("/proc/thread-self/ns/net").open("rb") as home, there_path.open("rb") as there:
-            if libc.setns(there.fileno(), _CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                yield
-            finally:
-                libc.setns(home.fileno(), _CLONE_NEWNET)
-
-    def command(self, *words: str) -> list[str]:
-        """`words` as a command that runs in here."""
-        return ["nsenter", "-t", str(self.holder.pid), "-n", "--", *words]
-
-    def run(self, *words: str, stdin: str = "") -> str:
-        """Run a command in here and return what it printed."""
-        return subprocess.run(self.command(*words), input=stdin, check=True, capture_output=True, text=True).stdout
-
-    def sysctl(self, **values: int) -> None:
-        """Set net.ipv4 values."""
-        self.run("sysctl", "-q", "-w", *(f"net.ipv4.{name}={value}" for name, value in values.items()))
-
-    def thread(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
-        """Run `target` in a thread that lives in here."""
-
-        def body() -> None:
-            with self.inside():
-                target(*arguments)
-
-        thread = threading.Thread(target=body, daemon=True)
-        thread.start()
-        return thread
-
-    @contextmanager
-    def firewall(self, *rules: str) -> Iterator[None]:
-        """Rules of nftables, each as `hook rule`, while the block runs."""
-        self.run("nft", "add", "table", "ip", "test")
-        try:
-            for number, rule in enumerate(rules):
-                hook, what = rule.split(" ", 1)
-                script = f"add chain ip test c{number} {{ type filter hook {hook} priority 0; }}\n"
-                self.run("nft", "-f", "-", stdin=f"{script}add rule ip test c{number} {what}\n")
-            yield
-        finally:
-            self.run("nft", "delete", "table", "ip", "test")
-
-
-def _namespace(stack: ExitStack) -> Namespace:
-    holder = subprocess.Popen(
-        ["unshare", "-n", "--", "sh", "-c", f"echo; exec sleep {_LIFETIME_S}"], stdout=subprocess.PIPE
-    )
-    stack.enter_context(holder)
-    stack.callback(holder.kill)
-    assert holder.stdout is not None
-    holder.stdout.readline()  # it has its namespace now
-    namespace = Namespace(holder)
-    namespace.run("ip", "link", "set", "lo", "up")
-    return namespace
-
-
-def _link(a: Namespace, a_name: str, a_address: str, b: Namespace, b_name: str, b_address: str) -> None:
-    peer = ("peer", "name", b_name, "netns", str(b.holder.pid))
-    a.run("ip", "link", "add", a_name, "type", "veth", *peer)
-    for end, name, address in ((a, a_name, a_address), (b, b_name, b_address)):
-        end.run("ip", "address", "add", address, "dev", name)
-        end.run("ip", "link", "set", name, "up")
-
-
-@dataclass
-class Network:
-    """The namespaces of the picture above."""
-
-    client: Namespace
-    first: Namespace
-    second: Namespace
-    server: Namespace
 
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """The network of the picture above; routers answer as fast as they can."""
+    """A client, two kernel routers and a server."""
     if os.geteuid() != 0:
         pytest.fail("packet tests make network namespaces: run them as root")
-    with ExitStack() as stack:
-        client, first, second, server = (_namespace(stack) for _ in range(4))
-        _link(client, "uplink", f"{CLIENT}/24", first, "inner", "192.0.2.1/24")
-        _link(first, "outer", "198.51.100.1/24", second, "inner", "198.51.100.2/24")
-        _link(second, "outer", "203.0.113.1/24", server, "uplink", f"{SERVER}/24")
-        for last in range(3, 10):
-            server.run("ip", "address", "add", f"203.0.113.{last}/24", "dev", "uplink")
-        client.run("ip", "route", "add", "default", "via", "192.0.2.1")
-        first.run("ip", "route", "add", "default", "via", "198.51.100.2")
-        second.run("ip", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
-        server.run("ip", "route", "add", "default", "via", "203.0.113.1")
-        for router in (first, second):
-            router.sysctl(ip_forward=1, icmp_ratelimit=0)
-        server.sysctl(icmp_ratelimit=0)
-        yield Network(client, first, second, server)
+    with network_of_routers() as made:
+        yield made
 
 
 @pytest.fixture
-def inside_client(network: Network) -> Iterator[Network]:
-    """The test itself runs on the client."""
+def inside(network: Network) -> Iterator[Network]:
+    """The network, with the test itself on the client."""
     with network.client.inside():
         yield network
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """Whom the tests' clients trust."""
+    return Authority("Tests")
