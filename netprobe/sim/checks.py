@@ -1,4 +1,4 @@
-"""What the types of a scenario's records cannot say: names that dangle, faults that make no sense, parts nobody reaches."""
+"""What the types of records cannot say: names that dangle, faults that make no sense, routers that nobody reaches."""
 
 import difflib
 from collections import Counter
@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _LOOP_ENDS = 2
+_PLACES = ("router", "server", "resolver")
 
 
 class WrongError(ValueError):
@@ -50,9 +51,19 @@ def check(scenario: Scenario) -> None:
     _check_connected(scenario)
 
 
+def _names(scenario: Scenario, *places: str) -> list[str]:
+    """The names of all that may be called one of `places`."""
+    names = {
+        "router": [router.name for router in scenario.routers],
+        "server": [server.name for server in scenario.servers],
+        "resolver": [resolver.name for resolver in scenario.resolvers],
+        CLIENT: [CLIENT],
+    }
+    return [name for place in places for name in names[place]]
+
+
 def _check_names(scenario: Scenario) -> None:
-    rows = (*scenario.routers, *scenario.servers, *scenario.resolvers)
-    twice = [name for name, count in Counter([CLIENT, *(row.name for row in rows)]).items() if count > 1]
+    twice = [name for name, count in Counter([CLIENT, *_names(scenario, *_PLACES)]).items() if count > 1]
     if twice:
         msg = f"the name '{twice[0]}' is used twice: routers, servers and resolvers need names of their own"
         raise WrongError(msg)
@@ -147,9 +158,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         if key not in _COMMON_KEYS and key not in keys and getattr(fault, key) != getattr(default, key):
             msg = f"key '{key}' means nothing in {where} (its keys: {', '.join(keys) or 'none'})"
             raise WrongError(msg)
-    rows = {"router": scenario.routers, "server": scenario.servers, "resolver": scenario.resolvers}
-    known = [row.name for place in places if place != CLIENT for row in rows[place]]
-    known += [CLIENT] if CLIENT in places else []
+    known = _names(scenario, *places)
     for at in fault.at:
         _known(at, known, " or ".join(places), f"'at' in {where}")
     if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):

@@ -9,7 +9,16 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from netprobe.model.services import HEADERS_THAT_MATTER, Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.model.services import (
+    HEADERS_THAT_MATTER,
+    Answer,
+    Certificate,
+    Fetch,
+    Handshake,
+    Handshaken,
+    Lookup,
+    Response,
+)
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
@@ -115,7 +124,7 @@ class Question:
 class Conversation:
     """One handshake or fetch. `wall_clock_s` is Unix time at the network's start; `random` is 32 bytes."""
 
-    def __init__(  # noqa: PLR0913  # what a conversation is made of
+    def __init__(  # what a conversation is made of
         self,
         clock: Clockwork,
         own: tuple[str, int],
@@ -225,10 +234,10 @@ class Conversation:
             self._end("")
             return
         host = self._handshake.server_name or self._handshake.address
-        request = f"{self._fetch.method} {self._fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-        self.tcp.send(
-            wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request
+        request = (
+            f"{self._fetch.method} {self._fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         )
+        self.tcp.send(wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request)
 
     def _http(self, data: bytes) -> None:
         if self._first_byte_s is None:

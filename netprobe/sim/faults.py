@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.packet import Packet
-from netprobe.sim.routing import CLIENT
 from netprobe.sim.records import Fault, RateLimit, Scenario
+from netprobe.sim.routing import CLIENT
 
 #: What a router does to packets in passing. The other kinds are looked up where they apply.
 IN_PASSING = ("drop", "reset", "loop", "delay")
@@ -61,7 +61,7 @@ class Timeline:
         for number, fault in enumerate(scenario.faults):
             if fault.kind in IN_PASSING:
                 for at in fault.at:
-                    draw = random.Random(f"{seed}/fault/{number}/{at}")  # noqa: S311  # a model, not a secret
+                    draw = random.Random(f"{seed}/fault/{number}/{at}")  # a model, not a secret
                     self._hooks[number, at] = Hook(fault, at, draw)
         self._edges = sorted({0.0, *(t for fault in scenario.faults for t in (fault.begin_s, fault.end_s))})
         self._current = self._compile(0.0)

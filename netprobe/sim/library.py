@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name_or_path: str | Path) -> Path | None:
-    """The file that is meant: a path that exists, or a built-in scenario's name."""
+    """The file that is meant: a path that exists, or a built-in scenario."""
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
         built_in = folder() / f"{name_or_path}.toml"
@@ -29,7 +29,7 @@ def find(name_or_path: str | Path) -> Path | None:
 
 
 def find_network(name: str, scenario: Path) -> Path | None:
-    """The network that a scenario names: in `networks/` beside it, among the built-in ones, or by its path from there."""
+    """The network that a scenario names: in `networks/` beside it, a built-in one, or a path from there."""
     candidates = [place / f"{name}.toml" for place in _network_folders(scenario)] if _NAME.fullmatch(name) else []
     candidates.append(scenario.parent / name)
     return next((path for path in candidates if path.is_file()), None)

@@ -14,9 +14,10 @@ from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
 from netprobe.sim.middlebox import query_name, server_name
-from netprobe.sim.network import DNS_PORT, SERVERS, Delivery, refusal
+from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Resolver, Scenario, Server
+from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.servers import answers
 from netprobe.sim.servers.answers import Condition, Records
 from netprobe.sim.tcp import Tcp
@@ -49,7 +50,7 @@ class Machines:
         self._resolvers = {resolver.address: resolver for resolver in scenario.resolvers}
         self._connections: dict[_Flow, Tcp] = {}
         self._challenged: dict[_Flow, float] = {}
-        self._forwarded: dict[int, "_Forwarded"] = {}
+        self._forwarded: dict[int, _Forwarded] = {}
         self._counter = 0
 
     def receive(self, delivery: Delivery) -> None:
@@ -74,18 +75,7 @@ class Machines:
     def _icmp(self, packet: Packet) -> None:
         if packet.icmp_type != ip.ECHO:
             return
-        reply = Packet(
-            packet.destination,
-            packet.source,
-            ttl=self._ttl(packet.destination),
-            dont_fragment=False,
-            icmp_type=ip.ECHO_REPLY,
-            icmp_code=0,
-            icmp_ident=packet.icmp_ident,
-            icmp_seq=packet.icmp_seq,
-            payload=packet.payload,
-        )
-        self.clock.send(reply, SERVERS)
+        self.clock.send(echo_reply(packet, self._ttl(packet.destination)), SERVERS)
 
     def _ttl(self, address: str) -> int:
         server = self._servers.get(address)
@@ -121,9 +111,7 @@ class Machines:
         connection.accept(packet)
 
     def _refuse(self, packet: Packet) -> None:
-        answer = refusal(packet)
-        answer.ttl = self._ttl(packet.destination)
-        self.clock.send(answer, SERVERS)
+        self.clock.send(refusal(packet, self._ttl(packet.destination)), SERVERS)
 
     # --- DNS
 
@@ -140,7 +128,7 @@ class Machines:
             self.clock.send(error, SERVERS)
         elif packet.payload[2:3] >= b"\x80":  # QR: an answer, to a question that a forwarder asked
             self._answered(packet)
-        elif len(packet.payload) > 12:  # noqa: PLR2004  # a DNS header
+        elif len(packet.payload) > 12:  # a DNS header
             self.clock.at(self.clock.now + resolver.delay_ms / 1e3, lambda: self._think(resolver, packet))
 
     def _think(self, resolver: Resolver, packet: Packet) -> None:

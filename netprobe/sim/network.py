@@ -1,8 +1,8 @@
 """The simulated network: packets go in at a node, and come out at the far end, answered or not at all.
 
-A packet's whole way is worked out when it goes in: the hop at which its TTL runs out or a fault takes it, and the sum of
-the delays up to there. One event is scheduled for what comes of it. Nothing here reads a clock: `now` is seconds since
-the network's start.
+A packet's whole way is worked out when it goes in: the hop at which its TTL runs out or a fault takes it, and the sum
+of the delays up to there. One event is scheduled for what comes of it. Nothing here reads a clock: `now` is seconds
+since the network's start.
 """
 
 import heapq
@@ -13,8 +13,9 @@ from ipaddress import IPv4Network
 from netprobe.sim import packet as ip
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.packet import Packet
-from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
 from netprobe.sim.records import RateLimit, Router, Scenario
+from netprobe.sim.replies import echo_reply, forged_resets, refusal
+from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
 
 SERVERS = "servers"
 DNS_PORT = 53
@@ -71,7 +72,7 @@ class Network:
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self.scenario = scenario
-        self._draw = random.Random(f"{seed}/network")  # noqa: S311  # a model, not a secret
+        self._draw = random.Random(f"{seed}/network")  # a model, not a secret
         self._routing = Routing(scenario, seed)
         self._timeline = Timeline(scenario, seed)
         self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
@@ -117,7 +118,7 @@ class Network:
         return self._at(now).link_up
 
     def reaches(self, origin: str, address: str, now: float) -> float | None:
-        """Seconds that a packet takes from node `origin` to `address` at `now`; None when a dead router is on the way."""
+        """Seconds from node `origin` to `address` at `now`; None when a dead router is on the way."""
         epoch = self._at(now)
         end = self._end(address)
         plan = self._plan(origin, end.node, epoch) if end else None
@@ -156,16 +157,10 @@ class Network:
             return
         if plan.mtu < packet.size and self._too_big(packet, plan, stop, now, epoch):
             return
-        at = now
-        for index, hook in plan.hooks:
-            if index >= stop:
-                break
-            if hook.acts_on(packet):
-                if hook.kind != "delay":
-                    self._fall(packet, plan, index, hook, now, epoch)
-                    return
-                at += hook.delay_s
-        at += way.arrive_s[stop]
+        held = self._meet(packet, plan, stop, now, epoch) if plan.hooks else 0.0
+        if held is None:
+            return
+        at = now + held + way.arrive_s[stop]
         if way.jitter_s[stop]:
             at += self._draw.expovariate(1.0 / way.jitter_s[stop])
         if stop < last:
@@ -173,6 +168,17 @@ class Network:
             return
         packet.ttl -= last
         self._arrive(packet, end, at, epoch)
+
+    def _meet(self, packet: Packet, plan: _Plan, stop: int, now: float, epoch: Epoch) -> float | None:
+        """What faults do to it before hop `stop`: the seconds that they hold it up, None when it goes no further."""
+        held = 0.0
+        for index, hook in plan.hooks:
+            if index < stop and hook.acts_on(packet):
+                if hook.kind != "delay":
+                    self._fall(packet, plan, index, hook, now + held, epoch)
+                    return None
+                held += hook.delay_s
+        return held
 
     def _plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:
         try:
@@ -187,12 +193,12 @@ class Network:
             return None
         places = (*way.hops, node)
         dead_at = next((i for i, name in enumerate(places) if name in epoch.down), len(places))
-        outward = node != CLIENT
         hooks = tuple(
             (index, hook)
             for index, name in enumerate(way.hops)
             for hook in epoch.hooks.get(name, ())
-            if outward or hook.kind != "loop"  # the routes to the client's own network are not the broken ones
+            # A loop closes where a packet for somewhere beyond has crossed one of the two and comes to the other.
+            if hook.kind != "loop" or (node != CLIENT and hook.other in way.hops[:index])
         )
         return _Plan(way, dead_at, hooks, min(way.mtu[1:], default=65535))
 
@@ -225,28 +231,7 @@ class Network:
         """Injected RSTs, to both sides, each in the other's name (RFC 9293, 3.5.3: in the window, so believed)."""
         if packet.protocol != ip.TCP or packet.flags & ip.RST:
             return
-        end = (packet.seq + len(packet.payload)) & 0xFFFFFFFF
-        back = Packet(
-            packet.destination,
-            packet.source,
-            protocol=ip.TCP,
-            source_port=packet.destination_port,
-            destination_port=packet.source_port,
-            seq=packet.ack,
-            ack=end,
-            flags=ip.RST | ip.ACK,
-            window=0,
-        )
-        onward = Packet(
-            packet.source,
-            packet.destination,
-            protocol=ip.TCP,
-            source_port=packet.source_port,
-            destination_port=packet.destination_port,
-            seq=packet.seq,
-            flags=ip.RST,
-            window=0,
-        )
+        back, onward = forged_resets(packet)
         self._travel(back, router, at, epoch)
         self._travel(onward, router, at, epoch)
 
@@ -295,7 +280,7 @@ class Network:
             if router is None:
                 self._deliver(packet, SERVERS, at)
             elif packet.icmp_type == ip.ECHO and node not in epoch.silent:
-                self._travel(_echo_reply(packet, router), node, at + self._slow_path(router), epoch)
+                self._travel(echo_reply(packet, router.icmp_ttl), node, at + self._slow_path(router), epoch)
         elif packet.protocol == ip.TCP and not packet.flags & ip.RST and not packet.fragment:
             self._travel(refusal(packet), node, at, epoch)
         elif packet.protocol == ip.UDP:
@@ -353,43 +338,13 @@ class Network:
         heapq.heappush(self._queue, (at, self._count, node, packet))
 
 
-def refusal(packet: Packet) -> Packet:
-    """The RST that a closed port answers with (RFC 9293, 3.10.7.1)."""
-    answered = packet.flags & ip.ACK
-    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
-    return Packet(
-        packet.destination,
-        packet.source,
-        protocol=ip.TCP,
-        source_port=packet.destination_port,
-        destination_port=packet.source_port,
-        seq=packet.ack if answered else 0,
-        ack=0 if answered else (packet.seq + length) & 0xFFFFFFFF,
-        flags=ip.RST if answered else ip.RST | ip.ACK,
-        window=0,
-    )
-
-
-def _echo_reply(packet: Packet, router: Router) -> Packet:
-    return Packet(
-        router.address,
-        packet.source,
-        ttl=router.icmp_ttl,
-        ident=packet.ident,
-        dont_fragment=False,
-        icmp_type=ip.ECHO_REPLY,
-        icmp_code=0,
-        icmp_ident=packet.icmp_ident,
-        icmp_seq=packet.icmp_seq,
-        payload=packet.payload,
-    )
-
-
 def _routes(scenario: Scenario) -> tuple[tuple[int, int, _End], ...]:
-    """Longest prefix first: the file's routes, and silence around each server (its neighbours are behind its router)."""
+    """Longest prefix first: the file's routes, and silence around each server, whose neighbours nobody is."""
     found = [(IPv4Network(route.prefix), _End(route.to, owned=False, silent=route.silent)) for route in scenario.routes]
-    for server in scenario.servers:
-        for address in server.addresses:
-            found.append((IPv4Network(f"{address}/24", strict=False), _End(server.at, owned=False, silent=True)))
+    found += [
+        (IPv4Network(f"{address}/24", strict=False), _End(server.at, owned=False, silent=True))
+        for server in scenario.servers
+        for address in server.addresses
+    ]
     found.sort(key=lambda pair: -pair[0].prefixlen)
     return tuple((int(net.network_address), int(net.netmask), end) for net, end in found)

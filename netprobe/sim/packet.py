@@ -39,7 +39,7 @@ _QUOTE_LIMIT = 576 - 20 - 8  # RFC 1812, 4.3.2.3: as much of the original as fit
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071) of `data`: 2**16 is 1 modulo 65535, so the one's complement sum is a remainder."""
+    """The Internet checksum (RFC 1071): 2**16 is 1 modulo 65535, so the one's complement sum is a remainder."""
     if len(data) & 1:
         data += b"\0"
     rest = int.from_bytes(data, "big") % 0xFFFF
@@ -179,15 +179,13 @@ def _parse(data: bytes, *, quoted: bool) -> Packet:
         raise ValueError(msg)
     version, tos, total, ident, offset, ttl, protocol, _, source, destination = _HEADER.unpack_from(data)
     header = (version & 15) * 4
-    if version >> 4 != 4 or header < _HEADER.size or size < header:  # noqa: PLR2004  # IP version 4
+    if version >> 4 != 4 or header < _HEADER.size or size < header:  # IP version 4
         msg = "not an IPv4 header"
         raise ValueError(msg)
     if not quoted and (total != size or int.from_bytes(data[:header], "big") % 0xFFFF):
         msg = "wrong total length or header checksum"
         raise ValueError(msg)
-    packet = Packet(
-        inet_ntoa(source), inet_ntoa(destination), ttl, protocol, ident, tos, bool(offset & _DONT_FRAGMENT)
-    )
+    packet = Packet(inet_ntoa(source), inet_ntoa(destination), ttl, protocol, ident, tos, bool(offset & _DONT_FRAGMENT))
     if offset & _OFFSET:
         packet.fragment = True
         packet.payload = data[header:]
@@ -211,7 +209,7 @@ def _parse_transport(packet: Packet, data: bytes, at: int, *, quoted: bool) -> N
         start = at + max((offset >> 4) * 4, _TCP.size)
         packet.options = data[at + 20 : start]
         packet.payload = data[start:]
-    elif quoted and packet.protocol == TCP and left >= 8:  # noqa: PLR2004  # RFC 792: 8 bytes: ports and sequence
+    elif quoted and packet.protocol == TCP and left >= 8:  # RFC 792: 8 bytes: ports and sequence
         packet.source_port, packet.destination_port, packet.seq = struct.unpack_from("!HHI", data, at)
     elif packet.protocol in {ICMP, TCP, UDP} and not quoted:
         msg = "the transport header is cut"

@@ -164,4 +164,3 @@ class Scenario(Record, frozen=True):
     def client_address(self) -> str:
         """The client's address without its prefix length."""
         return self.client.address.partition("/")[0]
-

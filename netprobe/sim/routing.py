@@ -1,14 +1,15 @@
 """Which way packets go: shortest paths by delay over the links, and what a way costs up to each hop.
 
 Nodes are the client, the routers, and the servers and resolvers that hang on a router by a short wire of their own.
-Paths are found on the delays of the file; only afterwards does the seed perturb the delays, so that each seed is another
-network with the same truth about its hops.
+Paths are found on the delays of the file; only afterwards does the seed perturb the delays, so that each seed is
+another network with the same truth about its hops.
 """
 
 import heapq
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from netprobe.sim.records import Link, Scenario
 
@@ -50,7 +51,7 @@ class Routing:
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in links:
             one, other = sorted(link.ends)
-            draw = random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  # a model
+            draw = random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
             wire = _Wire(link.delay_ms * draw / 1e3, link.jitter_ms / 1e3, link.loss, link.mtu)
             for near, far in ((one, other), (other, one)):
                 self._wires[near, far] = wire
@@ -63,7 +64,7 @@ class Routing:
         if without:
             before = self._tree(origin, without)
         else:
-            before = self._trees.get(origin) or self._trees.setdefault(origin, self._tree(origin, without))
+            before = self._trees.get(origin) or self._trees.setdefault(origin, self._tree(origin, frozenset()))
         if end not in before:
             return None
         nodes = [end]
@@ -72,7 +73,7 @@ class Routing:
         nodes.reverse()
         arrive_s, jitter_s, survive, mtu = [], [], [], []
         at, jitter, alive = 0.0, 0.0, 1.0
-        for near, far in zip(nodes, nodes[1:], strict=False):
+        for near, far in pairwise(nodes):
             wire = self._wires[near, far]
             at += wire.delay_s
             jitter += wire.jitter_s
@@ -84,7 +85,7 @@ class Routing:
         return Way(tuple(nodes[1:-1]), tuple(arrive_s), tuple(jitter_s), tuple(survive), tuple(mtu))
 
     def _tree(self, origin: str, without: frozenset[str]) -> dict[str, str]:
-        """Each reachable node's predecessor on the shortest path from `origin` (Dijkstra; ties go to the first name)."""
+        """Each reachable node's predecessor on the shortest path from `origin` (Dijkstra; the first name wins ties)."""
         best: dict[str, float] = {origin: 0.0}
         before: dict[str, str] = {}
         queue = [(0.0, origin)]

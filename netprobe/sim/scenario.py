@@ -64,7 +64,7 @@ def load(name_or_path: str | Path) -> Scenario:
     try:
         _refuse_unknown(document, _SCENARIO_KEYS, "at the top")
         tables = _Tables()
-        tables.add_network(path, shown, document)
+        tables.add_network(path, document)
         tables.add(document)
         scenario = tables.scenario(path.stem, document)
         checks.check(scenario)
@@ -118,7 +118,7 @@ class _Tables:
         self.rows: dict[str, list[Any]] = {key: [] for key in _ROWS}
         self.names: dict[str, Entry] = {}
 
-    def add_network(self, path: Path, shown: str, document: dict[str, Any]) -> None:
+    def add_network(self, path: Path, document: dict[str, Any]) -> None:
         """The tables of the file that `network` names."""
         name = document.get("network", "")
         if not isinstance(name, str):
@@ -153,7 +153,7 @@ class _Tables:
     def scenario(self, name: str, document: dict[str, Any]) -> Scenario:
         """The whole."""
         if not self.client:
-            msg = "there is no [client], and no network = \"...\" that has one"
+            msg = 'there is no [client], and no network = "..." that has one'
             raise checks.WrongError(msg)
         sentence = document.get("sentence", "")
         if not isinstance(sentence, str) or not sentence:
@@ -190,7 +190,7 @@ def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:
         yield _record(row, kind, where)
 
 
-def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # noqa: ANN401  # a record of `kind`
+def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # a record of `kind`
     """`row` as a record. Raises `WrongError` for an unknown key, a missing one, or a wrong type."""
     _refuse_unknown(row, kind.__struct_fields__, f"in {where}")
     for key, nested in _NESTED.items():

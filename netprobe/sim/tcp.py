@@ -29,7 +29,7 @@ class Upper(Protocol):
         """Bytes from the other side, in order."""
 
     def ended(self, how: str, by: Packet | None) -> None:
-        """It is over: `refused`, `reset`, `unreachable`, `closed` (a FIN), or `timeout`; `by` is the packet at fault."""
+        """It is over: `refused`, `reset`, `unreachable`, `closed` (a FIN) or `timeout`; `by` is the packet at fault."""
 
 
 class Tcp:

@@ -42,7 +42,7 @@ class VirtualVantage:
         self._own = scenario.client_address
         self._gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
         self._machines = Machines(scenario, WALL_CLOCK_S)
-        self._draw = random.Random(f"{seed}/client")  # noqa: S311  # a model, not a secret
+        self._draw = random.Random(f"{seed}/client")  # a model, not a secret
         self._network = Network(scenario, seed)
         self._clock = self._machines.clock = Clockwork(self._network, self._deliver)
         self._events: deque[Event] = deque()
@@ -171,7 +171,7 @@ class VirtualVantage:
             waiting.undelivered(self._own)
 
     def _new_port(self) -> int:
-        self._ports = self._ports + 1 if self._ports < 65535 else _FIRST_CONVERSATION_PORT  # noqa: PLR2004  # 16 bits
+        self._ports = self._ports + 1 if self._ports < 65535 else _FIRST_CONVERSATION_PORT  # 16 bits
         return self._ports
 
     def _count(self, packets: int, size: int) -> None:

@@ -122,7 +122,7 @@ def tls_record(kind: int, data: bytes) -> bytes:
 
 def split_record(data: bytes) -> tuple[int, bytes, bytes] | None:
     """The first whole record's kind and content, and what follows it; None while it is not whole."""
-    if len(data) < 5:  # noqa: PLR2004  # the record header
+    if len(data) < 5:  # the record header
         return None
     kind, _, size = struct.unpack_from("!BHH", data)
     if len(data) < 5 + size:

@@ -1,0 +1,64 @@
+"""What the stacks of routers and hosts answer a packet with, and what a middlebox forges in their name."""
+
+from netprobe.sim import packet as ip
+from netprobe.sim.packet import Packet
+
+
+def echo_reply(packet: Packet, ttl: int) -> Packet:
+    """The answer to an echo request (RFC 792), with the initial `ttl`."""
+    return Packet(
+        packet.destination,
+        packet.source,
+        ttl=ttl,
+        ident=packet.ident,
+        dont_fragment=False,
+        icmp_type=ip.ECHO_REPLY,
+        icmp_code=0,
+        icmp_ident=packet.icmp_ident,
+        icmp_seq=packet.icmp_seq,
+        payload=packet.payload,
+    )
+
+
+def refusal(packet: Packet, ttl: int = 64) -> Packet:
+    """The RST that a closed port answers with (RFC 9293, 3.10.7.1)."""
+    answered = packet.flags & ip.ACK
+    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
+    return Packet(
+        packet.destination,
+        packet.source,
+        ttl=ttl,
+        protocol=ip.TCP,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        seq=packet.ack if answered else 0,
+        ack=0 if answered else (packet.seq + length) & 0xFFFFFFFF,
+        flags=ip.RST if answered else ip.RST | ip.ACK,
+        window=0,
+    )
+
+
+def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
+    """RSTs back to the sender and on to the receiver, in each other's name and in sequence: both believe them."""
+    back = Packet(
+        packet.destination,
+        packet.source,
+        protocol=ip.TCP,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        seq=packet.ack,
+        ack=(packet.seq + len(packet.payload)) & 0xFFFFFFFF,
+        flags=ip.RST | ip.ACK,
+        window=0,
+    )
+    onward = Packet(
+        packet.source,
+        packet.destination,
+        protocol=ip.TCP,
+        source_port=packet.source_port,
+        destination_port=packet.destination_port,
+        seq=packet.seq,
+        flags=ip.RST,
+        window=0,
+    )
+    return back, onward
