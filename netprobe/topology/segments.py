@@ -9,7 +9,6 @@ does not do, a hop is UNKNOWN: its place in the order is still there.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from itertools import pairwise
 from typing import NamedTuple
 
 from netprobe.model.probes import Hop, Path
@@ -91,7 +90,7 @@ class Surroundings:
     def places(self, path: Path) -> tuple[Place, ...]:
         """Every hop of `path` with the segment that it lies in."""
         home = self._home(path)
-        far = self.far_end(path.flow.destination)
+        far = self._far_end(path.flow.destination)
         owners = self._owners(path, home)
         places = []
         for index, (hop, (origin, inferred)) in enumerate(zip(path.hops, owners, strict=True)):
@@ -106,29 +105,6 @@ class Surroundings:
                 segment = self._segment(origin, far)
             places.append(Place(hop.ttl, self._address(hop), segment, origin, inferred))
         return tuple(places)
-
-    def last(self, path: Path) -> Place | None:
-        """Where the farthest hop lies that answered: packets die there or behind it, never before it."""
-        return next((place for place in reversed(self.places(path)) if place.address), None)
-
-    def behind(self, router: str) -> tuple[Place, ...]:
-        """What answered directly behind `router` on paths that reached their destinations, each address once."""
-        found: dict[str, Place] = {}
-        for path in self._paths:
-            if path.reached:
-                places = self.places(path)
-                for place, following in pairwise(places):
-                    if place.address == router and following.address not in {"", router}:
-                        found.setdefault(following.address, following)
-        return tuple(found.values())
-
-    def far_end(self, destination: str) -> frozenset[int]:
-        """The numbers of the networks that count as the destination's own: its AS and those of the same operator."""
-        origin = self._origin(destination)
-        if origin is None:
-            return frozenset()
-        groups = (self._platform.own_asns, *self._platform.cdn_asns.values()) if self._platform else ()
-        return frozenset(next((asns for asns in groups if origin.asn in asns), (origin.asn,)))
 
     def _segment(self, origin: Origin, far: frozenset[int]) -> Segment:
         if origin.exchange:
@@ -194,6 +170,14 @@ class Surroundings:
         """The address that stands for the hop, empty for a silent one."""
         return next((address for address in hop.addresses if address not in self._own_addresses), "")
 
+    def _far_end(self, destination: str) -> frozenset[int]:
+        """The numbers of the networks that count as the destination's own: its AS and those of the same operator."""
+        origin = self._origin(destination)
+        if origin is None:
+            return frozenset()
+        groups = (self._platform.own_asns, *self._platform.cdn_asns.values()) if self._platform else ()
+        return frozenset(next((asns for asns in groups if origin.asn in asns), (origin.asn,)))
+
     def _learn(self) -> None:
         """Public addresses that nobody announces, but that some path shows between two hops of one network."""
         for path in self._paths:
@@ -211,7 +195,7 @@ class Surroundings:
         in front of the network may hide the real provider; so some path must show it almost directly behind the home,
         or one of the configured resolvers must live in it.
         """
-        entries = [(self._entry(path), self.far_end(path.flow.destination)) for path in self._paths]
+        entries = [(self._entry(path), self._far_end(path.flow.destination)) for path in self._paths]
         votes = [entry for entry, far in entries if entry and entry.origin.asn not in far]
         if not votes:
             return None

@@ -1,4 +1,4 @@
-"""Loops, what paths share, and where they part."""
+"""Loops, and what only looks like one."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
-from netprobe.topology.paths import Parting, common_prefix, loop, next_after, parting
+from netprobe.topology.paths import loop
 
 Trace = Callable[..., Path]
 
@@ -67,34 +67,3 @@ def test_every_full_cycle_is_found(prefix: list[str], period: int, rounds: int, 
     replies = [Reply(ReplyKind.TIME_EXCEEDED, address, 0.01) for address in row]
     hops = tuple(Hop(n, (Exchange(n, n, 0.0, reply),)) for n, reply in enumerate(replies, 1))
     assert loop(Path(Flow(Protocol.ICMP, "23.50.131.10"), hops, reached=False)) == tuple(members)
-
-
-def test_paths_share_what_none_contradicts(trace: Trace) -> None:
-    """Silence contradicts nobody; the common part ends at the first disagreement."""
-    one = trace(["g", "a", "", "c", "x"])
-    two = trace(["g", "", "b", "c", "y"])
-    assert common_prefix((one, two)) == ("g", "a", "b", "c")
-    assert common_prefix((one,)) == ("g", "a", "", "c", "x", "23.50.131.10")
-    assert common_prefix((one, trace(["g", "", ""], reached=False))) == ("g", "a")
-    assert common_prefix((one, trace(["h"]))) == ()
-    assert common_prefix(()) == ()
-
-
-def test_successors_of_a_router(trace: Trace) -> None:
-    """Those behind a router are listed once each, and silence behind it is nobody."""
-    paths = (trace(["g", "a", "b"]), trace(["g", "a", "c"]), trace(["g", "a", ""]), trace(["g", "a", "b", "a", "d"]))
-    assert next_after("a", paths) == ("b", "c", "d")
-    assert next_after("z", paths) == ()
-
-
-def test_a_failing_path_parts_from_the_longest_companion(trace: Trace) -> None:
-    """Packets die behind b, and b hands on those of another destination to c."""
-    failing = trace(["g", "a", "b", "", "", ""], reached=False)
-    passing = (trace(["g", "a", "d", "e"]), trace(["g", "a", "b", "c"], "71.18.1.1"))
-    assert parting(failing, passing) == Parting("b", 3, "", "c")
-
-
-def test_paths_that_share_nothing_do_not_part(trace: Trace) -> None:
-    """Without a router that both have shown there is no place at which they part."""
-    assert parting(trace(["", "a"]), [trace(["b", "c"])]) is None
-    assert parting(trace(["a"]), []) is None

@@ -46,7 +46,7 @@ def test_vendors_are_those_of_the_catalogue(path: Path) -> None:
 
 
 def test_the_typical_world_knows_every_name() -> None:
-    """Every name of the catalogue resolves in the typical network, to a server of the vendor that the catalogue names."""
+    """Every name of the catalogue resolves in the typical network, on a server of the vendor that it names."""
     platform = load_platform()
     world = tomllib.loads((SCENARIOS / "networks" / "typical.toml").read_text(encoding="utf-8"))
     owner = {address: server for server in world["server"] for address in server["addresses"]}

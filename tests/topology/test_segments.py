@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.targets import Platform
 from netprobe.topology.asn import Origin
-from netprobe.topology.segments import Segment, Surroundings, same_organisation
+from netprobe.topology.segments import Place, Segment, Surroundings, same_organisation
 
 Trace = Callable[..., Path]
 
@@ -101,13 +101,14 @@ def test_what_follows_the_last_known_hop(trace: Trace) -> None:
     assert segments(trace([GATEWAY, "62.1.1.1", "66.1.1.1", ""], reached=False)) == "hiuu"
 
 
-def test_the_last_responding_hop_is_placed(trace: Trace) -> None:
-    """The place of the last answer is a lower bound of where packets die."""
+def test_a_path_that_breaks_is_placed_up_to_its_end(trace: Trace) -> None:
+    """The last answer has its place, and the silence behind it has none."""
     path = trace([GATEWAY, "62.1.1.1", "62.1.1.2", "", ""], reached=False)
-    last = around(path).last(path)
-    assert last is not None
-    assert (last.ttl, last.address, last.segment, last.origin) == (3, "62.1.1.2", Segment.ISP, ISP)
-    assert around(silent := trace(["", ""], reached=False)).last(silent) is None
+    assert around(path).places(path)[2:] == (
+        Place(3, "62.1.1.2", Segment.ISP, ISP),
+        Place(4, "", Segment.UNKNOWN),
+        Place(5, "", Segment.UNKNOWN),
+    )
 
 
 def test_another_path_teaches_whose_an_unannounced_address_is(trace: Trace) -> None:
@@ -140,9 +141,8 @@ def test_without_a_gateway_the_first_hop_is_the_providers(trace: Trace) -> None:
 def test_the_own_machine_is_no_hop(trace: Trace) -> None:
     """What the kernel says to itself counts as silence."""
     path = trace([GATEWAY, "62.1.1.1", "192.168.1.23"], reached=False)
-    last = around(path, own=("192.168.1.23",)).last(path)
-    assert last is not None
-    assert last.address == "62.1.1.1"
+    places = around(path, own=("192.168.1.23",)).places(path)
+    assert [place.address for place in places] == [GATEWAY, "62.1.1.1", ""]
 
 
 def test_addresses_that_nobody_knows(trace: Trace) -> None:
@@ -198,21 +198,6 @@ def test_the_providers_other_networks_are_the_isp(trace: Trace) -> None:
     """Networks of the same organisation, directly behind the provider's."""
     surroundings = around(trace([GATEWAY, "62.1.1.1", "63.1.1.1", "64.1.1.1"], EDGE))
     assert surroundings.isp == {3320, 5391}
-
-
-def test_what_stands_behind_a_router_on_paths_that_work(trace: Trace) -> None:
-    """Only paths that reached count, and each successor once, with its place."""
-    surroundings = around(
-        trace([GATEWAY, "62.1.1.1", "62.1.1.2", "64.1.1.1"], EDGE),
-        trace([GATEWAY, "62.1.1.1", "62.1.1.2"], "71.18.1.1"),
-        trace([GATEWAY, "62.1.1.1", "62.1.1.9"], reached=False),
-    )
-    assert [(p.address, p.segment) for p in surroundings.behind("62.1.1.1")] == [("62.1.1.2", Segment.ISP)]
-    assert [(p.address, p.segment) for p in surroundings.behind("62.1.1.2")] == [
-        ("64.1.1.1", Segment.TRANSIT),
-        ("71.18.1.1", Segment.DESTINATION),
-    ]
-    assert surroundings.behind("9.9.9.9") == ()
 
 
 @pytest.mark.parametrize(
