@@ -206,6 +206,10 @@ class _Judge:
         deepest = max(breaks, key=lambda b: b.ttl)
         last = view.who(deepest.address) or "a place that nobody names"
         if zones == {Segment.DESTINATION}:
+            customers = self._silent_customers(breaks)
+            if customers:
+                sentence = f"The ways to {count} reach one delivery network and end there; {customers[0]}, another customer of it, is silent too."
+                return Place("vendor", sentence, facts)
             return Place("destination", f"The ways to {count} reach the network that serves them and end there, at {last}.", facts)
         if zones == {Segment.ISP} and not any(self._cached_at_isp(b) for b in breaks):
             passing = self.paths.carried(deepest.address)
@@ -222,6 +226,12 @@ class _Judge:
             sentence = f"{count} are silent, while neighbours of theirs answer over the same routers."
             return Place("destination", sentence, facts)
         return Place("platform_unclear", f"The ways to {count} end at {last}, and it cannot be told whose fault that is.", facts)
+
+    def _silent_customers(self, breaks: list[Break]) -> list[str]:
+        """Controls that are customers of the one network in which all breaks lie, and silent as well."""
+        networks = {b.destination.network for b in breaks}
+        silent = [c for c in self.view.failing_controls if c.customer_of and {c.customer_of} == networks]
+        return [n for c in silent for n in c.names]
 
     def _cached_at_isp(self, at: Break) -> bool:
         """Whether the destination itself stands in the provider's network (a cache): then dying there says little."""

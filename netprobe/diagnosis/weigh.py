@@ -1,8 +1,8 @@
 """Weighing: log prior plus what each group of evidence adds, and when that is not enough to say whose fault it is.
 
 What an item adds to a cause is its log-likelihood under that cause less the median over all causes, in nats: an item that
-fits all causes alike adds nothing. Signals of one group see one trouble, so the group counts once for and once against,
-and is capped. The numbers are scores until they have been calibrated on situations that the tables have not seen.
+fits all causes alike adds nothing. Signals of one group see one trouble, so only the most telling of them counts, and it
+is capped. The numbers are scores until they have been calibrated on situations that the tables have not seen.
 """
 
 import math
@@ -13,7 +13,7 @@ from statistics import median
 from netprobe.diagnosis.causes import Tables
 from netprobe.model.verdict import Component, Evidence, Level
 
-GROUP_CAP = 7.0  # nats that one group may add or take: a factor of about a thousand
+GROUP_CAP = 8.0  # nats that one group may add or take: a factor of about three thousand
 FLOOR = 3.0  # nats of evidence of its own that a cause needs: a factor of twenty
 MARGIN = 3.0  # how many times likelier than its best rival an answer must be
 EXPLAINS = 1.0  # nats from which a cause counts as the explanation of a group
@@ -47,19 +47,21 @@ def item_weights(item: Evidence, tables: Tables) -> dict[str, float]:
 
 
 def group_weights(evidence: Sequence[Evidence], tables: Tables) -> dict[str, dict[str, float]]:
-    """What each group adds to each cause: its strongest item for, and its strongest against, capped."""
+    """What each group adds to each cause: what its most telling item says, capped."""
     items: dict[str, list[dict[str, float]]] = {}
     for item in evidence:
         if item.level is Level.SCORED:
             items.setdefault(item.group, []).append(item_weights(item, tables))
-    return {
-        group: {cause: _once([row[cause] for row in rows]) for cause in tables.causes} for group, rows in items.items()
-    }
+    return {group: _capped(max(rows, key=_telling)) for group, rows in items.items()}
 
 
-def _once(weights: Sequence[float]) -> float:
-    total = max(0.0, *weights) + min(0.0, *weights)
-    return max(-GROUP_CAP, min(GROUP_CAP, total))
+def _telling(weights: Mapping[str, float]) -> tuple[float, float]:
+    """How much an item says: first by what it speaks for, then by what it speaks against."""
+    return max(weights.values()), -min(weights.values())
+
+
+def _capped(weights: Mapping[str, float]) -> dict[str, float]:
+    return {cause: max(-GROUP_CAP, min(GROUP_CAP, weight)) for cause, weight in weights.items()}
 
 
 def decide(groups: Groups, tables: Tables) -> Decision:

@@ -150,7 +150,7 @@ SIGNALS = (
         configured,
         good=("works",),
     ),
-    Signal("dns.others", "resolver", ("work", "fail"), others, good=("work",)),
+    Signal("dns.others", "other_resolvers", ("work", "fail"), others, good=("work",)),
     Signal(
         "dns.platform",
         "platform_names",
