@@ -129,7 +129,8 @@ class Machines:
         elif packet.payload[2:3] >= b"\x80":  # QR: an answer, to a question that a forwarder asked
             self._answered(packet)
         elif len(packet.payload) > 12:  # a DNS header
-            self.clock.at(self.clock.now + resolver.delay_ms / 1e3, lambda: self._think(resolver, packet))
+            thinking_s = answers.thinking_s(self.scenario, resolver, query_name(packet.payload), self.clock.now)
+            self.clock.at(self.clock.now + thinking_s, lambda: self._think(resolver, packet))
 
     def _think(self, resolver: Resolver, packet: Packet) -> None:
         name = query_name(packet.payload)

@@ -160,14 +160,14 @@ class Namespaces:
         held = []
         for kind in _JOINED:
             theirs = f"/proc/{pid}/ns/{kind}"
-            if not os.path.samefile(theirs, f"/proc/self/ns/{kind}"):
+            if not Path(theirs).samefile(f"/proc/self/ns/{kind}"):
                 descriptor = os.open(theirs, os.O_RDONLY | os.O_CLOEXEC)
                 # Above the standard ones, which a command may be given anew even if they are closed here.
                 held.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3))
                 os.close(descriptor)
         return cls(tuple(held))
 
-    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401  # Popen's own
+    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start `command` inside; it dies with the caller. `options` are those of `subprocess.Popen`.
 
         Raises `LabError` when there is no such command.
@@ -193,7 +193,7 @@ class Namespaces:
             msg = f"{command[0]}: {error.strerror}; is it an executable file?"
             raise LabError(msg) from error
 
-    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:  # noqa: ANN401
+    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
         """Run `command` inside to its end and return what it printed as text, unless `options` say otherwise."""
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         with self.popen(command, **settings) as process:
@@ -209,7 +209,7 @@ class Namespaces:
 @contextmanager
 def isolated() -> Iterator[Namespaces]:
     """A network namespace without a way out: a loopback that is up and nothing else. Raises `LabError`."""
-    with subprocess.Popen(  # noqa: S603  # our own interpreter
+    with subprocess.Popen(
         [sys.executable, "-m", "netprobe.sim.namespaces"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -26,8 +26,8 @@ from netprobe.sim import wiring
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
-from netprobe.sim.routing import CLIENT
 from netprobe.sim.records import Scenario
+from netprobe.sim.routing import CLIENT
 
 CLIENT_DEVICE = "eth0"
 SERVER_DEVICE = "tun0"
@@ -237,8 +237,7 @@ def _make_servers(scenario: Scenario) -> int:
     _set("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
     with IPRoute() as kernel:
         lo, tun = (kernel.link_lookup(ifname=name)[0] for name in ("lo", SERVER_DEVICE))
-        for index in (lo, tun):
-            kernel.link("set", index=index, state="up")
+        kernel.link("set", index=tun, state="up")
         addresses = [a for s in scenario.servers for a in s.addresses] + [r.address for r in scenario.resolvers]
         for address in dict.fromkeys(addresses):
             kernel.addr("add", index=lo, address=address, prefixlen=32)
@@ -304,7 +303,7 @@ def _end_inhabitants() -> None:
 
 
 def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _lives_in(pid: int, namespace: os.stat_result) -> bool:
@@ -318,7 +317,8 @@ def _live(setup: wiring.Setup) -> None:
     """Make everything, say so, and carry packets to the end."""
     scenario = setup.scenario
     enter_new_network()
-    with subprocess.Popen(  # noqa: S603  # our own interpreter
+    bring_up("lo")  # makes the table of local routes, without which a bound socket would not keep its address
+    with subprocess.Popen(
         [sys.executable, "-m", "netprobe.sim.servers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

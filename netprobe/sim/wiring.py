@@ -1,7 +1,7 @@
 """What the processes of one lab say to each other over pipes: whole records, each behind its length."""
 
 import struct
-from typing import BinaryIO, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -33,14 +33,14 @@ class Ready(Record, frozen=True):
     error: str = ""
 
 
-def send(stream: BinaryIO, record: Record) -> None:
+def send(stream: IO[bytes], record: Record) -> None:
     """Write one record. Raises `OSError` when nobody is left to read it."""
     data = msgspec.msgpack.encode(record)
     stream.write(_LENGTH.pack(len(data)) + data)
     stream.flush()
 
 
-def receive(stream: BinaryIO, kind: type[T]) -> T:
+def receive(stream: IO[bytes], kind: type[T]) -> T:
     """Read one record. Raises `EOFError` when the other side is gone."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

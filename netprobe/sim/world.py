@@ -23,6 +23,7 @@ from netprobe.sim.records import Scenario
 _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 #: Variables that would lead out of the simulated network, or change how names are looked up in it.
 _MISLEADING = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "res_options", "localdomain")
+_TABLES = ("passwd", "group", "shadow", "services", "protocols")
 _PATIENCE_S = 5.0  # for a process that was asked to end
 _FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -63,7 +64,7 @@ class World:
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        **options: Any,  # noqa: ANN401  # Popen's own
+        **options: Any,
     ) -> subprocess.Popen[Any]:
         """Start a command at the client; `options` are `subprocess.Popen`'s. It ends with the world."""
         if self._namespaces is None:
@@ -73,7 +74,7 @@ class World:
         self._commands.append(process)
         return process
 
-    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:  # noqa: ANN401
+    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
         """Run a command at the client to its end; its output is captured as text unless `options` say otherwise."""
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         with self.popen(command, **settings) as process:
@@ -98,7 +99,7 @@ class World:
         Path(self._folder).chmod(0o755)  # a command may run as another user; no secret is in it
         for name, text in _client_files(self._scenario).items():
             Path(self._folder, name).write_text(text)
-        self._process = subprocess.Popen(  # noqa: S603  # our own interpreter
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "netprobe.sim.tun"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -144,7 +145,7 @@ def _client_files(scenario: Scenario) -> dict[str, str]:
         "resolv.conf": "".join(f"nameserver {address}\n" for address in scenario.client.resolvers),
         "hosts": f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n",
         # Names are looked up in the simulated network only: no daemon of the machine is asked.
-        "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        "nsswitch.conf": "hosts: files dns\n" + "".join(f"{table}: files\n" for table in _TABLES),
     }
 
 

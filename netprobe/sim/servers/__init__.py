@@ -1,1 +1,1 @@
-"""Real servers for a simulated network: a certificate authority, TLS and HTTP, DNS. They run in a process of their own."""
+"""Real servers for a simulated network: a certificate authority, TLS and HTTP, DNS. A process apart."""

@@ -13,6 +13,10 @@ from netprobe.sim.servers.authority import Authority
 from netprobe.sim.wiring import CA_FILE, Ready, Setup, receive, send
 
 
+def _publish(place: Path, authority: Authority) -> None:
+    place.write_bytes(authority.pem)
+
+
 async def _main() -> None:
     setup = receive(sys.stdin.buffer, Setup)
     began = time.monotonic()
@@ -21,7 +25,7 @@ async def _main() -> None:
         return time.monotonic() - began
 
     authority = Authority()
-    Path(setup.folder, CA_FILE).write_bytes(authority.pem)
+    _publish(Path(setup.folder, CA_FILE), authority)
     await web.serve(setup.scenario, authority, now)
     await dns.serve(setup.scenario, now)
     send(sys.stdout.buffer, Ready())

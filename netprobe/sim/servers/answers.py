@@ -82,13 +82,19 @@ def condition(scenario: Scenario, server: Server, name: str, now: float) -> Cond
     return Condition.VALID
 
 
+def thinking_s(scenario: Scenario, resolver: Resolver, name: str, now: float) -> float:
+    """How long `resolver` takes before it answers, or forwards, a question about `name` (lower case)."""
+    slow = (f.delay_ms for f in active(scenario, "dns", resolver.name, now) if _covers(f.names, name))
+    return (resolver.delay_ms + sum(slow)) / 1e3
+
+
 def tampered(scenario: Scenario, resolver: Resolver, name: str, now: float) -> Records | None:
     """What a fault makes `resolver` say about `name` (lower case); None when it is left alone.
 
     An empty response code means that it says nothing at all.
     """
     for fault in active(scenario, "dns", resolver.name, now):
-        if _covers(fault.names, name):
+        if _covers(fault.names, name) and (fault.silence or fault.rcode or fault.addresses):
             if fault.silence:
                 return Records("")
             return Records(fault.rcode or "NOERROR", addresses=fault.addresses)

@@ -26,7 +26,7 @@ import dns.rdtypes.IN.A
 import dns.rrset
 
 from netprobe.sim.records import Resolver, Scenario
-from netprobe.sim.servers.answers import Records, resolve, tampered
+from netprobe.sim.servers.answers import Records, resolve, tampered, thinking_s
 from netprobe.sim.servers.web import listener
 
 DNS_PORT = 53
@@ -45,7 +45,7 @@ async def serve(scenario: Scenario, now: Callable[[], float]) -> None:
     loop = asyncio.get_running_loop()
     for resolver in scenario.resolvers:
         upstream = next((r.address for r in scenario.resolvers if r.name == resolver.upstream), "")
-        service = _Service(scenario, resolver, upstream, now)
+        service = Service(scenario, resolver, upstream, now)
         await loop.create_datagram_endpoint(
             lambda service=service: service,  # type: ignore[misc]  # bound early: one a resolver
             sock=listener(resolver.address, DNS_PORT, SOCK_DGRAM),
@@ -63,7 +63,7 @@ class _Forwarded:
     timer: asyncio.TimerHandle | None = None
 
 
-class _Service(asyncio.DatagramProtocol):
+class Service(asyncio.DatagramProtocol):
     """One resolver. Its questions to the upstream leave from port 53 too, as an old forwarder's do."""
 
     def __init__(self, scenario: Scenario, resolver: Resolver, upstream: str, now: Callable[[], float]) -> None:
@@ -80,7 +80,7 @@ class _Service(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Peer) -> None:
         """A question, or an upstream's answer."""
-        if len(data) > 2 and data[2] & 0x80:  # noqa: PLR2004  # RFC 1035, 4.1.1: QR, the first flag, is set in answers
+        if len(data) > 2 and data[2] & 0x80:  # RFC 1035, 4.1.1: QR, the first flag, is set in answers
             if addr == (self._upstream, DNS_PORT):
                 self._answered(data)
             return
@@ -124,21 +124,15 @@ class _Service(asyncio.DatagramProtocol):
         def send(answer: dns.message.Message) -> None:
             reply(_wire(answer, query, stream=stream))
 
-        later = asyncio.get_running_loop().call_later
-        later(self._resolver.delay_ms / 1e3, self._think, query, send)
+        refusal = _refusal(query)
+        if refusal is not None:
+            send(_failure(query, refusal))
+            return
+        name = query.question[0].name.to_text(omit_final_dot=True).lower()
+        delay_s = thinking_s(self._scenario, self._resolver, name, self._now())
+        asyncio.get_running_loop().call_later(delay_s, self._think, query, name, send)
 
-    def _think(self, query: dns.message.Message, send: Callable[[dns.message.Message], None]) -> None:
-        if query.opcode() != dns.opcode.QUERY:
-            send(_failure(query, dns.rcode.NOTIMP))
-            return
-        if len(query.question) != 1:
-            send(_failure(query, dns.rcode.FORMERR))
-            return
-        question = query.question[0]
-        if question.rdclass != dns.rdataclass.IN:
-            send(_failure(query, dns.rcode.REFUSED))
-            return
-        name = question.name.to_text(omit_final_dot=True).lower()
+    def _think(self, query: dns.message.Message, name: str, send: Callable[[dns.message.Message], None]) -> None:
         records = tampered(self._scenario, self._resolver, name, self._now())
         if records is None and self._upstream:
             self._forward(query, send)
@@ -187,6 +181,15 @@ class _Service(asyncio.DatagramProtocol):
         pending.answer(answer)
 
 
+def _refusal(query: dns.message.Message) -> dns.rcode.Rcode | None:
+    """Why a message is no question that a resolver answers; None when it is one."""
+    if query.opcode() != dns.opcode.QUERY:
+        return dns.rcode.NOTIMP
+    if len(query.question) != 1:
+        return dns.rcode.FORMERR
+    return None if query.question[0].rdclass == dns.rdataclass.IN else dns.rcode.REFUSED
+
+
 def _failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
     answer = dns.message.make_response(query, recursion_available=True, our_payload=_PAYLOAD)
     answer.set_rcode(rcode)
@@ -216,11 +219,9 @@ def _message(query: dns.message.Message, records: Records) -> dns.message.Messag
 
 def _authority_of(name: dns.name.Name, ttl: int) -> dns.rrset.RRset:
     """The SOA that a negative answer needs so that it may be kept (RFC 2308, 5)."""
-    zone = dns.name.Name(name.labels[-3:]) if len(name.labels) > 2 else dns.name.root  # noqa: PLR2004  # label, tld, root
+    zone = dns.name.Name(name.labels[-3:]) if len(name.labels) > 2 else dns.name.root  # label, tld, root
     mname, rname = (dns.name.Name((label, *zone.labels)) for label in (b"ns", b"hostmaster"))
-    soa = dns.rdtypes.ANY.SOA.SOA(
-        dns.rdataclass.IN, dns.rdatatype.SOA, mname, rname, 1, 7200, 900, 1209600, ttl
-    )
+    soa = dns.rdtypes.ANY.SOA.SOA(dns.rdataclass.IN, dns.rdatatype.SOA, mname, rname, 1, 7200, 900, 1209600, ttl)
     return dns.rrset.from_rdata(zone, ttl, soa)
 
 
@@ -233,4 +234,3 @@ def _wire(answer: dns.message.Message, query: dns.message.Message, *, stream: bo
         cut = _failure(query, answer.rcode())
         cut.flags |= dns.flags.TC
         return cut.to_wire()
-

@@ -23,14 +23,13 @@ _BACKLOG = 512
 _IP_FREEBIND = 15  # linux/in.h: the addresses may come to this machine later
 
 
-
 async def serve(scenario: Scenario, authority: Authority, now: Callable[[], float]) -> None:
     """Open the listeners of every server that serves a name. `now` gives seconds since the network's start."""
     loop = asyncio.get_running_loop()
     for server in scenario.servers:
         if not server.serves:
             continue
-        site = _Site(scenario, server, now)
+        site = Site(scenario, server, now)
         context = _tls(site, authority)
         for address in server.addresses:
             await loop.create_server(site.connection, sock=listener(address, HTTP_PORT), backlog=_BACKLOG)
@@ -49,12 +48,12 @@ def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STRE
     sock = socket.socket(socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setblocking(False)
+    sock.settimeout(0)
     sock.bind((address, port))
     return sock
 
 
-def _tls(site: "_Site", authority: Authority) -> ssl.SSLContext:
+def _tls(site: "Site", authority: Authority) -> ssl.SSLContext:
     """A context that looks at the name that a client asks for, and at the time, to choose the certificate.
 
     A name that the server does not serve gets the certificate that it has, as at a CDN.
@@ -71,7 +70,7 @@ def _tls(site: "_Site", authority: Authority) -> ssl.SSLContext:
     return contexts[Condition.VALID]
 
 
-class _Site:
+class Site:
     """One server of the scenario and the clock."""
 
     def __init__(self, scenario: Scenario, server: Server, now: Callable[[], float]) -> None:
@@ -80,16 +79,18 @@ class _Site:
         self.now = now
 
     def condition(self, name: str) -> Condition:
+        """Which certificate a client that asks for `name` sees now."""
         return condition(self.scenario, self.server, name, self.now())
 
-    def connection(self) -> "_Connection":
-        return _Connection(self)
+    def connection(self) -> "Connection":
+        """A client has connected."""
+        return Connection(self)
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One client's connection. What it sends is hostile: h11 bounds it, and whatever it refuses ends the connection."""
 
-    def __init__(self, site: _Site) -> None:
+    def __init__(self, site: Site) -> None:
         self._site = site
         self._http = h11.Connection(h11.SERVER)
         self._transport: asyncio.Transport | None = None
