@@ -4,7 +4,12 @@ import heapq
 from collections.abc import Callable
 
 from netprobe.sim.network import Delivery, Network
-from netprobe.sim.packet import Packet
+from netprobe.sim.packet import PORT_UNREACHABLE, TCP, UDP, UNREACHABLE, Packet
+from netprobe.sim.replies import echo_reply, refusal
+from netprobe.sim.routing import CLIENT
+
+_OWN = ("127.", "0.0.0.0")  # noqa: S104  # Linux takes both for the machine itself (RFC 1122, 3.2.1.3)
+_LOOPBACK_S = 0.00004
 
 
 class Timer:
@@ -38,8 +43,21 @@ class Clockwork:
         return timer
 
     def send(self, packet: Packet, node: str) -> None:
-        """Put `packet` into the network now."""
-        self.network.inject(packet, node, self.now)
+        """Put `packet` into the network now. What is for the client itself never leaves it: nobody listens there."""
+        if node == CLIENT and packet.destination.startswith(_OWN):
+            self._answer_self(packet)
+        else:
+            self.network.inject(packet, node, self.now)
+
+    def _answer_self(self, packet: Packet) -> None:
+        if packet.protocol == TCP:
+            answer = refusal(packet)
+        elif packet.protocol == UDP:
+            answer = packet.error(packet.destination, UNREACHABLE, PORT_UNREACHABLE, ttl=64, arrived_ttl=packet.ttl)
+        else:
+            answer = echo_reply(packet, 64)
+        when = self.now + _LOOPBACK_S
+        self.at(when, lambda: self._deliver(Delivery(CLIENT, answer, when)))
 
     def step(self, until: float) -> bool:
         """Move on to the next thing that happens, if it does so by `until`; say whether something did."""

@@ -15,16 +15,21 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """The built-in scenarios, in order of their names."""
+    """The built-in scenarios in which one thing is so all the time, in order of their names."""
     return tuple(sorted(path.stem for path in folder().glob("*.toml")))
+
+
+def timelines() -> tuple[str, ...]:
+    """The built-in scenarios in which something begins and ends: for those who watch, not for a single diagnosis."""
+    return tuple(sorted(path.stem for path in (folder() / "timelines").glob("*.toml")))
 
 
 def find(name_or_path: str | Path) -> Path | None:
     """The file that is meant: a path that exists, or a built-in scenario."""
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
-        built_in = folder() / f"{name_or_path}.toml"
-        path = built_in if built_in.is_file() else path
+        places = (folder(), folder() / "timelines")
+        path = next((file for place in places if (file := place / f"{name_or_path}.toml").is_file()), path)
     return path if path.is_file() else None
 
 

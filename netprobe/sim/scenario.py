@@ -91,7 +91,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _missing(name: str) -> str:
-    known = library.names()
+    known = (*library.names(), *library.timelines())
     close = difflib.get_close_matches(Path(name).stem, known, n=3)
     if close:
         hint = f"did you mean {' or '.join(repr(one) for one in close)}?"
