@@ -29,7 +29,9 @@ MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
+TRAIN_INTERVAL_S = 0.05
 FETCH_TIMEOUT_S = 5.0
+SILENT_TIMEOUT_S = 2.0  # for an address that has answered no SYN so far
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 
 Observations = tuple[Observation, ...]
@@ -50,7 +52,7 @@ def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
         found += _flat(first)
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
-        second = yield [_all(_edges(edges)), _all(_controls(named)), _all(_failing_resolvers(found, resolvers))]
+        second = yield [*_edges(edges), *_controls(named), _all(_failing_resolvers(found, resolvers))]
         found += _flat(second)
         found += yield from _all(_paths(found, edges, named))
         found += yield from _second_look(found, edges, platform.controls, named)
@@ -107,8 +109,10 @@ def _anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observati
 
 
 def _trains(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
-    yield Observe(f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS))
-    yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address))
+    yield Observe(
+        f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS, interval_s=TRAIN_INTERVAL_S)
+    )
+    yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address, interval_s=TRAIN_INTERVAL_S))
 
 
 def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: Sequence[Answer]) -> tuple[Edge, ...]:
@@ -146,13 +150,32 @@ def _named_controls(
     return found
 
 
-def _edges(edges: Sequence[Edge]) -> Iterable[Session[Observation]]:
-    addresses: set[str] = set()
+def _edges(edges: Sequence[Edge]) -> Iterable[Plan[list[Observation]]]:
+    pages: dict[str, list[tuple[str, str]]] = {}
     for edge in edges:
-        yield Observe("edge.fetch", edge.name, fetch(_page(edge)))
-        if edge.address not in addresses:
-            addresses.add(edge.address)
-            yield from _trains("edge", edge.name, edge.address)
+        pages.setdefault(edge.address, []).append((edge.name, "/"))
+    return [_serve("edge", address, wanted) for address, wanted in pages.items()]
+
+
+def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Plan[list[Observation]]]:
+    return [_serve("control", address, [(c.name, c.path)], reach=not c.address) for c, address in controls]
+
+
+def _serve(what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: bool = True) -> Plan[list[Observation]]:
+    """One address: is it there, and does it serve its names? `pages` are (name, path).
+
+    Whoever answers no SYN of a train is asked for pages too, but is not waited for as long.
+    """
+    found: list[Observation] = (yield list(_trains(what, pages[0][0], address))) if reach else []
+    silent = any(isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP and not o.fact.answered for o in found)
+    patience = SILENT_TIMEOUT_S if silent else FETCH_TIMEOUT_S
+    return found + (
+        yield [Observe(f"{what}.fetch", name, fetch(_page(address, name, path, patience))) for name, path in pages]
+    )
+
+
+def _page(address: str, name: str, path: str = "/", timeout_s: float = FETCH_TIMEOUT_S) -> Fetch:
+    return Fetch(Handshake(address, HTTPS, name, timeout_s=timeout_s), path=path)
 
 
 def _paths(
@@ -177,18 +200,6 @@ def _over_networks(addresses: Iterable[str]) -> list[str]:
     return list(chosen.values())
 
 
-def _page(edge: Edge) -> Fetch:
-    return Fetch(Handshake(edge.address, HTTPS, edge.name, timeout_s=FETCH_TIMEOUT_S))
-
-
-def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Session[Observation]]:
-    for control, address in controls:
-        wanted = Fetch(Handshake(address, HTTPS, control.name, timeout_s=FETCH_TIMEOUT_S), path=control.path)
-        yield Observe("control.fetch", control.name, fetch(wanted))
-        if not control.address:
-            yield from _trains("control", control.name, address)
-
-
 def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
     """Is the resolver's host there, and where do packets to it end?"""
     for resolver in configured:
@@ -206,34 +217,29 @@ def _second_look(
 ) -> Plan[list[Observation]]:
     """What failed, once more and from another side: chance, name, address, or protocol?"""
     failed = {
-        (o.subject, o.fact.fetch.handshake.address): o.fact
+        (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
         for o in found
         if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)
     }
-    suspects = _spread([edge for edge in edges if (edge.name, edge.address) in failed])
-    batch: list[Session[Observation]] = []
     other_name = next((c.name for c, _ in named if not c.vendor), next((c.name for c in controls), "example.com"))
     elsewhere = next((address for c, address in named if _served(found, c.name)), "")
-    for edge in suspects:
-        batch.append(Observe("edge.fetch.again", edge.name, fetch(_page(edge))))
-        if (
-            not failed[edge.name, edge.address].handshaken.done
-            and failed[edge.name, edge.address].handshaken.phase == "tls"
-        ):
+    batch: list[Session[Observation]] = []
+    for edge in _spread([edge for edge in edges if (edge.name, edge.address) in failed]):
+        shaken = failed[edge.name, edge.address]
+        if shaken.phase == "connect" and shaken.error == "timeout":
+            batch += _trains("edge", edge.name, edge.address)
+            continue
+        batch.append(Observe("edge.fetch.again", edge.name, fetch(_page(edge.address, edge.name))))
+        if shaken.phase == "tls":
             batch.append(Observe("sni.target", edge.name, handshake(_unchecked(edge.address, edge.name))))
             batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
             if elsewhere:
                 batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
-    for observation in found:
-        if (
-            observation.purpose in {"edge.path", "control.path"}
-            and isinstance(observation.fact, Path)
-            and not observation.fact.reached
-        ):
-            flow = Flow(Protocol.ICMP, observation.fact.flow.destination)
-            batch.append(Observe(observation.purpose, observation.subject, Traceroute(flow)))
-    unheard = [o for o in found if o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered]
-    batch += [Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)) for o in unheard]
+    for o in found:
+        if o.purpose in {"edge.path", "control.path"} and isinstance(o.fact, Path) and not o.fact.reached:
+            batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
+        elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
+            batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     return (yield batch)
 
 
