@@ -97,8 +97,9 @@ class Agent:
             return
         with self._undisturbed():
             try:
-                changed = track(self._store.open_incidents(), report)
-                self._store.add(report, changed)
+                step = track(self._store.track(), report.verdict, report.taken_s, self._store.next_incident())
+                changed = [incident for incident in (step.closed, step.track.open) if incident]
+                self._store.add(report, step.track, changed)
                 self._store.prune(report.taken_s, self._keep.days, self._keep.rounds)
             except StoreError as error:
                 if first:

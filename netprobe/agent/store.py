@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import msgspec
 
+from netprobe.diagnosis.incidents import Track
 from netprobe.model.record import Record, from_json, to_json
 from netprobe.model.report import Incident, Report
 from netprobe.model.verdict import Component
@@ -48,6 +49,10 @@ _MIGRATIONS: tuple[str, ...] = (
         began_s REAL NOT NULL,
         ended_s REAL,
         rounds INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE memory (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
     ) STRICT;
     """,
 )
@@ -140,8 +145,8 @@ class Store:
         """Close it."""
         self.close()
 
-    def add(self, report: Report, incidents: Sequence[Incident]) -> None:
-        """Keep a round and the incidents that it began, went on with or ended; all or nothing."""
+    def add(self, report: Report, track: Track, incidents: Sequence[Incident]) -> None:
+        """Keep a round, what is remembered for the next, and the incidents that it touched; all or nothing."""
         verdict = report.verdict
         row = (
             report.taken_s,
@@ -162,6 +167,7 @@ class Store:
                 "INSERT OR REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [msgspec.structs.astuple(incident) for incident in incidents],
             )
+            self._database.execute("INSERT OR REPLACE INTO memory VALUES ('track', ?)", (to_json(track).decode(),))
 
     def prune(self, now_s: float, keep_days: float, keep_rounds: int) -> int:
         """Forget rounds older than `keep_days`, and the oldest beyond `keep_rounds`; how many. Incidents stay."""
@@ -200,9 +206,15 @@ class Store:
         query = "SELECT * FROM incident WHERE ended_s IS NULL OR ended_s >= ? ORDER BY began_s, id"
         return [msgspec.convert(row, Incident, strict=False) for row in map(_incident, self._rows(query, since_s))]
 
-    def open_incidents(self) -> list[Incident]:
-        """Incidents that last, oldest first."""
-        return [incident for incident in self.incidents(float("inf")) if incident.ended_s is None]
+    def track(self) -> Track:
+        """What the last round left to remember: an incident that was open stays open over a restart."""
+        for (value,) in self._rows("SELECT value FROM memory WHERE key = 'track'"):
+            return from_json(value, Track)
+        return Track()
+
+    def next_incident(self) -> int:
+        """The number of the next incident that begins."""
+        return next(self._rows("SELECT coalesce(max(id), 0) + 1 FROM incident"))[0]  # type: ignore[no-any-return]  # a row
 
     def _reports(self, query: str, *values: object) -> Iterator[Report]:
         for (packed,) in self._rows(query, *values):

@@ -25,6 +25,7 @@ FOR_THE_USER: tuple[tuple[str, str, int], ...] = (
     ("netprobe.sim.namespaces", "LabError", EXIT_CANNOT_MEASURE),
     ("netprobe.topology.platform", "PlatformError", EXIT_USAGE),
     ("netprobe.topology.asn", "AsnError", EXIT_USAGE),
+    ("netprobe.diagnosis.causes", "TableError", EXIT_USAGE),
     ("netprobe.agent.store", "StoreError", EXIT_USAGE),
     ("netprobe.agent.schedule", "IntervalError", EXIT_USAGE),
     ("netprobe.live", "CannotMeasure", EXIT_CANNOT_MEASURE),

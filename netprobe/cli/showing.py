@@ -5,7 +5,7 @@ from pathlib import Path
 from netprobe.cli.console import show, show_json, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import Settings
-from netprobe.diagnosis.causes import load_causes
+from netprobe.diagnosis.causes import tables
 from netprobe.model.record import to_json
 from netprobe.model.report import Report
 from netprobe.model.verdict import EXIT_CODES, Cause
@@ -32,7 +32,7 @@ def present(report: Report, settings: Settings, *, as_json: bool, html: Path | N
 
 def known_causes() -> dict[str, Cause]:
     """The table of causes by id."""
-    return {cause.id: cause for cause in load_causes()}
+    return tables().causes
 
 
 def write(path: Path, text: str) -> None:

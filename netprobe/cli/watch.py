@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Train
-from netprobe.model.report import AnyFact, Observation
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.report import Observation
+from netprobe.report.outcome import went_well
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,23 +30,6 @@ STEPS = (
     Step("Looking closer", ("sni.",)),
 )
 _REDRAWS_A_SECOND = 8
-
-
-def went_well(fact: AnyFact) -> bool:
-    """Whether the thing that was tried worked: a fact about one try, not about the network."""
-    match fact:
-        case HostState():
-            return bool(fact.default_link)
-        case Answer():
-            return fact.usable
-        case Train():
-            return fact.accepted > 0
-        case Path():
-            return fact.reached
-        case Handshaken():
-            return fact.done
-        case Response():
-            return 0 < fact.status < 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
 
 
 class Tally:

@@ -10,6 +10,7 @@ from netprobe.model.verdict import Candidate, Cause, Component, Level, Verdict, 
 from netprobe.report.lines import BLANK, Line, Span, line, paragraph
 from netprobe.report.words import (
     ON_THE_WAY,
+    capitalised,
     clean,
     confidence,
     counted,
@@ -40,7 +41,7 @@ def answer(report: Report, causes: Mapping[str, Cause], *, width: int = 80) -> l
         _how_sure(verdict, room),
         _why(verdict, room),
         _steps(verdict, room),
-        _innocent(verdict, platform, room),
+        _innocent(verdict, room),
         _runners_up(verdict, causes, platform, room),
         _cost(report),
     )
@@ -133,19 +134,16 @@ def _steps(verdict: Verdict, room: int) -> list[Line]:
         first = (Span(f"  {number}. ", "mark"),)
         lines += paragraph(clean(advice.step, _LONG), width=room, first=first, indent=5)
         if advice.checked:
-            checked = f"already checked: {clean(advice.checked)}"
-            lines += paragraph(checked, width=room, first=(Span("     ✓ ", "good"),), indent=7, style="faint")
+            lines += paragraph(clean(advice.checked), width=room, first=(Span("     ✓ ", "good"),), indent=7, style="faint")
     return lines
 
 
-def _innocent(verdict: Verdict, platform: str, room: int) -> list[Line]:
+def _innocent(verdict: Verdict, room: int) -> list[Line]:
     if not verdict.exonerated:
         return []
     lines = [line("Not to blame", "strong")]
     for item in verdict.exonerated:
-        text = clean(item.sentence, _LONG) or f"{who(item.component, platform)}".capitalize()
-        tally = f" ({item.passed} of {counted(item.checks, 'check')})" if item.checks else ""
-        lines += paragraph(text + tally, width=room, first=(Span("  ✓ ", "good"),), indent=4)
+        lines += paragraph(capitalised(clean(item.sentence, _LONG)), width=room, first=(Span("  ✓ ", "good"),), indent=4)
     return lines
 
 
@@ -163,7 +161,7 @@ def _runners_up(verdict: Verdict, causes: Mapping[str, Cause], platform: str, ro
         what = clean(cause.sentence, _LONG) if cause else clean(candidate.cause)
         sure = likelihood(candidate.probability, calibrated=verdict.calibrated)
         text = f"{who(candidate.component, platform)}: {what} ({sure})"
-        lines += paragraph(text[0].upper() + text[1:], width=room, first=(Span("  · ", "mark"),), indent=4)
+        lines += paragraph(capitalised(text), width=room, first=(Span("  · ", "mark"),), indent=4)
         if cause and cause.discriminator:
             told = f"What tells them apart: {clean(cause.discriminator, _LONG)}"
             lines += paragraph(told, width=room, first=(Span("    "),), indent=4, style="faint")

@@ -121,6 +121,11 @@ def octets(count: int) -> str:
     return f"{count} bytes" if count < 1000 else f"{count / 1000:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
+def capitalised(text: str) -> str:
+    """The first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(count: int, noun: str) -> str:
     """`1 packet`, `2 packets`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
