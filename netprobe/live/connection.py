@@ -99,7 +99,7 @@ class Conversation:
         self._phase_began = now
         try:
             self._sock = errors.connect(self._handshake.address, self._handshake.port, socket.SOCK_STREAM)
-        except (OSError, ValueError, OverflowError) as error:
+        except (OSError, ValueError, TypeError, OverflowError) as error:  # no route, or not an address
             self._end("local", _errno_name(error))
             return
         self._timer = self._reactor.at(now + self._handshake.timeout_s, lambda: self._end("timeout"))
@@ -133,7 +133,7 @@ class Conversation:
             self._tls = self._trust.context(verify=self._handshake.verify).wrap_bio(
                 self._incoming, self._outgoing, server_hostname=self._handshake.server_name
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # an untrusted store, or no name that TLS could send
             self._end("local", str(error))
             return
         self._reactor.watch(self._sock.fileno(), READ, self._readable)
@@ -297,8 +297,8 @@ class Conversation:
                     self._take_body(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     self._end("")
-                elif event in {h11.NEED_DATA, h11.PAUSED} or isinstance(event, h11.ConnectionClosed):
-                    return
+                elif not isinstance(event, h11.InformationalResponse):
+                    return  # it needs more data, or the connection is over
         except h11.RemoteProtocolError as error:
             self._end("malformed" if data else "closed", str(error))
 

@@ -53,7 +53,7 @@ class Question:
             stamps.want_stamps(self._sock)
             self._reactor.watch(self._sock.fileno(), READ, self._read_udp)
             self._ask()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             self._failed(error)
             return
         for attempt in range(1, attempts):

@@ -5,6 +5,7 @@ machine. The errno alone says EHOSTUNREACH for a router's answer, a routing loop
 """
 
 import errno
+import ipaddress
 import socket
 import struct
 from typing import NamedTuple
@@ -59,13 +60,15 @@ class Trouble(NamedTuple):
 def connect(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     """A non-blocking socket that is connected, or connecting, to a numeric address, with ICMP errors queued.
 
-    Raises OSError when the kernel says at once that there is no way. No name is ever looked up here.
+    Raises OSError when the kernel says at once that there is no way, and ValueError for what is not an address: no name
+    is ever looked up here.
     """
-    (family, _, _, _, place), *_ = socket.getaddrinfo(address, port, type=kind, flags=socket.AI_NUMERICHOST)
+    version = ipaddress.ip_address(address).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
     sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         want_errors(sock)
-        sock.connect(place)
+        sock.connect((address, port))
     except BlockingIOError:  # connecting
         return sock
     except BaseException:
