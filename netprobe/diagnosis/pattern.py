@@ -95,7 +95,7 @@ class View:
     def who(self, address: str) -> str:
         """An address with its network, for a sentence."""
         origin = self.facts.origin(address)
-        return f"{address} (AS{origin.asn} {origin.name})" if origin else address
+        return f"{address} ({origin.label})" if origin else address
 
 
 class _Judge:

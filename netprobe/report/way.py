@@ -119,7 +119,7 @@ def _hop(hop: Hop, host: HostState, whose: Whose) -> Stop:
     rtt = min(x.reply.rtt_s for x in hop.exchanges if x.reply and x.reply.source == address)
     origin = whose(address)
     if origin:
-        title, network = origin.name or f"AS{origin.asn}", f"AS{origin.asn}"
+        title, network = origin.name or origin.label, f"AS{origin.asn}" if origin.asn else "Exchange"
     elif address == host.gateway:
         title, network = "Home router", HOME
     else:
