@@ -1,6 +1,7 @@
 """How connections end, by what really happened on the wire."""
 
 import datetime as dt
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -232,6 +233,36 @@ def test_every_end_of_an_answer_has_its_word(
         found = get()
     assert (found.status, found.error, found.handshaken.done) == (status, error, True)
     assert found.headers.get("retry-after", "120") == "120"
+
+
+def test_arbitrary_answers_do_no_harm(network: Network, get: Get) -> None:
+    """Whatever bytes a server sends, there is exactly one outcome and no exception."""
+    chance = random.Random(20260101)
+    pieces = [
+        b"HTTP/1.1 ",
+        b"200",
+        b" OK",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"Content-Length: ",
+        b"9" * 30,
+        b"-1",
+        b"\0",
+        b"\xff\xfe",
+    ]
+    pieces += [
+        b"Transfer-Encoding: chunked",
+        b"<title>",
+        b"ffffffffffffffff",
+        b" ",
+        b":",
+        b"Connection: upgrade",
+        b"101",
+    ]
+    for _ in range(100):
+        answer = b"".join(chance.choices(pieces, k=chance.randint(1, 20)))
+        with serving(network.server, SERVER, 80, plain(b"HTTP/1.1 200 OK\r\n" * chance.randint(0, 1) + answer)):
+            assert get().error in {"", "malformed", "closed", "reset"}
 
 
 def test_a_body_is_read_up_to_its_limit(network: Network, get: Get) -> None:
