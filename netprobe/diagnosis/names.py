@@ -177,7 +177,7 @@ class Names:
 
     def made_at_home(self, resolver: str, wrong: list[Contradiction]) -> bool | None:
         """Whether a home resolver made these answers itself: they come as fast as the router's echo, and much faster
-        than what the same resolver had to ask for. None: cannot be told."""
+        than what the same resolver had to ask for, if it knows anything else. None: cannot be told."""
         wrong_rtts = [c.answer.rtt_s for c in wrong if c.answer.rtt_s is not None]
         echoes = [x.reply.rtt_s for _, t in self.facts.gateway for x in t.exchanges if x.reply]
         asked = [
@@ -188,7 +188,7 @@ class Names:
         if not wrong_rtts:
             return None
         typical, echo = median(wrong_rtts), median(echoes) if echoes else 0.0
-        if typical <= echo + LOCAL_MARGIN_S and asked and typical <= LOCAL_SHARE * median(asked):
+        if typical <= echo + LOCAL_MARGIN_S and (not asked or typical <= LOCAL_SHARE * median(asked)):
             return True
         if typical > echo + FORWARDED_MARGIN_S:
             return False

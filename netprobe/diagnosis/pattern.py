@@ -8,7 +8,7 @@ from netprobe.diagnosis.names import Names
 from netprobe.diagnosis.paths import Break, Paths
 from netprobe.topology.segments import Segment
 
-SILENT_FAMILIES = 2  # families of controls that must fail before they count as a trouble of their own
+SILENT_FAMILIES = 2  # families of controls that must be silent before they say something of the way to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,11 @@ class View:
 
     @cached_property
     def shared(self) -> list[Destination]:
-        """Silent controls that share the platform's trouble: their paths break at the same place, or SILENT_FAMILIES of
-        them fail at once in a way of which no path shows that it is another."""
+        """Silent controls that may share the platform's trouble: their paths break at the same place, or were not
+        traced, so that nothing shows that it is another."""
         keys = {b.key for b in self.breaks}
         by_control = {b.destination.address: b.key for b in self.control_breaks}
-        same = [c for c in self.failing_controls if by_control.get(c.address) in keys]
-        untraced = [c for c in self.failing_controls if c.address not in by_control]
-        if len(self.families(same + untraced)) >= SILENT_FAMILIES or same:
-            return same + untraced
-        return []
+        return [c for c in self.failing_controls if by_control.get(c.address) in keys or c.address not in by_control]
 
     @cached_property
     def place(self) -> Place | None:
@@ -173,8 +169,11 @@ class _Judge:
         last = self.view.who(deepest.address) or "a place that nobody names"
         if zones == {Segment.TRANSIT} and len({self.view.facts.asn(b.address) for b in breaks}) == 1:
             return Place("transit_many", f"The ways to {what} leave your provider and end in one transit network, at {last}.", facts)
-        if zones == {Segment.DESTINATION} and self._customers_share(breaks):
+        networks = self._networks(breaks)
+        if zones == {Segment.DESTINATION} and len(networks) == 1:
             return Place("vendor", f"The ways to {what} reach the same delivery network and end there, at {last}.", facts)
+        if len(networks) == 1 and zones <= {Segment.ISP, Segment.TRANSIT, Segment.EXCHANGE}:
+            return Place("one_network", f"The ways to {what}, all of one network, end before they reach it, at {last}.", facts)
         if zones == {Segment.ISP} and deepest.last:
             state = self._edge_of_isp(deepest)
             said = {
@@ -185,9 +184,10 @@ class _Judge:
             return Place(f"isp_many_{state}", said, facts)
         return Place("several", f"The ways to {what} end at different places, or it cannot be told whose.", facts)
 
-    def _customers_share(self, breaks: list[Break]) -> bool:
-        networks = {b.destination.network for b in breaks}
-        return len(networks) == 1 and "" not in networks
+    def _networks(self, breaks: list[Break]) -> set[str]:
+        """The networks that serve what cannot be reached, as far as they are known."""
+        places = [b.destination for b in breaks] + self.view.shared
+        return {p.network or p.address for p in places}
 
     def _edge_of_isp(self, at: Break) -> str:
         """Is the last router that answered well inside the provider's network, or its last one? The paths that work
@@ -238,14 +238,19 @@ class _Judge:
         return self.view.facts.asn(at.destination.address) in self.paths.isp
 
     def _only_platform_is_dropped(self, breaks: list[Break], deepest: Break) -> bool:
-        """Other customers of the same vendor pass; or addresses in unrelated networks, whose ways would part behind the
-        provider, die together at a router behind which the provider's network goes on for everybody else."""
-        networks = {b.destination.network for b in breaks}
-        customers = {c.customer_of for c in self.view.passing_controls if c.customer_of}
-        if networks & customers and self.paths.carried(deepest.address):
+        """Neighbours of each address, which packets reach by the same way, answer; or addresses in unrelated networks,
+        whose ways would part behind the provider, die together at a router behind which the provider's network goes on
+        for everybody else."""
+        if all(self._neighbour_answers(b) for b in breaks):
             return True
+        networks = {b.destination.network for b in breaks} - {""}
         same_router = len({b.key for b in breaks}) == 1
-        return len(networks - {""}) > 1 and same_router and self._edge_of_isp(deepest) == "interior"
+        return len(networks) > 1 and same_router and self._edge_of_isp(deepest) == "interior"
+
+    def _neighbour_answers(self, at: Break) -> bool:
+        """Whether an unrelated service in the same /24 answers: routes are never narrower (RFC 7454, 6.1.3)."""
+        block = _block(at.destination.address)
+        return any(_block(c.address) == block for c in self.view.passing_controls)
 
     def _siblings_pass(self, breaks: list[Break]) -> bool:
         """For each break there is a destination that answers, whose last router is the break's last router."""

@@ -52,6 +52,19 @@ def _home_resolver(view: View, answers: list[Answer], kinds: set[Kind]) -> tuple
         if elsewhere and host_dead:
             return "home_down", ": the machine that runs it is gone"
         return "home_silent", ": it does not answer"
+    return _failure_of(view)
+
+
+def _failure_of(view: View) -> tuple[str, str]:
+    """Does a home resolver fail by itself, or does it pass on a failure (or the silence) of the one that it asks?"""
+    facts, names = view.facts, view.names
+    failures = [f for r in facts.configured for f in names.at(r, facts.control_answers + facts.platform_answers)]
+    rows = [Contradiction(i, a, names.kind(a)) for i, a in failures if a.rcode]
+    local = names.made_at_home(facts.configured[0], rows)
+    if local is False:
+        return "home_passes_on", ": it takes the time of asking another, and passes on a failure"
+    if local is True:
+        return "home_fails_itself", ": it answers at once, without asking another, and only with failures"
     return "home_fails", ": it answers, but only with failures"
 
 
@@ -146,7 +159,7 @@ SIGNALS = (
     Signal(
         "dns.configured",
         "resolver",
-        ("works", "home_down", "home_silent", "home_fails", "isp_fails", "outside_fails", "public_fails", "mixed_fails", "unclear"),
+        ("works", "home_down", "home_silent", "home_fails", "home_fails_itself", "home_passes_on", "isp_fails", "outside_fails", "public_fails", "mixed_fails", "unclear"),
         configured,
         good=("works",),
     ),

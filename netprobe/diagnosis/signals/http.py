@@ -11,6 +11,7 @@ from netprobe.model.services import Response
 _SERVER_ERROR, _UNAVAILABLE = 500, 503
 _FORBIDDEN, _LEGAL = 403, 451  # RFC 9110, 15.5.4; RFC 7725
 SLOW_S = 2.0  # to the first byte, beyond what the connection took: nobody waits longer without noticing
+SLOW_COUNT = 2  # one late answer may be chance
 SLOW_FACTOR = 8.0  # times the connection's round trip
 
 
@@ -78,7 +79,7 @@ def speed(view: View) -> Finding | None:
         return None
     indices = tuple(i for i, _ in timed)
     slow = [r for _, r in timed if _is_slow(r)]
-    if not slow or 3 * len(slow) < len(timed):
+    if len(slow) < min(SLOW_COUNT, len(timed)):
         typical = median(r.first_byte_s or 0.0 for _, r in timed)
         return Finding("quick", f"The platform's servers answer within {1000 * typical:.0f} ms (median of {len(timed)}).", indices)
     wait = median(r.first_byte_s or 0.0 for r in slow)

@@ -130,6 +130,7 @@ SIGNALS = (
             "isp_platform_only",
             "isp_platform_unsure",
             "transit_platform_only",
+            "one_network",
             "platform_unclear",
         ),
         place,
