@@ -265,8 +265,7 @@ def _make_client(scenario: Scenario, folder: str) -> int:
         (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)
         kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu)
         kernel.link("set", index=index, state="up")
-        for up in (False, True):  # a change of the carrier is what takes the device's state from unknown to up
-            set_carrier(device, up=up)
+        kernel.link("set", index=index, operstate="UP")  # a TAP says "unknown" by itself
         kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
         if IPv4Address(gateway) not in address.network:
             kernel.route("add", dst=f"{gateway}/32", oif=index, scope=253)  # 253: link, it is on the wire

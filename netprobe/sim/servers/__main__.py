@@ -38,5 +38,5 @@ async def _main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(_main())
-    except EOFError:  # the network did not start
+    except (EOFError, BrokenPipeError):  # the network did not start
         sys.exit(1)
