@@ -128,7 +128,7 @@ def measured(report: Report) -> list[Markup]:
     parts = [*_lanes(report)]
     curves, longest, top = _along(report)
     if curves:
-        hops = [tag("span", f"{n}") for n in range(1, longest + 1)] if longest > 1 else [tag("span", "1")]
+        hops = [tag("span", f"step {n}" if n == 1 else f"{n}") for n in range(1, longest + 1)]
         parts += [
             tag("h3", "Answer time, step by step on the way"),
             _with_axes(draw_curves(curves, top, "Answer time at each step of the way"), top, hops),
@@ -147,22 +147,21 @@ def _lanes(report: Report) -> list[Markup]:
         chosen = [o for o in tried if o.purpose.startswith(purposes)]
         if chosen:
             good = sum(went_well(o.fact) for o in chosen)
-            ticks = [Tick(o.at_s / length_s, went_well(o.fact), _label(o)) for o in chosen]
+            ticks = [Tick(o.at_s / length_s, went_well(o.fact)) for o in chosen]
             named = name.format(platform=platform_name(report.platform))
-            rows += [
-                tag("span", named, class_="lane-name"),
-                draw_ticks(ticks, f"{named}: {good} of {len(chosen)} worked"),
-                tag("span", f"{good} of {len(chosen)}", class_="lane-count"),
-            ]
-    axis = tag("div", tag("span", "0 s"), tag("span", f"{length_s / 2:.1f} s"), tag("span", f"{length_s:.1f} s"), class_="x-axis")
-    rows += [tag("span", ""), axis, tag("span", "")]
+            rows.append(
+                tag(
+                    "div",
+                    tag("span", named, class_="lane-name"),
+                    draw_ticks(ticks, f"{named}: {good} of {len(chosen)} worked"),
+                    tag("span", f"{good} of {len(chosen)}", class_="lane-count"),
+                    class_="lane-row",
+                )
+            )
+    marks = [tag("span", text) for text in ("0 s", f"{length_s / 2:.1f} s", f"{length_s:.1f} s")]
+    rows.append(tag("div", tag("div", *marks, class_="x-axis"), class_="lane-row"))
     legend = _legend([("tick-good", "worked"), ("tick-bad", "did not")])
     return [tag("h3", "What was tried, and when"), tag("div", *rows, class_="lanes"), legend]
-
-
-def _label(observation: Observation) -> str:
-    outcome = "worked" if went_well(observation.fact) else "did not"
-    return f"{observation.at_s:.2f} s, {observation.purpose} {observation.subject}: {outcome}"
 
 
 def _along(report: Report) -> tuple[list[Curve], int, float]:

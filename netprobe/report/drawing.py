@@ -17,6 +17,7 @@ _LINE_X = 20
 _TITLE_CHARACTERS = 33
 _SUBTITLE_CHARACTERS = 50
 _NETWORK_COLOURS = 6
+_BINS = 120  # of a lane: what begins within one is drawn as one bar
 WIDE, HIGH = 1000.0, 100.0  # the plots' own units; the page decides how large they are
 
 
@@ -94,16 +95,20 @@ class Tick(NamedTuple):
 
     at: float
     good: bool
-    label: str
 
 
 def draw_ticks(ticks: Iterable[Tick], label: str) -> Markup:
-    """What was tried, in order of time; what did not work stands out."""
-    shapes = [
-        tag("path", tag("title", tick.label), d=f"M{tick.at * WIDE:.1f} {8 if not tick.good else 30}V92",
-            class_="tick good" if tick.good else "tick bad")
-        for tick in sorted(ticks, key=lambda tick: not tick.good)
-    ]  # fmt: skip
+    """What was tried, a bar for what was tried together: what worked from below, what did not from above."""
+    bins: dict[int, list[bool]] = {}
+    for tick in ticks:
+        bins.setdefault(round(min(max(tick.at, 0.0), 1.0) * (_BINS - 1)), []).append(tick.good)
+    shapes: list[Markup] = []
+    for index, tries in sorted(bins.items()):
+        x, good = index * WIDE / _BINS, sum(tries)
+        told = tag("title", f"{good} of {len(tries)} worked")
+        height = good / len(tries) * HIGH
+        shapes.append(tag("rect", told, x=x, y=HIGH - height, width=WIDE / _BINS, height=height, class_="tick-good"))
+        shapes.append(tag("rect", told, x=x, y=0, width=WIDE / _BINS, height=HIGH - height, class_="tick-bad"))
     return _plot(shapes, "lane", label)
 
 

@@ -33,6 +33,7 @@ from netprobe.report.words import (
 )
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_BAR_PIXELS = 60  # the heaviest finding's
 #: Owed to the makers of the AS table (netprobe/data/NOTICE) wherever results that rest on it are shown to others.
 _ATTRIBUTION = (
     "Names of networks: Route Views, University of Oregon (routeviews.org); DB-IP (db-ip.com); Number Resource "
@@ -59,7 +60,12 @@ def page(report: Report, causes: Mapping[str, Cause], whose: Whose, history: His
             "main",
             _verdict(report),
             *_history(report, history),
-            tag("div", _way(report, whose), tag("div", *_reasons(report, causes)), class_="columns"),
+            tag(
+                "div",
+                tag("div", _way(report, whose), *_innocent(report)),
+                tag("div", *_answers(report, causes)),
+                class_="columns",
+            ),
             *_measurement(report, whose),
             _footer(report),
         ),
@@ -121,26 +127,24 @@ def _way(report: Report, whose: Whose) -> Markup:
     return _section("The way", draw_way(stops(report, whose)))
 
 
-def _reasons(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
+def _answers(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
     verdict = report.verdict
-    parts: list[Markup] = []
+    parts = [_section("Why", *_evidence(verdict.evidence))]
     if verdict.advice:
         steps = [
-            tag("li", advice.step, *([tag("span", f"✓ {advice.checked}", class_="checked")] if advice.checked else []))
-            for advice in verdict.advice
+            tag("li", one.step, *([tag("span", f"✓ {one.checked}", class_="checked")] if one.checked else []))
+            for one in verdict.advice
         ]
         parts.append(_section("What to do", tag("ol", *steps, class_="steps")))
-    parts.append(_section("Why", _evidence(verdict.evidence)))
-    if verdict.exonerated:
-        rows = [
-            tag("li", capitalised(item.sentence))
-            for item in verdict.exonerated
-        ]
-        parts.append(_section("Not to blame", tag("ul", *rows, class_="innocent")))
     others = _others(report, causes)
     if others:
         parts.append(_section("What else it could be", *others))
     return parts
+
+
+def _innocent(report: Report) -> list[Markup]:
+    rows = [tag("li", capitalised(item.sentence)) for item in report.verdict.exonerated]
+    return [_section("Not to blame", tag("ul", *rows, class_="innocent"))] if rows else []
 
 
 def _others(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
@@ -158,27 +162,36 @@ def _others(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
     return parts
 
 
-def _evidence(evidence: Sequence[Weighed]) -> Markup:
+def _evidence(evidence: Sequence[Weighed]) -> list[Markup]:
+    """What counts, as a table; what does not count, folded away."""
     speaks_for, against, discarded = split_evidence(evidence)
     heaviest = max((abs(e.weight) for e in evidence), default=0.0) or 1.0
     neutral = [e for e in evidence if e.level is Level.SCORED and not e.weight]
-    rows = [_finding(e, heaviest, "for") for e in speaks_for]
-    rows += [_finding(e, heaviest, "against") for e in against]
-    rows += [_finding(e, heaviest, "neutral") for e in neutral]
-    rows += [_finding(e, heaviest, "discarded") for e in discarded]
-    if not rows:
-        return tag("p", "Nothing could be weighed.")
-    head = tag("tr", tag("th", "Finding"), tag("th", "Weight", class_="weight"))
-    return tag("table", tag("thead", head), tag("tbody", *rows), class_="evidence")
+    counts = [*(_finding(e, heaviest, "for") for e in speaks_for), *(_finding(e, heaviest, "against") for e in against)]
+    parts = [_findings(counts)] if counts else [tag("p", "Nothing could be weighed.")]
+    for items, side, title in (
+        (neutral, "neutral", "that decide nothing"),
+        (discarded, "discarded", "left out as not to be trusted"),
+    ):
+        if items:
+            summary = tag("summary", f"{counted(len(items), 'finding')} {title}")
+            parts.append(tag("details", summary, _findings([_finding(e, heaviest, side) for e in items])))
+    return parts
+
+
+def _findings(rows: Sequence[Markup]) -> Markup:
+    return tag("table", tag("tbody", *rows), class_="evidence")
 
 
 def _finding(item: Weighed, heaviest: float, side: str) -> Markup:
-    reason = [tag("span", f"left out: {item.reason}", class_="small")] if side == "discarded" else []
-    width = f"{abs(item.weight) / heaviest * 100:.0f}%"
-    bar = tag("span", "", class_=f"bar {side}", style=f"width:{width}")
-    shown = {"for": f"+{item.weight:.1f}", "against": f"−{-item.weight:.1f}"}.get(side, "")
+    told = f"{item.id} = {item.state}"
+    if side not in {"for", "against"}:
+        reason = [tag("span", item.reason, class_="small")] if item.reason else []
+        return tag("tr", tag("td", item.sentence, *reason), class_=side, title=told)
+    bar = tag("span", "", class_=f"bar {side}", style=f"width:{abs(item.weight) / heaviest * _BAR_PIXELS:.0f}px")
+    shown = f"+{item.weight:.1f}" if item.weight > 0 else f"−{-item.weight:.1f}"
     weight = tag("td", bar, tag("span", shown, class_="small"), class_="weight")
-    return tag("tr", tag("td", item.sentence, *reason), weight, class_=side, title=f"{item.id} = {item.state}")
+    return tag("tr", tag("td", item.sentence), weight, class_=side, title=told)
 
 
 def _measurement(report: Report, whose: Whose) -> list[Markup]:

@@ -146,7 +146,6 @@ def _end(report: Report, chosen: Observation, path: Path) -> Stop:
         return Stop(title, name, "end", "arrived", rtt)
     if page.status:
         good = page.status < 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
-        return Stop(title, f"{name}: answers {page.status}", "end", "arrived" if good else "failed", rtt)
-    phase = {"connect": "connecting", "tls": "the encryption handshake", "done": "the answer"}
-    what = f"{page.error or page.handshaken.error or 'no answer'} in {phase.get(page.handshaken.phase, 'between')}"
-    return Stop(title, f"{name}: {what}", "end", "failed", rtt)
+        return Stop(title if good else f"{title}: answers {page.status}", name, "end", "arrived" if good else "failed", rtt)
+    what = page.error or page.handshaken.error or "no answer"
+    return Stop(f"{title}: {what}", name, "end", "failed", rtt)
