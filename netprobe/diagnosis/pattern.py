@@ -210,6 +210,9 @@ class _Judge:
             if customers:
                 sentence = f"The ways to {count} reach one delivery network and end there; {customers[0]}, another customer of it, is silent too."
                 return Place("vendor", sentence, facts)
+            if len({b.destination.network for b in breaks}) > 1:
+                sentence = f"The ways to {count} reach different delivery networks, and each ends there, the farthest at {last}."
+                return Place("destinations", sentence, facts)
             return Place("destination", f"The ways to {count} reach the network that serves them and end there, at {last}.", facts)
         if zones == {Segment.ISP} and not any(self._cached_at_isp(b) for b in breaks):
             passing = self.paths.carried(deepest.address)

@@ -32,6 +32,7 @@ PASSING_PATHS = 2  # destinations that answer whose way is traced, for compariso
 TRAIN_INTERVAL_S = 0.05
 FETCH_TIMEOUT_S = 5.0
 SILENT_TIMEOUT_S = 2.0  # for an address that has answered no SYN so far
+PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 
 Observations = tuple[Observation, ...]
@@ -183,7 +184,9 @@ def _paths(
 ) -> Iterable[Session[Observation]]:
     """The ways to a few destinations, spread over networks; those that answer nothing first."""
     destinations = {edge.address: ("edge.path", edge.name) for edge in edges}
-    destinations |= {address: ("control.path", c.name) for c, address in controls if not c.address}
+    for control, address in controls:
+        if not control.address:
+            destinations.setdefault(address, ("control.path", control.name))
     trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
     heard = {train.destination for train in trains if train.answered}
     failing = [address for address in destinations if address not in heard]
@@ -201,9 +204,13 @@ def _over_networks(addresses: Iterable[str]) -> list[str]:
 
 
 def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
-    """Is the resolver's host there, and where do packets to it end?"""
+    """Is the resolver's host there, where do packets to it end, and does it fail if one waits longer?"""
     for resolver in configured:
         answers = [o.fact for o in found if isinstance(o.fact, Answer) and o.fact.lookup.resolver == resolver]
+        if answers and not any(a.rcode for a in answers):
+            # A forwarder gives up on a dead upstream only after seconds: its SERVFAIL tells that it lives itself.
+            name = answers[-1].lookup.name
+            yield Observe("lookup.control", name, lookup(name, resolver, timeout_s=PATIENCE_S))
         if answers and not any(a.rcode in {"NOERROR", "NXDOMAIN"} for a in answers):
             yield Observe("resolver.train", resolver, TrainSession(Protocol.ICMP, resolver))
             yield Observe("resolver.path", resolver, Traceroute(Flow(Protocol.ICMP, resolver)))
@@ -259,7 +266,7 @@ def _unchecked(address: str, name: str) -> Handshake:
 
 
 def _spread(edges: Sequence[Edge]) -> list[Edge]:
-    """Up to SECOND_LOOK_EDGES edges, different vendors first."""
-    chosen = list({edge.vendor: edge for edge in reversed(edges)}.values())
-    rest = [edge for edge in edges if edge not in chosen]
-    return (chosen + rest)[:SECOND_LOOK_EDGES]
+    """Up to SECOND_LOOK_EDGES edges with addresses of their own, different vendors first."""
+    apart = list({edge.address: edge for edge in reversed(edges)}.values())[::-1]
+    chosen = list({edge.vendor: edge for edge in reversed(apart)}.values())
+    return (chosen + [edge for edge in apart if edge not in chosen])[:SECOND_LOOK_EDGES]

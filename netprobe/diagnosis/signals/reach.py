@@ -41,22 +41,24 @@ def place(view: View) -> Finding | None:
 
 
 def vendors(view: View) -> Finding | None:
-    """Which of the platform's delivery networks are silent?"""
+    """Which of the platform's delivery networks accept no connection?"""
     if not view.edges:
         return None
-    failing, passing = _networks(view.failing_edges), _networks(view.passing_edges)
-    facts = _indices(view.failing_edges or view.edges)
-    if not view.failing_edges:
-        return Finding("none", "No delivery network of the platform is silent.", facts)
-    dead = failing - passing
+    dead = [e for e in view.edges if e.reach is not Reach.OPEN]
+    failing, passing = _networks(dead), _networks([e for e in view.edges if e.reach is Reach.OPEN])
+    facts = _indices(dead or view.edges)
     if not dead:
-        return Finding("parts", f"{of(len(view.failing_edges), len(view.edges))} of the platform's addresses are silent, others of the same networks answer.", facts)
-    if len(dead) == 1 and passing:
-        name = next(iter(dead))
-        return Finding("one", f"All {len(view.failing_edges)} silent address(es) of the platform belong to one delivery network ({name or 'unnamed'}); {len(passing)} other(s) answer.", facts)
+        return Finding("none", "Every delivery network of the platform accepts connections.", facts)
+    told = f"{of(len(dead), len(view.edges))} of the platform's addresses accept no connection"
+    gone = failing - passing
+    if not gone:
+        return Finding("parts", f"{told}; others of the same delivery networks do.", facts)
+    if len(gone) == 1 and passing:
+        name = next(iter(gone)) or "unnamed"
+        return Finding("one", f"{told}, all that was tried of one delivery network ({name}); {len(passing)} other(s) do.", facts)
     if passing:
-        return Finding("several", f"{len(dead)} delivery networks of the platform are silent, {len(passing)} answer.", facts)
-    return Finding("all", f"All of the platform's delivery networks are silent ({len(dead)}).", facts)
+        return Finding("several", f"{told}, of {len(gone)} delivery networks; {len(passing)} other(s) do.", facts)
+    return Finding("all", f"{told}, in all of the {len(gone)} delivery networks that were tried.", facts)
 
 
 def refused(view: View) -> Finding | None:
@@ -126,6 +128,7 @@ SIGNALS = (
             "vendor",
             "several",
             "destination",
+            "destinations",
             "isp_prohibited",
             "isp_platform_only",
             "isp_platform_unsure",
