@@ -1,4 +1,4 @@
-"""Many targets in one pass: names to addresses with the machine's own resolvers, then a path to each, over one vantage."""
+"""Many targets in one pass: names to addresses by the machine's own resolvers, then a path to each of them."""
 
 import ipaddress
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def trace(
     rate: float = DEFAULT_RATE,
     watch: Watcher | None = None,
 ) -> list[Traced]:
-    """The path to each of `targets` (names or addresses), in their order, all in one pass of at most `rate` probes a second."""
+    """The path to each of `targets` (names or addresses), in their order, in one pass of `rate` probes a second."""
     return run(_plan(targets, protocol, port, max_ttl, watch), vantage, rate=rate)
 
 

@@ -1,7 +1,7 @@
 """The resident's life: a round when one is due, its facts and incidents kept, until it is told to end.
 
-A signal ends it at once while it measures or waits, and after the write while it writes. What goes wrong in one round is
-said once and the next round comes all the same.
+A signal ends it at once while it measures or waits, and after the write while it writes. What goes wrong in one round
+is said once, and the next round comes all the same.
 """
 
 import signal
@@ -43,7 +43,7 @@ class Agent:
     raised, a later one is logged and waited out. `log` gets one line of text for everything worth one.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing that it needs from outside
+    def __init__(
         self,
         measure: Callable[[Progress], Report],
         store: Store,
@@ -123,7 +123,7 @@ class Agent:
             self._told = text
             self._log(text)
 
-    def _alive(self, done: int, started: int, result: Any) -> None:  # noqa: ANN401 - the engine's progress
+    def _alive(self, done: int, started: int, result: Any) -> None:
         """Tell the watchdog that the measurement goes on."""
         del done, started, result
         limit_s = watchdog_s()

@@ -1,7 +1,7 @@
 """The agent's records: rounds and incidents in one SQLite file, written by one process, read by any.
 
-Every round is kept as its whole report, JSON compressed with zlib, beside the few columns that lists and plots need. The
-schema's version is SQLite's user_version; `_MIGRATIONS` leads from each version to the next. A file that SQLite finds
+Every round is kept as its whole report, JSON compressed with zlib, beside the few columns that lists and plots need.
+The schema's version is SQLite's user_version; `_MIGRATIONS` leads from each version to the next. A file that SQLite finds
 damaged is kept aside and a new one begun: an agent must go on.
 """
 
@@ -63,7 +63,7 @@ class StoreError(Exception):
 
 
 class Round(Record, frozen=True):
-    """What lists and plots need of one round. `latencies` are medians in seconds by the keys of report.latency.SERIES."""
+    """What lists and plots need of one round. `latencies` are medians in seconds, by report.latency.SERIES."""
 
     id: int
     taken_s: float
@@ -184,7 +184,13 @@ class Store:
         for row in self._rows(f"SELECT {columns} FROM round WHERE taken_s >= ? ORDER BY taken_s, id", since_s):  # noqa: S608
             identity, taken_s, component, cause, probability, sentence, times = row
             yield Round(
-                identity, taken_s, Component(component), cause, probability, sentence, from_json(times, dict[str, float])
+                identity,
+                taken_s,
+                Component(component),
+                cause,
+                probability,
+                sentence,
+                from_json(times, dict[str, float]),
             )
 
     def latest(self) -> Report | None:
@@ -253,7 +259,9 @@ def _only_writer(lock: int, folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-        msg = f"{folder}: another agent (process {pid}) keeps its records there; stop it, or give --state another folder"
+        msg = (
+            f"{folder}: another agent (process {pid}) keeps its records there; stop it, or give --state another folder"
+        )
         raise StoreError(msg) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

@@ -11,7 +11,7 @@ Every = Annotated[str, typer.Option(metavar="INTERVAL", help="How often: 30s, 5m
 
 
 def agent(
-    once: Once = False,  # noqa: FBT002 - a flag
+    once: Once = False,
     every: Every = "",
     state: State = None,
     config: ConfigFile = None,
@@ -21,6 +21,6 @@ def agent(
 
     Runs in the foreground until SIGTERM or Ctrl-C; packaging/systemd has a unit for it.
     """
-    from netprobe.cli.resident import start  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.resident import start
 
     start(once=once, every=every, state=state, config=config, ca_file=ca_file)

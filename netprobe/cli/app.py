@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
+def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"netprobe {__version__}")
         raise typer.Exit
@@ -33,7 +33,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's va
 
 @app.callback()
 def main(
-    version: bool = typer.Option(  # noqa: FBT001 - a flag is a bool
+    version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:

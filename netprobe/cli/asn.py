@@ -7,22 +7,26 @@ import typer
 
 from netprobe.cli.options import AsJson, ConfigFile
 
-app = typer.Typer(help="The offline table of networks: look an address up, or import a newer table.", no_args_is_help=True)
+app = typer.Typer(
+    help="The offline table of networks: look an address up, or import a newer table.", no_args_is_help=True
+)
 
 Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="IPv4 addresses.")]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="CSV rows: first address, last address, AS number, name.")]
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The table to write; name it as asn_table in the configuration.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="The table to write; name it as asn_table in the configuration.")
+]
 
 
 @app.command()
-def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = None) -> None:  # noqa: FBT002 - a flag
+def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = None) -> None:
     """Say which network announces an address."""
-    import ipaddress  # noqa: PLC0415 - not before it is needed
+    import ipaddress
 
-    from netprobe.cli.console import show_json  # noqa: PLC0415
-    from netprobe.cli.settings import load  # noqa: PLC0415
-    from netprobe.model.record import to_json  # noqa: PLC0415
-    from netprobe.topology.asn import AsnTable  # noqa: PLC0415
+    from netprobe.cli.console import show_json
+    from netprobe.cli.settings import load
+    from netprobe.model.record import to_json
+    from netprobe.topology.asn import AsnTable
 
     for address in addresses:
         try:
@@ -45,7 +49,7 @@ def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = N
 @app.command(name="import")
 def import_(source: Source, out: Out) -> None:
     """Make a table out of a CSV file of address ranges."""
-    from netprobe.topology.asn import build  # noqa: PLC0415 - not before it is needed
+    from netprobe.topology.asn import build
 
     built = build(source, out)
     typer.echo(f"{out}: {built.ranges} ranges of {built.systems} networks, {built.size} bytes")

@@ -15,9 +15,9 @@ File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file; w
 @app.command()
 def check(file: File = None) -> None:
     """Read a configuration file strictly and say what is wrong with it."""
-    from netprobe.cli.settings import DEFAULT_FILE, load  # noqa: PLC0415 - not before it is needed
-    from netprobe.topology.asn import AsnTable  # noqa: PLC0415
-    from netprobe.topology.platform import load_platform  # noqa: PLC0415
+    from netprobe.cli.settings import DEFAULT_FILE, load
+    from netprobe.topology.asn import AsnTable
+    from netprobe.topology.platform import load_platform
 
     settings = load(file)
     load_platform(settings.platform)
@@ -29,6 +29,6 @@ def check(file: File = None) -> None:
 @app.command()
 def show(config: ConfigFile = None) -> None:
     """Print the configuration in force, defaults included, as a file that can be edited."""
-    from netprobe.cli.settings import load, to_toml  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.settings import load, to_toml
 
     typer.echo(to_toml(load(config)), nl=False)

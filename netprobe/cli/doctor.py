@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from netprobe.report.lines import Line
 
 
-def doctor(as_json: AsJson = False) -> int:  # noqa: FBT002 - a flag
+def doctor(as_json: AsJson = False) -> int:
     """Check what netprobe needs from this machine, and say how to get what is missing. Sends no packet."""
-    from netprobe.cli.console import show, show_json  # noqa: PLC0415 - not before it is needed
-    from netprobe.live.doctor import checks  # noqa: PLC0415
-    from netprobe.model.record import to_json  # noqa: PLC0415
-    from netprobe.model.verdict import EXIT_CANNOT_MEASURE  # noqa: PLC0415
+    from netprobe.cli.console import show, show_json
+    from netprobe.live.doctor import checks
+    from netprobe.model.record import to_json
+    from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 
     found = checks()
     if as_json:
@@ -25,7 +25,7 @@ def doctor(as_json: AsJson = False) -> int:  # noqa: FBT002 - a flag
 
 
 def _rows(check: "Check") -> list["Line"]:
-    from netprobe.report.lines import Span, paragraph  # noqa: PLC0415 - not before it is needed
+    from netprobe.report.lines import Span, paragraph
 
     style = "good" if check.ok else "bad" if check.needed else "warn"
     mark = Span(f" {'✓' if check.ok else '✗' if check.needed else '≈'} ", style)

@@ -10,16 +10,16 @@ Since = Annotated[str, typer.Option(metavar="WHEN", help="Only since then: 24h, 
 
 
 def incidents(
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
     since: Since = "",
     state: State = None,
     config: ConfigFile = None,
 ) -> None:
     """List the incidents that the agent has seen. With --json, one JSON array."""
-    from netprobe.cli.console import show, show_json  # noqa: PLC0415 - not before it is needed
-    from netprobe.cli.records import open_records, since_s  # noqa: PLC0415
-    from netprobe.model.record import to_json  # noqa: PLC0415
-    from netprobe.report.history import incident_lines  # noqa: PLC0415
+    from netprobe.cli.console import show, show_json
+    from netprobe.cli.records import open_records, since_s
+    from netprobe.model.record import to_json
+    from netprobe.report.history import incident_lines
 
     with open_records(state, config) as (store, platform):
         found = store.incidents(since_s(since))

@@ -1,7 +1,6 @@
 """`netprobe lab`: simulated networks in which the truth is known."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,47 +24,53 @@ class ScoreFidelity(StrEnum):
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario (see: netprobe lab list), or a file.")]
-NameOrFile = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="A scenario (see: netprobe lab list), or a file.")]
+NameOrFile = Annotated[
+    str, typer.Argument(metavar="NAME_OR_FILE", help="A scenario (see: netprobe lab list), or a file.")
+]
 Command = Annotated[
     list[str] | None,
     typer.Argument(metavar="[-- COMMAND...]", help="What to run inside; without it: netprobe diagnose."),
 ]
 Seed = Annotated[int, typer.Option(metavar="S", help="Chance: the same seed, the same network.")]
-Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="Scenarios: names, files or folders; all without.")]
-Repeat = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Runs of each scenario, each with a seed of its own.")]
+Paths = Annotated[
+    list[str] | None, typer.Argument(metavar="[PATH...]", help="Scenarios: names, files or folders; all without.")
+]
+Repeat = Annotated[
+    int, typer.Option(metavar="N", min=1, max=10_000, help="Runs of each scenario, each with a seed of its own.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measurements too.")]
 
 
 @app.command(name="list")
-def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def list_(as_json: AsJson = False) -> None:
     """Name every scenario and what happens in it."""
-    from netprobe.cli.laboratory import list_scenarios  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.laboratory import list_scenarios
 
     list_scenarios(as_json=as_json)
 
 
 @app.command()
-def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None:  # noqa: FBT002 - a flag
+def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None:
     """Draw a scenario's network, and say what is wrong with it and what should be said."""
-    from netprobe.cli.laboratory import show_scenario  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.laboratory import show_scenario
 
     show_scenario(name, config, as_json=as_json)
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one argument an option
+def run(
     name: NameOrFile,
     command: Command = None,
     fidelity: Annotated[RunFidelity, typer.Option(help="tun: real packets, real servers.")] = RunFidelity.TUN,
     seed: Seed = 1,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
-    verbose: Verbose = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> int:
     """Run a command inside a simulated network; without one, diagnose it.
 
     Real packets and real servers, in namespaces that nothing leaves. The exit code is the command's.
     """
-    from netprobe.cli.laboratory import run_inside  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.laboratory import run_inside
 
     del fidelity  # there is one
     flags = [flag for flag, wanted in (("--json", as_json), ("--verbose", verbose)) if wanted]
@@ -76,18 +81,18 @@ def run(  # noqa: PLR0913 - one argument an option
 
 
 @app.command()
-def score(  # noqa: PLR0913 - one argument an option
+def score(
     paths: Paths = None,
     fidelity: Annotated[
         ScoreFidelity, typer.Option(help="virtual: in memory, without a packet; tun: real packets.")
     ] = ScoreFidelity.VIRTUAL,
     repeat: Repeat = 1,
     seed: Annotated[int, typer.Option(metavar="S", help="The first seed.")] = 1,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
     """Diagnose scenarios and compare with the truth. The exit code is 1 if anybody was blamed wrongly."""
-    from netprobe.cli.laboratory import score_scenarios  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.laboratory import score_scenarios
 
     seeds = range(seed, seed + repeat)
     return score_scenarios(paths or [], seeds, config, real=fidelity is ScoreFidelity.TUN, as_json=as_json)

@@ -41,7 +41,7 @@ def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
     if as_json:
         show_json(to_json(scenario))
         return
-    from netprobe.lab.drawing import draw  # noqa: PLC0415 - a list does not need it
+    from netprobe.lab.drawing import draw
 
     with AsnTable.open(load_settings(config).asn_table or None) as table:
         show(draw(scenario, table.lookup, width=width()))
@@ -49,8 +49,8 @@ def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
 
 def run_inside(name: str, command: Sequence[str], seed: int) -> int:
     """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program."""
-    from netprobe.sim.namespaces import own_environment  # noqa: PLC0415 - a list does not need it
-    from netprobe.sim.world import run_in_world  # noqa: PLC0415
+    from netprobe.sim.namespaces import own_environment
+    from netprobe.sim.world import run_in_world
 
     scenario = load(name)
     sentence = clean(scenario.sentence, 300)
@@ -64,8 +64,8 @@ def score_scenarios(
     paths: Sequence[str], seeds: Sequence[int], config: Path | None, *, real: bool, as_json: bool
 ) -> int:
     """Diagnose every scenario with every seed and compare; 1 when somebody was blamed wrongly."""
-    from netprobe.lab.score import ScenarioScore, run_tun, run_virtual, runs, score  # noqa: PLC0415 - as above
-    from netprobe.topology.platform import load_platform  # noqa: PLC0415
+    from netprobe.lab.score import ScenarioScore, run_tun, run_virtual, runs, score
+    from netprobe.topology.platform import load_platform
 
     settings = load_settings(config)
     scenarios = [load(path) for path in _files(paths)]
@@ -106,8 +106,8 @@ def score_scenarios(
                 "strong",
             ),
             line(
-                f"Brier score {result.brier:.3f}, expected calibration error {result.ece:.3f}; {result.packets} packets, "
-                f"{duration(result.virtual_s)} inside, {result.wall_s:.1f} s outside",
+                f"Brier score {result.brier:.3f}, expected calibration error {result.ece:.3f}; "
+                f"{result.packets} packets, {duration(result.virtual_s)} inside, {result.wall_s:.1f} s outside",
                 "faint",
             ),
         ]

@@ -8,7 +8,9 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Configuration; without it /etc/netprobe/netprobe.toml if it exists."),
+    typer.Option(
+        "--config", metavar="FILE", help="Configuration; without it /etc/netprobe/netprobe.toml if it exists."
+    ),
 ]
 CaFile = Annotated[
     str,

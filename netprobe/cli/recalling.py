@@ -14,7 +14,7 @@ from netprobe.topology.asn import AsnTable
 
 
 def recall(since: str, html: Path | None, state: Path | None, config: Path | None) -> None:
-    """Print the records since a time, or write them as a page about the last incident, or about now if there was none."""
+    """Print the records since a time, or write them as a page about the last incident, or about now without one."""
     begin_s = since_s(since)
     with open_records(state, config) as (store, _):
         moments = tuple(Moment(r.taken_s, r.component, r.latencies) for r in store.rounds(begin_s))

@@ -33,6 +33,8 @@ def since_s(text: str) -> float:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        msg = f"--since: '{text}' is neither a stretch of time (30m, 24h, 7d) nor a date (2026-11-22, 2026-11-22T10:00Z)"
+        msg = (
+            f"--since: '{text}' is neither a stretch of time (30m, 24h, 7d) nor a date (2026-11-22, 2026-11-22T10:00Z)"
+        )
         raise Failure(msg) from None
     return moment.astimezone(dt.UTC).timestamp()

@@ -14,20 +14,20 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measure
 
 def replay(
     file: Recorded,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
     html: Html = None,
-    verbose: Verbose = False,  # noqa: FBT002 - a flag
+    verbose: Verbose = False,
     config: ConfigFile = None,
 ) -> int:
     """Read a recorded report and say what today's rules make of the same observations. Sends nothing."""
-    import msgspec  # noqa: PLC0415 - not before it is needed
+    import msgspec
 
-    from netprobe.cli.reading import read_report  # noqa: PLC0415
-    from netprobe.cli.settings import load  # noqa: PLC0415
-    from netprobe.cli.showing import present  # noqa: PLC0415
-    from netprobe.diagnosis import diagnose as judge  # noqa: PLC0415
-    from netprobe.topology.asn import AsnTable  # noqa: PLC0415
-    from netprobe.topology.platform import load_platform  # noqa: PLC0415
+    from netprobe.cli.reading import read_report
+    from netprobe.cli.settings import load
+    from netprobe.cli.showing import present
+    from netprobe.diagnosis import diagnose as judge
+    from netprobe.topology.asn import AsnTable
+    from netprobe.topology.platform import load_platform
 
     settings = load(config)
     recorded = read_report(file)

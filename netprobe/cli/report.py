@@ -13,6 +13,6 @@ Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one web p
 
 def report(since: Since = "", html: Html = None, state: State = None, config: ConfigFile = None) -> None:
     """Show the agent's records: how it is now, what went wrong and when, how long answers took."""
-    from netprobe.cli.recalling import recall  # noqa: PLC0415 - not before it is needed
+    from netprobe.cli.recalling import recall
 
     recall(since, html, state, config)

@@ -28,6 +28,6 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
         if store.put_aside:
             to_stderr(f"the records were damaged: kept as {store.put_aside}, new ones begun")
         keep = Keep(settings.agent.keep_days, settings.agent.keep_rounds)
-        Agent(
-            one_round, store, every_s, keep=keep, rng=SystemRandom(), log=to_stderr, cannot=(CannotMeasure,)
-        ).run(once=once)
+        Agent(one_round, store, every_s, keep=keep, rng=SystemRandom(), log=to_stderr, cannot=(CannotMeasure,)).run(
+            once=once
+        )

@@ -19,25 +19,25 @@ Which = Annotated[Kind, typer.Argument(metavar="verdict|scenario|config", help="
 
 def schema(kind: Which) -> None:
     """Print the JSON Schema (2020-12) of diagnose's JSON, of a scenario file or of the configuration file."""
-    import msgspec  # noqa: PLC0415 - not before it is needed
+    import msgspec
 
-    from netprobe.cli.console import show_json  # noqa: PLC0415
+    from netprobe.cli.console import show_json
 
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"netprobe {kind.value}"}
     show_json(msgspec.json.format(msgspec.json.encode(head | _schema(kind)), indent=2))
 
 
 def _schema(kind: Kind) -> dict[str, Any]:
-    import msgspec  # noqa: PLC0415 - not before it is needed
+    import msgspec
 
     if kind is Kind.SCENARIO:
-        from netprobe.sim.scenario import json_schema  # noqa: PLC0415 - only the one that is asked for
+        from netprobe.sim.scenario import json_schema
 
         return json_schema()
     if kind is Kind.CONFIG:
-        from netprobe.cli.settings import Settings  # noqa: PLC0415
+        from netprobe.cli.settings import Settings
 
         return msgspec.json.schema(Settings)
-    from netprobe.model.report import Report  # noqa: PLC0415
+    from netprobe.model.report import Report
 
     return msgspec.json.schema(Report)

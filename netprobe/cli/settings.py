@@ -27,7 +27,7 @@ class AgentSettings(Record, frozen=True):
 
 
 class Settings(Record, frozen=True):
-    """The whole file. `platform` is a catalogue's name or path, `rate` probes a second, empty paths the built-in ones."""
+    """The whole file. `platform` is a catalogue's name or path, `rate` probes a second; no path: the built-in file."""
 
     platform: str = "tiktok"
     rate: float = DEFAULT_RATE

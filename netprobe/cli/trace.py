@@ -22,25 +22,27 @@ PORTS = {Method.ICMP: 0, Method.SYN: 443, Method.UDP: 33434}
 Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help="Names or IPv4 addresses; all share one pass.")]
 How = Annotated[Method, typer.Option(help="icmp: echo requests; syn: TCP connection attempts; udp: datagrams.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Destination port; 443 for syn, 33434 for udp.")]
-Rate = Annotated[float | None, typer.Option(metavar="PACKETS_PER_SECOND", help="At most so many probes a second (400).")]
+Rate = Annotated[
+    float | None, typer.Option(metavar="PACKETS_PER_SECOND", help="At most so many probes a second (400).")
+]
 MaxTtl = Annotated[int, typer.Option("--max-ttl", min=1, max=63, help="Give up beyond this hop.")]
 
 
-def trace(  # noqa: PLR0913 - one argument an option
+def trace(
     targets: Targets,
     method: How = Method.ICMP,
     port: Port = None,
     rate: Rate = None,
     max_ttl: MaxTtl = 30,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
     """Show the way that packets take to each target.
 
     With --json, one line a target: {target, address, method, port, reached, rtt_ms, probes_sent, hops}.
     """
-    from netprobe.cli.settings import load  # noqa: PLC0415 - after the arguments are known to be good
-    from netprobe.cli.tracing import Job, carry_out  # noqa: PLC0415
+    from netprobe.cli.settings import load
+    from netprobe.cli.tracing import Job, carry_out
 
     if port and method is Method.ICMP:
         msg = "--port: ICMP has no ports; leave it out, or use --method syn or --method udp"

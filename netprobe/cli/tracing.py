@@ -70,12 +70,12 @@ def _check(target: str) -> None:
         version = ipaddress.ip_address(target).version
     except ValueError:
         labels = target.removesuffix(".").split(".")
-        fits = len(target) <= _LONGEST_NAME and all(0 < len(label) < 64 for label in labels)  # noqa: PLR2004 - RFC 1035
+        fits = len(target) <= _LONGEST_NAME and all(0 < len(label) < 64 for label in labels)
         if not fits or target.startswith("-") or not all(c.isalnum() or c in "-_." for c in target):
             msg = f"'{target[:80]}' is neither a host name nor an IPv4 address"
             raise Failure(msg) from None
         return
-    if version != 4:  # noqa: PLR2004 - the IP version
+    if version != 4:
         msg = f"'{target}' is an IPv6 address; trace knows IPv4 only"
         raise Failure(msg)
 
@@ -108,15 +108,15 @@ def _growing(whose: Whose, job: Job, *, quiet: bool) -> Iterator[Watcher | None]
     if quiet or not sys.stdout.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.live import Live  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
     running: list[tuple[str, Traceroute]] = []
 
     def draw() -> "RenderableType":
         lines: list[Line] = []
-        for target, session in list(running):
+        for target, session in running:
             path = session.result()
             lines += [
                 title(target, path.flow.destination, job.method, job.port, path),

@@ -41,7 +41,7 @@ class Tally:
         self.done = 0
         self.started = 0
 
-    def __call__(self, done: int, started: int, result: Any) -> None:  # noqa: ANN401 - sessions differ in what they give
+    def __call__(self, done: int, started: int, result: Any) -> None:
         """A session ended."""
         self.done, self.started = done, started
         if isinstance(result, Observation):
@@ -74,9 +74,9 @@ class _Live(Tally):
 
     def __init__(self, platform: str) -> None:
         super().__init__()
-        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-        from rich.live import Live  # noqa: PLC0415
-        from rich.progress_bar import ProgressBar  # noqa: PLC0415
+        from rich.console import Console
+        from rich.live import Live
+        from rich.progress_bar import ProgressBar
 
         self._platform = platform
         self._began_s = time.monotonic()
@@ -89,8 +89,8 @@ class _Live(Tally):
         )
 
     def _draw(self) -> "RenderableType":
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich.table import Table
+        from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
         for step, tried in enumerate(self.tried):

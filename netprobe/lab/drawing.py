@@ -100,7 +100,9 @@ def _tree(scenario: Scenario) -> _Tree:
     for resolver in scenario.resolvers:
         host = next((n for n in tree.nodes.values() if n.address == resolver.address), None)
         if host:  # a service of that machine, not a machine of its own
-            tree.nodes[resolver.name] = tree.nodes[host.name] = host._replace(what=f"{host.what}, name server".lstrip(", "))
+            tree.nodes[resolver.name] = tree.nodes[host.name] = host._replace(
+                what=f"{host.what}, name server".lstrip(", ")
+            )
         else:
             tree.nodes[resolver.name] = _Node(resolver.name, resolver.address, resolver.asn, "name server")
             tree.children[resolver.at].append(resolver.name)

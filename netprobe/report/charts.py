@@ -1,11 +1,12 @@
 """The plots of a page with their axes and legends: rounds and answer times over days, one measurement over seconds."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
 
 from netprobe.model.host import HostState
 from netprobe.model.probes import Path
-from netprobe.model.report import Incident, Observation, Report
+from netprobe.model.report import Incident, Report
 from netprobe.model.verdict import Component
 from netprobe.report.drawing import Band, Curve, Tick, draw_bands, draw_curves, draw_ticks, scale
 from netprobe.report.history import History, Moment, span_of
@@ -65,11 +66,13 @@ def over_time(history: History, platform: str) -> list[Markup]:
 
 
 def _said(component: Component, platform: str) -> str:
-    return {Component.NONE: "all well", Component.UNDETERMINED: "could not be told"}.get(component, who(component, platform))
+    return {Component.NONE: "all well", Component.UNDETERMINED: "could not be told"}.get(
+        component, who(component, platform)
+    )
 
 
 def _usual_step(moments: Sequence[Moment]) -> float:
-    steps = [b.taken_s - a.taken_s for a, b in zip(moments, moments[1:], strict=False)]
+    steps = [b.taken_s - a.taken_s for a, b in pairwise(moments)]
     return max(median(steps), 1.0) if steps else 60.0
 
 
@@ -78,7 +81,7 @@ def _merged(rounds: Sequence[tuple[Moment, float, float]], platform: str) -> lis
     bands: list[Band] = []
     for one, begin, end in rounds:
         style = one.component.value
-        if bands and bands[-1].style == style and begin - bands[-1].end < 1e-6:  # noqa: PLR2004 - rounding
+        if bands and bands[-1].style == style and begin - bands[-1].end < 1e-6:
             bands[-1] = bands[-1]._replace(end=end)
         else:
             bands.append(Band(begin, end, style, f"{moment(one.taken_s)}: {_said(one.component, platform)}"))
@@ -106,7 +109,7 @@ def _time_labels(begin_s: float, end_s: float) -> list[Markup]:
     times = [begin_s + (end_s - begin_s) * n / (_AXIS_LABELS - 1) for n in range(_AXIS_LABELS)]
     if end_s - begin_s > _DAYS_S:
         return [tag("span", moment(t)[5:10]) for t in times]
-    return [tag("span", clock(t) if end_s - begin_s < 600 else clock(t)[:5]) for t in times]  # noqa: PLR2004 - ten minutes
+    return [tag("span", clock(t) if end_s - begin_s < 600 else clock(t)[:5]) for t in times]
 
 
 def _with_axes(plot: Markup, top: float, x_labels: Sequence[Markup]) -> Markup:
@@ -141,7 +144,7 @@ def _lanes(report: Report) -> list[Markup]:
     tried = [o for o in report.observations if not isinstance(o.fact, HostState)]
     if not tried:
         return []
-    length_s = max(max(o.at_s for o in tried), report.timing.wall_s, 0.001)
+    length_s = max(*(o.at_s for o in tried), report.timing.wall_s, 0.001)
     rows: list[Markup] = []
     for name, purposes in _LANES:
         chosen = [o for o in tried if o.purpose.startswith(purposes)]

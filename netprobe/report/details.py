@@ -91,7 +91,7 @@ def _response(observation: Observation) -> Iterable[Line]:
         text += "".join(f"  {name}: {value}" for name, value in sorted(fact.headers.items()))
     elif fact.handshaken.done:
         text += f"  {fact.error}"
-    yield _row(observation.subject, text, at=observation, bad=not fact.status or fact.status >= 400)  # noqa: PLR2004 - RFC 9110
+    yield _row(observation.subject, text, at=observation, bad=not fact.status or fact.status >= 400)
 
 
 _TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] = (

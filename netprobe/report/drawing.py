@@ -1,7 +1,7 @@
 """Drawings as inline SVG: the way with its break, bands and curves over time, what was tried when.
 
-Plots stretch with the page (`preserveAspectRatio="none"`, strokes that do not scale); their labels are HTML beside them,
-so text keeps its size on a telephone.
+Plots stretch with the page (`preserveAspectRatio="none"`, strokes that do not scale); their labels are HTML beside
+them, so text keeps its size on a telephone.
 """
 
 import math
@@ -113,7 +113,7 @@ def draw_ticks(ticks: Iterable[Tick], label: str) -> Markup:
 
 
 class Curve(NamedTuple):
-    """Points (x as a fraction of the width, y in the plot's unit); None breaks the curve. `style` is a colour's name."""
+    """Points (x as a fraction of the width, y in the plot's unit); None breaks it. `style` is a colour's name."""
 
     name: str
     style: str
@@ -143,12 +143,12 @@ def _curve(curve: Curve, top: float) -> Iterable[Markup]:
         dots.append(f"M{place}h0")
         pen = "L"
     yield tag("path", d="".join(lines), class_=f"curve stroke-{curve.style}")
-    if len(dots) <= 120:  # noqa: PLR2004 - more dots than this only make the line thick
+    if len(dots) <= 120:
         yield tag("path", d="".join(dots), class_=f"dots stroke-{curve.style}")
 
 
 def scale(values: Iterable[float]) -> float:
-    """A round number that a plot's axis can end with: at least every value, and 1, 2, 4, 5 or 8 times a power of ten."""
+    """A round number for an axis to end with: not below any value, and 1, 2, 4, 5 or 8 times a power of ten."""
     largest = max((v for v in values if math.isfinite(v)), default=0.0)
     if largest <= 0:
         return 1.0

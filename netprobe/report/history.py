@@ -31,7 +31,7 @@ def span_of(incident: Incident) -> str:
     if incident.ended_s is None:
         return f"{began}, still going on"
     took = duration(incident.ended_s - incident.began_s)
-    ended = clock(incident.ended_s) if incident.ended_s - incident.began_s < 43200 else moment(incident.ended_s)  # noqa: PLR2004 - half a day
+    ended = clock(incident.ended_s) if incident.ended_s - incident.began_s < 43200 else moment(incident.ended_s)
     return f"{began} to {ended} ({took})"
 
 
@@ -55,7 +55,10 @@ def history_lines(history: History, platform: str) -> list[Line]:
     said = Counter(m.component for m in history.moments)
     shares = ", ".join(f"{who(component, platform)} {count}" for component, count in said.most_common())
     return [
-        line(f"  {counted(len(history.moments), 'round')} from {moment(first.taken_s)} to {moment(last.taken_s)}", "strong"),
+        line(
+            f"  {counted(len(history.moments), 'round')} from {moment(first.taken_s)} to {moment(last.taken_s)}",
+            "strong",
+        ),
         line(f"  to blame: {shares}", "faint"),
         BLANK,
         *((Span("  "), *spans) for spans in incident_lines(history.incidents, platform)),

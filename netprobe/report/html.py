@@ -1,7 +1,7 @@
 """One web page, one file: the verdict, the way with its break, what happened over time, the evidence and the advice.
 
-It asks nobody for anything: no script, no font, no picture from elsewhere, and a content security policy that would forbid
-them. Everything that came from the network is escaped where it is written (markup.py).
+It asks nobody for anything: no script, no font, no picture from elsewhere, and a content security policy that would
+forbid them. Everything that came from the network is escaped where it is written (markup.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from importlib import resources
 
 from netprobe import __version__
 from netprobe.model.report import Incident, Report
-from netprobe.model.verdict import Cause, Component, Level, Weighed
+from netprobe.model.verdict import Cause, Level, Weighed
 from netprobe.report.charts import measured, over_time
 from netprobe.report.details import details
 from netprobe.report.drawing import draw_way
 from netprobe.report.history import History, span_of
 from netprobe.report.lines import render
-from netprobe.report.markup import Child, Markup, join, tag, verbatim
+from netprobe.report.markup import Child, Markup, tag, verbatim
 from netprobe.report.text import split_evidence, worth_mentioning
 from netprobe.report.trace import Whose
 from netprobe.report.way import stops
@@ -153,7 +153,11 @@ def _others(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
     for candidate in worth_mentioning(verdict):
         cause = causes.get(candidate.cause)
         sure = likelihood(candidate.probability, calibrated=verdict.calibrated)
-        told = [tag("p", f"What tells them apart: {cause.discriminator}", class_="small")] if cause and cause.discriminator else []
+        told = (
+            [tag("p", f"What tells them apart: {cause.discriminator}", class_="small")]
+            if cause and cause.discriminator
+            else []
+        )
         name = tag("strong", capitalised(who(candidate.component, report.platform)))
         rows.append(tag("li", name, f": {cause.sentence if cause else candidate.cause} ({sure})", *told))
     parts = [tag("ul", *rows)] if rows else []
@@ -206,5 +210,7 @@ def _footer(report: Report) -> Markup:
         f"netprobe {__version__}: {counted(len(report.observations), 'observation')}, "
         f"{counted(timing.packets_sent, 'packet')} ({octets(timing.bytes_sent)}) in {timing.wall_s:.1f} s. "
     )
-    calibrated = "" if report.verdict.calibrated else "Scores are not calibrated: they rank, they are no probabilities. "
+    calibrated = (
+        "" if report.verdict.calibrated else "Scores are not calibrated: they rank, they are no probabilities. "
+    )
     return tag("footer", tag("p", cost + calibrated), tag("p", clean(_ATTRIBUTION, 400)))

@@ -42,7 +42,7 @@ def line(text: str, style: str = "") -> Line:
 
 
 def paragraph(text: str, *, width: int, first: Sequence[Span] = (), indent: int = 0, style: str = "") -> list[Line]:
-    """`text` wrapped to `width` columns, after the spans `first` on the first line and `indent` blanks on the others."""
+    """`text` wrapped to `width` columns, after the spans `first` on the first line, `indent` blanks on the others."""
     lead = sum(len(span.text) for span in first)
     room = max(20, width)
     pieces = textwrap.wrap(

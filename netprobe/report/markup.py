@@ -19,7 +19,7 @@ _LONGEST = 600
 
 
 def tag(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
-    """An element. Strings among `children` are cleaned and escaped; `class_` is `class`, `stroke_width` `stroke-width`."""
+    """An element. Strings among `children` are cleaned and escaped; `class_` is `class`, and `_` is `-`."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
     if name in _VOID and not children:
         return Markup(f"<{name}{written}/>")

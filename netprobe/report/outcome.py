@@ -20,4 +20,4 @@ def went_well(fact: AnyFact) -> bool:
         case Handshaken():
             return fact.done
         case Response():
-            return 0 < fact.status < 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
+            return 0 < fact.status < 400

@@ -134,7 +134,9 @@ def _steps(verdict: Verdict, room: int) -> list[Line]:
         first = (Span(f"  {number}. ", "mark"),)
         lines += paragraph(clean(advice.step, _LONG), width=room, first=first, indent=5)
         if advice.checked:
-            lines += paragraph(clean(advice.checked), width=room, first=(Span("     ✓ ", "good"),), indent=7, style="faint")
+            lines += paragraph(
+                clean(advice.checked), width=room, first=(Span("     ✓ ", "good"),), indent=7, style="faint"
+            )
     return lines
 
 
@@ -143,7 +145,9 @@ def _innocent(verdict: Verdict, room: int) -> list[Line]:
         return []
     lines = [line("Not to blame", "strong")]
     for item in verdict.exonerated:
-        lines += paragraph(capitalised(clean(item.sentence, _LONG)), width=room, first=(Span("  ✓ ", "good"),), indent=4)
+        lines += paragraph(
+            capitalised(clean(item.sentence, _LONG)), width=room, first=(Span("  ✓ ", "good"),), indent=4
+        )
     return lines
 
 

@@ -122,4 +122,3 @@ def title(target: str, address: str, method: str, port: int, path: Path) -> Line
         last = path.last_responding
         outcome = Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
     return (Span(where, "strong"), Span(f" by {how}: "), outcome)
-

@@ -51,12 +51,12 @@ def stops(report: Report, whose: Whose) -> list[Stop]:
 
 
 def choose(report: Report) -> Observation | None:
-    """The way to draw: one that breaks if the network is at fault, to the platform rather than elsewhere, the longest."""
+    """The way to draw: one that breaks if the network is at fault, rather one to the platform, the longest."""
     paths = [o for o in report.observations if isinstance(o.fact, Path) and o.purpose in {"edge.path", "control.path"}]
     failed = {
         (o.subject, o.fact.fetch.handshake.address)
         for o in report.observations
-        if isinstance(o.fact, Response) and (not o.fact.status or o.fact.status >= 400)  # noqa: PLR2004 - RFC 9110
+        if isinstance(o.fact, Response) and (not o.fact.status or o.fact.status >= 400)
     }
     fine = report.verdict.component is Component.NONE
 
@@ -145,7 +145,9 @@ def _end(report: Report, chosen: Observation, path: Path) -> Stop:
     if page is None:
         return Stop(title, name, "end", "arrived", rtt)
     if page.status:
-        good = page.status < 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
-        return Stop(title if good else f"{title}: answers {page.status}", name, "end", "arrived" if good else "failed", rtt)
+        good = page.status < 400
+        return Stop(
+            title if good else f"{title}: answers {page.status}", name, "end", "arrived" if good else "failed", rtt
+        )
     what = page.error or page.handshaken.error or "no answer"
     return Stop(f"{title}: {what}", name, "end", "failed", rtt)
