@@ -104,19 +104,21 @@ def test_command_dies_with_its_caller() -> None:
     [
         (
             errno.EPERM,
-            "network namespace: the kernel refuses user namespaces (Operation not permitted); "
-            "run as root, or, in a container, allow it CAP_SYS_ADMIN",
+            (
+                "the kernel refuses user namespaces (Operation not permitted); "
+                "run as root, or, in a container, allow it CAP_SYS_ADMIN"
+            ),
         ),
         (
             errno.ENOSPC,
-            "network namespace: the limit of namespaces is reached; see the limits under /proc/sys/user/, or run as root",
+            "the limit of namespaces is reached; see the limits under /proc/sys/user/, or run as root",
         ),
     ],
 )
 def test_refusal_says_what_to_do(number: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root and without user namespaces one line says what, where and what to do."""
     monkeypatch.setattr(namespaces, "_FORBIDDING", ())
-    assert refused(number, monkeypatch) == said
+    assert refused(number, monkeypatch) == f"network namespace: {said}"
 
 
 def test_forbidding_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,8 +137,10 @@ def test_forbidding_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         (
             errno.ENOENT,
-            "/dev/net/tun: No such file or directory; "
-            'load the driver with "modprobe tun"; in a container add --device /dev/net/tun',
+            (
+                "/dev/net/tun: No such file or directory; "
+                'load the driver with "modprobe tun"; in a container add --device /dev/net/tun'
+            ),
         ),
         (errno.EACCES, '/dev/net/tun: Permission denied; run as root, or as root: "chmod 0666 /dev/net/tun"'),
     ],
@@ -151,4 +155,3 @@ def test_device_that_cannot_be_had_is_explained(number: int, said: str, monkeypa
     with pytest.raises(LabError) as raised:
         tun.open_device("tun0", 1)
     assert str(raised.value) == said
-

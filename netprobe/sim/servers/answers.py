@@ -113,6 +113,6 @@ def resolve(scenario: Scenario, name: str) -> Records:
         chain.append((owner, entry.alias.lower()))
         owner = entry.alias.lower()
     if entry is None:
-        names_below = any(known.endswith(f".{name}") for known in scenario.names)
+        names_below = not name or any(known.endswith(f".{name}") for known in scenario.names)
         return Records("NOERROR" if names_below else "NXDOMAIN")  # RFC 8020: a name with names below it exists
     return Records("NOERROR", tuple(chain), entry.addresses, entry.ttl_s)

@@ -128,7 +128,7 @@ class Service(asyncio.DatagramProtocol):
         if refusal is not None:
             send(_failure(query, refusal))
             return
-        name = query.question[0].name.to_text(omit_final_dot=True).lower()
+        name = query.question[0].name.to_text().lower().removesuffix(".")
         delay_s = thinking_s(self._scenario, self._resolver, name, self._now())
         asyncio.get_running_loop().call_later(delay_s, self._think, query, name, send)
 
