@@ -1,0 +1,290 @@
+"""An Internet of kernel routers: nothing of ours in it but the client's `netprobe diagnose`.
+
+Run as `python internet.py ADDRESSING FAULT`: it re-executes itself in namespaces of its own (network, mounts, processes),
+builds routers as network namespaces joined by veth pairs, starts nginx and dnsmasq as servers, breaks what FAULT says with
+routes, nftables and configuration, and prints the JSON of one diagnosis. Everything is gone when it ends.
+
+    client - home - bng - core - border - ixp --- akamai
+                                        |      +- cloudflare
+                                        |      +- google
+                                        +-- transit - bytedance
+                                                    +- fastly
+                                                    +- wikimedia
+                                                    +- quad9
+"""
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ROUTERS = ("home", "bng", "core", "border", "ixp", "transit")
+CHAIN = (("client", "home"), ("home", "bng"), ("bng", "core"), ("core", "border"), ("border", "ixp"), ("border", "transit"))
+BEHIND = {
+    "akamai": "ixp",
+    "cloudflare": "ixp",
+    "google": "ixp",
+    "bytedance": "transit",
+    "fastly": "transit",
+    "wikimedia": "transit",
+    "quad9": "transit",
+}
+NAMES = {
+    "akamai": ["www.tiktok.com", "api16-normal-c-useast1a.tiktokv.com", "v16-webapp.tiktok.com", "www.apple.com"],
+    "bytedance": ["api-h2.tiktokv.com", "login.tiktok.com", "open-upload.tiktokapis.com"],
+    "fastly": ["v19.tiktokcdn.com", "www.python.org"],
+    "wikimedia": ["www.wikipedia.org"],
+    "google": ["www.google.com"],
+}
+#: The first address of each link's two ends (x, then x + 1), and what each server holds.
+REAL = {
+    "links": ["192.168.1", "87.186.224", "217.5.116", "217.239.45", "80.81.192", "62.115.140"],
+    "last": ["23.210.248", "141.101.65", "142.250.160", "71.18.1", "151.101.128", "185.15.58", "66.220.52"],
+    "akamai": "23.50.131.10",
+    "cloudflare": "1.1.1.1",
+    "google": "8.8.8.8",
+    "bytedance": "71.18.80.20",
+    "fastly": "151.101.194.73",
+    "wikimedia": "185.15.59.224",
+    "quad9": "9.9.9.9",
+    "isp-resolver": "194.25.2.129",
+}
+#: The same network where no address belongs to any AS, but for the resolvers that everybody knows.
+PLAIN = {
+    **REAL,
+    "links": ["192.168.7", "10.1.1", "10.2.1", "10.2.2", "10.3.1", "10.4.1"],
+    "last": ["10.5.1", "10.5.2", "10.5.3", "10.6.1", "10.6.2", "10.6.3", "10.6.4"],
+    "akamai": "198.18.1.10",
+    "bytedance": "198.18.2.20",
+    "fastly": "198.18.3.73",
+    "wikimedia": "198.18.4.224",
+    "isp-resolver": "10.2.9.53",
+}
+
+
+def run(*words: str, check: bool = True) -> None:
+    subprocess.run(words, check=check, stdout=subprocess.DEVNULL)
+
+
+def inside(node: str, *words: str) -> None:
+    run("ip", "netns", "exec", node, *words)
+
+
+class Internet:
+    """The network as it is when nothing is broken, and handles to break it with."""
+
+    def __init__(self, addresses: dict, folder: Path) -> None:
+        self.addresses = addresses
+        self.folder = folder
+        self.links: dict[tuple[str, str], str] = {}
+        self.services: dict[str, subprocess.Popen] = {}
+        self.ca_file = folder / "ca.pem"
+
+    def build(self) -> None:
+        nodes = ("client", *ROUTERS, *BEHIND)
+        for node in nodes:
+            run("ip", "netns", "add", node)
+            inside(node, "ip", "link", "set", "lo", "up")
+            inside(node, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.disable_ipv6=1")
+        for (near, far), net in zip(CHAIN, self.addresses["links"], strict=True):
+            self.link(near, far, net)
+        for (server, router), net in zip(BEHIND.items(), self.addresses["last"], strict=True):
+            self.link(router, server, net)
+            inside(server, "ip", "address", "add", self.addresses[server] + "/32", "dev", "lo")
+        inside("core", "ip", "address", "add", self.addresses["isp-resolver"] + "/32", "dev", "lo")
+        self.route()
+
+    def link(self, near: str, far: str, net: str) -> None:
+        """Join two nodes; the nearer end is `net`.1, the farther `net`.2."""
+        end, other = f"to-{far}"[:15], f"to-{near}"[:15]
+        run("ip", "link", "add", end, "netns", near, "type", "veth", "peer", "name", other, "netns", far)
+        # A home network's router is the first address, and so is every farther link's nearer end.
+        ends = (".23", ".1") if near == "client" else (".1", ".2")
+        inside(near, "ip", "address", "add", net + ends[0] + "/24", "dev", end)
+        inside(far, "ip", "address", "add", net + ends[1] + "/24", "dev", other)
+        inside(near, "ip", "link", "set", end, "up")
+        inside(far, "ip", "link", "set", other, "up")
+        self.links[near, far] = net
+
+    def route(self) -> None:
+        """The network is a tree: everybody gets a route to every link and server, towards the neighbour it lies behind."""
+        places = [(net + ".0/24", near) for (near, _), net in self.links.items()]
+        places += [(self.addresses[server] + "/32", server) for server in BEHIND]
+        places.append((self.addresses["isp-resolver"] + "/32", "core"))
+        for node in ("client", *ROUTERS, *BEHIND):
+            own = [net for ends, net in self.links.items() if node in ends]
+            for prefix, place in places:
+                if prefix.split("/")[0].rpartition(".")[0] not in own and place != node:
+                    inside(node, "ip", "route", "replace", prefix, "via", self.towards(node, place))
+        for node, outwards in (("client", "home"), ("home", "bng"), ("bng", "core"), ("core", "border"), ("border", "transit")):
+            inside(node, "ip", "route", "replace", "default", "via", self.towards(node, outwards))
+
+    def towards(self, node: str, place: str) -> str:
+        """The address of the neighbour of `node` on the way to `place`."""
+        inwards = {far: near for near, far in self.links}
+        step = place
+        while step in inwards and inwards[step] != node:
+            step = inwards[step]
+        if step in inwards:  # `place` lies farther out, behind this neighbour
+            return self.links[node, step] + (".1" if node == "client" else ".2")
+        return self.links[inwards[node], node] + (".23" if inwards[node] == "client" else ".1")
+
+    def serve(self) -> None:
+        """nginx for pages, dnsmasq for names."""
+        make_authority(self.folder, sorted({name for names in NAMES.values() for name in names}))
+        for server in BEHIND:
+            self.pages(server, "return 200 'ok';")
+        names = [f"--host-record={name},{self.addresses[s]}" for s, served in NAMES.items() for name in served]
+        for place in ("core", "cloudflare", "google", "quad9"):
+            self.resolver(place, names)
+        self.resolver("home", ["--server=" + self.addresses["isp-resolver"]])
+
+    def pages(self, server: str, answer: str) -> None:
+        self.stop(f"nginx-{server}")
+        conf = self.folder / f"{server}.conf"
+        conf.write_text(
+            f"daemon off; master_process off; pid {self.folder}/{server}.pid; error_log {self.folder}/{server}.log;\n"
+            "events {} http { access_log off; server { listen 443 ssl; listen 80;\n"
+            f"ssl_certificate {self.folder}/server.pem; ssl_certificate_key {self.folder}/server.key;\n"
+            f"location / {{ {answer} }} }} }}\n"
+        )
+        self.start(f"nginx-{server}", server, "nginx", "-c", str(conf), "-e", f"{self.folder}/{server}.log")
+
+    def resolver(self, place: str, options: list[str]) -> None:
+        self.stop(f"dnsmasq-{place}")
+        words = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", "--user=root", "--pid-file", "--conf-file=/dev/null", "--cache-size=0"]
+        self.start(f"dnsmasq-{place}", place, *words, *options)
+
+    def start(self, name: str, node: str, *words: str) -> None:
+        log = (self.folder / f"{name}.out").open("w")
+        self.services[name] = subprocess.Popen(["ip", "netns", "exec", node, *words], stdout=log, stderr=log)
+
+    def stop(self, name: str) -> None:
+        service = self.services.pop(name, None)
+        if service is not None:
+            service.terminate()
+            service.wait(5)
+
+    def nft(self, node: str, *rules: str) -> None:
+        """Drop or reject what `node` forwards."""
+        text = "table ip t { chain f { type filter hook forward priority 0;\n" + "\n".join(rules) + "\n}\n}\n"
+        subprocess.run(["ip", "netns", "exec", node, "nft", "-f", "-"], input=text.encode(), check=True)
+
+    def diagnose(self) -> dict:
+        resolv = self.folder / "resolv.conf"
+        resolv.write_text(f"nameserver {self.links['client', 'home']}.1\n")
+        run("mount", "--bind", str(resolv), "/etc/resolv.conf")
+        done = subprocess.run(
+            ["ip", "netns", "exec", "client", sys.executable, "-m", "netprobe", "diagnose", "--json"],
+            capture_output=True,
+            env={**os.environ, "SSL_CERT_FILE": str(self.ca_file)},
+            check=False,
+            timeout=120,
+        )
+        if not done.stdout:
+            raise RuntimeError(done.stderr.decode())
+        return json.loads(done.stdout)
+
+
+def make_authority(folder: Path, names: list[str]) -> None:
+    """An own CA, and one certificate for all names and for the resolvers' own."""
+    now = dt.datetime.now(dt.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kernel lab CA")])
+
+    def certificate(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder(issuer, subject, public, x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=30))
+        )
+
+    root = certificate(issuer, key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    (folder / "ca.pem").write_bytes(root.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    own = ec.generate_private_key(ec.SECP256R1())
+    every = [*names, "one.one.one.one", "dns.google", "dns.quad9.net"]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in every])
+    leaf = certificate(subject, own.public_key()).add_extension(alternatives, critical=False)
+    (folder / "server.pem").write_bytes(leaf.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "server.key").write_bytes(own.private_bytes(serialization.Encoding.PEM, form, plain))
+
+
+def _platform(net: Internet) -> str:
+    return ", ".join(net.addresses[server] for server in ("akamai", "bytedance", "fastly"))
+
+
+def _tampering(net: Internet) -> None:
+    lies = [f"--address=/{zone}/127.0.0.1" for zone in ("tiktok.com", "tiktokv.com", "tiktokcdn.com", "tiktokapis.com")]
+    truth = [f"--host-record={n},{net.addresses[s]}" for s, names in NAMES.items() for n in names if "tiktok" not in n]
+    net.resolver("core", lies + truth)
+
+
+def _loop(net: Internet) -> None:
+    for server in ("bytedance", "fastly", "wikimedia"):
+        via = net.links["core", "border"] + ".1"
+        inside("border", "ip", "route", "replace", net.addresses[server] + "/32", "via", via)
+
+
+def _maintenance(net: Internet) -> None:
+    for server in ("akamai", "bytedance", "fastly"):
+        net.pages(server, "add_header Retry-After 3600 always; return 503 'back soon';")
+
+
+def _broken_origin(net: Internet) -> None:
+    for server in ("akamai", "bytedance", "fastly"):
+        net.pages(server, "return 500 'oops';")
+
+
+FAULTS: dict[str, Callable[[Internet], object]] = {
+    "healthy": lambda net: None,
+    "silent-router": lambda net: inside("core", "nft", "add table ip s; add chain ip s o { type filter hook output priority 0; }; add rule ip s o icmp type time-exceeded drop"),
+    "gateway-dead": lambda net: inside("home", "ip", "link", "set", "to-client", "down"),
+    "access-outage": lambda net: inside("bng", "ip", "link", "set", "to-home", "down"),
+    "core-black-hole": lambda net: net.nft("core", "drop"),
+    "routing-loop": _loop,
+    "transit-outage": lambda net: net.nft("transit", "drop"),
+    "local-resolver-dead": lambda net: net.stop("dnsmasq-home"),
+    "isp-resolver-dead": lambda net: net.stop("dnsmasq-core"),
+    "dns-tampering": _tampering,
+    "ip-block": lambda net: net.nft("border", f"ip daddr {{ {_platform(net)} }} drop"),
+    "ip-block-said": lambda net: net.nft("border", f"ip daddr {{ {_platform(net)} }} reject with icmp type admin-prohibited"),
+    "vendor-down": lambda net: inside("akamai", "nft", "add table ip s; add chain ip s i { type filter hook input priority 0; }; add rule ip s i drop"),
+    "maintenance": _maintenance,
+    "origin-500": _broken_origin,
+    "one-control-dead": lambda net: inside("wikimedia", "nft", "add table ip s; add chain ip s i { type filter hook input priority 0; }; add rule ip s i drop"),
+    "no-public-resolvers": lambda net: [net.stop(f"dnsmasq-{place}") for place in ("cloudflare", "google", "quad9")],
+}
+
+
+def main(addressing: str, fault: str) -> None:
+    if os.environ.get("KERNEL_INTERNET") != "inside":
+        os.environ["KERNEL_INTERNET"] = "inside"
+        own = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        os.execvp(own[0], [*own, sys.executable, *sys.argv])  # noqa: S606
+    run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    Path("/run/netns").mkdir()
+    with tempfile.TemporaryDirectory(prefix="kernel-internet-") as folder:
+        Path(folder).chmod(0o755)
+        net = Internet(REAL if addressing == "real" else PLAIN, Path(folder))
+        net.build()
+        net.serve()
+        FAULTS[fault](net)
+        json.dump(net.diagnose(), sys.stdout)
+        for name in list(net.services):
+            net.stop(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
