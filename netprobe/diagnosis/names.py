@@ -138,11 +138,17 @@ class Names:
         return found
 
     def _disproved(self, answer: Answer) -> bool:
-        """Whether the certificate speaks against every address of `answer` and for an address that others gave."""
-        name = answer.lookup.name
-        proved = {a for a, ok in self._proofs if ok == name}
-        denied = {a for a, bad in self._denials if bad == name}
-        return bool(proved) and not proved.intersection(answer.addresses) and bool(denied.intersection(answer.addresses))
+        """Whether all addresses of `answer` are strangers': see `_strangers`."""
+        return set(answer.addresses) <= self._strangers
+
+    @cached_property
+    def _strangers(self) -> frozenset[str]:
+        """Addresses at which no certificate of any platform name was ever valid, but one was not, for a name that has a
+        valid certificate at an address that another resolver gave."""
+        proved_names = {name for _, name in self._proofs}
+        proved_places = {address for address, _ in self._proofs}
+        denied = {address for address, name in self._denials if name in proved_names}
+        return frozenset(denied - proved_places)
 
     @cached_property
     def _proofs(self) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ show beyond it says how tight the bound is.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from netprobe.diagnosis.facts import Destination, Facts, Found
 from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
@@ -14,6 +15,8 @@ from netprobe.topology.segments import Segment, Surroundings
 
 #: RFC 1812, 5.2.7.1: codes by which a filter says that it is one: net, host, and communication prohibited.
 PROHIBITED = frozenset({9, 10, 13})
+
+RETURNS = 2  # times that a router must come again before it is called a cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Paths:
             return None
         index, path = max(lost, key=lambda way: (self._farthest(*way), -way[0]))
         steps = self.steps(index, path)
-        members = loop(path) or ()
+        members = loop(path) or _returns(steps)
         if members:
             circle = tuple(next(s for s in steps if s.address == a) for a in members)
             return Break(destination, index, steps[-1], circle)
@@ -138,14 +141,14 @@ class Paths:
         """The destinations that are reached through the router at `address`."""
         return {p.flow.destination for i, p in self.passing if any(s.address == address for s in self.steps(i, p))}
 
-    def beyond(self, address: str) -> list[Step]:
-        """On each path that works and leads through `address`: the next router that answered, if any did."""
+    def beyond(self, address: str) -> list[tuple[Step, ...]]:
+        """On each path that works and leads through `address`: the router itself and those that answered behind it."""
         found = []
         for index, path in self.passing:
             steps = self.steps(index, path)
             at = next((n for n, s in enumerate(steps) if s.address == address), None)
-            if at is not None and at + 1 < len(steps):
-                found.append(steps[at + 1])
+            if at is not None:
+                found.append(steps[at:])
         return found
 
     @cached_property
@@ -160,3 +163,17 @@ class Paths:
         answers = (*facts.platform_answers, *facts.control_answers)
         found += [i for i, a in answers if a.rcode and not facts.at_home(a.lookup.resolver)]
         return tuple(sorted(set(found)))
+
+
+def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """The members of a cycle of which some are silent: a router that comes again RETURNS times, never twice in a row, and
+    whoever answers in between. The flow is constant, so load balancing cannot look like this."""
+    seen: dict[str, list[int]] = {}
+    for step in steps:
+        if step.reply.kind is ReplyKind.TIME_EXCEEDED:
+            seen.setdefault(step.address, []).append(step.ttl)
+    for ttls in seen.values():
+        apart = all(b - a > 1 for a, b in pairwise(ttls))
+        if len(ttls) > RETURNS and apart:
+            return tuple(dict.fromkeys(s.address for s in steps if s.ttl >= ttls[0]))
+    return ()

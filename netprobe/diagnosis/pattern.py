@@ -10,6 +10,9 @@ from netprobe.topology.segments import Segment
 
 SILENT_FAMILIES = 2  # families of controls that must be silent before they say something of the way to them
 
+INTERIOR_DEPTH = 2  # routers of the provider behind a router for that one to be inside, and not perhaps its last
+MANY_NETWORKS = 3  # unrelated networks of the platform whose ways would hardly all part behind one router
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -151,11 +154,13 @@ class _Judge:
         if not loops or 2 * len(loops) < len(breaks):
             return None
         zones = frozenset(s.segment for b in loops for s in b.loop)
+        alone = len({s.address for b in loops for s in b.loop}) == 1
         members = " and ".join(self.view.who(s.address) for s in loops[0].loop[:3])
         state = {
             frozenset({Segment.ISP}): "loop_isp",
             frozenset({Segment.TRANSIT}): "loop_transit",
         }.get(zones, "loop_somewhere")
+        state = "loop_somewhere" if alone else state  # the other members are silent, and may be anybody's
         sentence = f"Packets to {len(loops)} of {len(breaks)} traced places circle between {members} until they expire."
         return Place(state, sentence, tuple(b.index for b in loops))
 
@@ -175,7 +180,7 @@ class _Judge:
         if len(networks) == 1 and zones <= {Segment.ISP, Segment.TRANSIT, Segment.EXCHANGE}:
             return Place("one_network", f"The ways to {what}, all of one network, end before they reach it, at {last}.", facts)
         if zones == {Segment.ISP} and deepest.last:
-            state = self._edge_of_isp(deepest)
+            state = self._edge_of_isp(deepest, INTERIOR_DEPTH)
             said = {
                 "interior": f"The ways to {what} end inside your provider's network, at {last}.",
                 "border": f"The ways to {what} end where your provider hands over to another network, at {last}.",
@@ -189,13 +194,19 @@ class _Judge:
         places = [b.destination for b in breaks] + self.view.shared
         return {p.network or p.address for p in places}
 
-    def _edge_of_isp(self, at: Break) -> str:
-        """Is the last router that answered well inside the provider's network, or its last one? The paths that work
-        show what comes after it, or after routers as far out as it is."""
-        after = {step.segment for step in self.paths.beyond(at.address)}
-        if after == {Segment.ISP}:
+    def _edge_of_isp(self, at: Break, depth: int) -> str:
+        """Is the last router that answered well inside the provider's network, or its last one?
+
+        The paths that work show what comes after it. It is inside when each shows `depth` more routers of the provider,
+        so that as many of them may be silent; at the border when each shows another network directly behind it.
+        """
+        ways = [steps[1:] for steps in self.paths.beyond(at.address)]
+        if not ways:
+            return "unsure"
+        if all(sum(s.segment is Segment.ISP for s in way) >= depth for way in ways):
             return "interior"
-        return "border" if after and not after & {Segment.UNKNOWN, Segment.ISP, Segment.HOME} else "unsure"
+        after = {way[0].segment if way and way[0].ttl == at.ttl + 1 else Segment.UNKNOWN for way in ways}
+        return "border" if not after & {Segment.UNKNOWN, Segment.ISP, Segment.HOME} else "unsure"
 
     def _platform_only(self, breaks: list[Break]) -> Place:
         """Only the platform's addresses fail."""
@@ -248,7 +259,8 @@ class _Judge:
             return True
         networks = {b.destination.network for b in breaks} - {""}
         same_router = len({b.key for b in breaks}) == 1
-        return len(networks) > 1 and same_router and self._edge_of_isp(deepest) == "interior"
+        depth = 1 if len(networks) >= MANY_NETWORKS else INTERIOR_DEPTH
+        return len(networks) > 1 and same_router and self._edge_of_isp(deepest, depth) == "interior"
 
     def _neighbour_answers(self, at: Break) -> bool:
         """Whether an unrelated service in the same /24 answers: routes are never narrower (RFC 7454, 6.1.3)."""

@@ -116,18 +116,17 @@ def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
     asked = len(names.at(resolver, view.facts.platform_answers))
     kind = found[0].kind.value
     elsewhere = [r for r in view.facts.independent if r in names.working]
-    beside = f", while {len(elsewhere)} other name server(s) know better" if elsewhere else ""
+    kinds_of = {r: {names.kind(a) for _, a in names.at(r, view.facts.platform_answers)} for r in elsewhere}
+    right = [r for r in elsewhere if Kind.GOOD in kinds_of[r]]
+    beside = f", while {len(right)} other name server(s) know better" if right else ""
     told = f"Your name server {resolver} ({_WHOSE[locus]}) answers {of(len(found), asked)} questions about the platform with {kind}{beside}"
-    bogus_elsewhere = [
-        r
-        for r in elsewhere
-        if all(names.kind(a) is Kind.BOGUS for _, a in names.at(r, view.facts.platform_answers))
-    ]
-    if bogus_elsewhere and len(bogus_elsewhere) == len(elsewhere):
+    if not right and any(Kind.BOGUS in kinds for kinds in kinds_of.values()):
         return Finding("bogus_everywhere", f"Every name server, even in other networks, answers on the platform with {kind}: the answers are replaced on the way.", indices)
     if {c.kind for c in found} <= {Kind.SILENT, Kind.SERVFAIL}:
         state = "fails_at_home" if locus is Locus.HOME else "fails_here"
         return Finding(state, f"{told}.", indices)
+    if not right:
+        return Finding("denied_by_only", f"{told}; no other name server that works was there to compare with.", indices)
     if locus is not Locus.HOME:
         return Finding("wrong_outside", f"{told}.", indices)
     local = names.made_at_home(resolver, found)

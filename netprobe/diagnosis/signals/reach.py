@@ -58,6 +58,8 @@ def vendors(view: View) -> Finding | None:
         return Finding("one", f"{told}, all that was tried of one delivery network ({name}); {len(passing)} other(s) do.", facts)
     if passing:
         return Finding("several", f"{told}, of {len(gone)} delivery networks; {len(passing)} other(s) do.", facts)
+    if len(gone) == 1:
+        return Finding("only", f"{told}; they are of one delivery network ({next(iter(gone)) or 'unnamed'}), and no other was seen.", facts)
     return Finding("all", f"{told}, in all of the {len(gone)} delivery networks that were tried.", facts)
 
 
@@ -139,7 +141,7 @@ SIGNALS = (
         place,
         good=("none",),
     ),
-    Signal("platform.vendors", "vendors", ("none", "parts", "one", "several", "all"), vendors, good=("none",)),
+    Signal("platform.vendors", "vendors", ("none", "parts", "one", "several", "only", "all"), vendors, good=("none",)),
     Signal(
         "edge.refused",
         "refusal",
