@@ -1,5 +1,6 @@
 """The life of a world: starting, carrying commands, ending, and leaving nothing behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,40 +21,36 @@ pytestmark = pytest.mark.packets
 PATIENCE_S = 20.0
 
 
-def lab_folders() -> set[str]:
-    """The folders of labs that are there."""
-    return {path.name for path in Path(tempfile.gettempdir()).glob("netprobe-lab-*")}
-
-
-def lab_processes() -> set[str]:
-    """The processes of labs that are there."""
-    said = subprocess.run(["ps", "-eo", "pid=,args="], check=True, capture_output=True, text=True).stdout
-    return {line.strip() for line in said.splitlines() if "-m netprobe.sim" in line or "sleep 30" in line}
-
-
 @pytest.fixture
-def clean() -> "Leftovers":
-    """What was there before the test."""
-    return Leftovers()
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Leftovers":
+    """What labs of this test leave: they and all that they start know its folder by TMPDIR, and nobody else does."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR again
+    return Leftovers(tmp_path)
 
 
 class Leftovers:
-    """Compares what labs have left with what was there."""
+    """Folders, processes and mounts of labs."""
 
-    def __init__(self) -> None:
-        self._before = self._seen()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mounts = Path("/proc/self/mounts").read_text()
 
-    @staticmethod
-    def _seen() -> tuple[set[str], set[str], str]:
-        return lab_folders(), lab_processes(), Path("/proc/self/mounts").read_text()
+    def _processes(self) -> list[str]:
+        mark = f"TMPDIR={self._folder}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(process.name)
+        return found
 
     def nothing(self) -> bool:
-        """Whether nothing is new; what has been killed may take a moment to go."""
+        """Whether there are none; what has been killed may take a moment to go."""
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
-            folders, processes, mounts = self._seen()
-            before = self._before
-            if folders <= before[0] and processes <= before[1] and mounts == before[2]:
+            mounts = Path("/proc/self/mounts").read_text()
+            if not [*self._folder.glob("netprobe-lab-*"), *self._processes()] and mounts == self._mounts:
                 return True
             time.sleep(0.02)
         return False
