@@ -17,7 +17,14 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 echo "installing for $purpose: $*"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+cleanup() { rm -f "$log" ${made_policy:+"$policy"}; }
+trap cleanup EXIT
+if [[ ! -e $policy ]]; then  # a server that is only wanted as a program must not be started as a service
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    made_policy=yes
+fi
 if ! { apt-get update && apt-get install --yes --no-install-recommends "$@"; } </dev/null >"$log" 2>&1; then
     cat "$log" >&2
     echo "make: apt-get could not install: $*" >&2

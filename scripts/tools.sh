@@ -16,6 +16,8 @@ tcpdump        tcpdump
 dig            bind9-dnsutils
 curl           curl
 nft            nftables
+nginx          nginx-light
+dnsmasq        dnsmasq-base
 chromium       chromium
 "
 missing=()
