@@ -1,7 +1,7 @@
 """The agent's records: rounds and incidents in one SQLite file, written by one process, read by any.
 
 Every round is kept as its whole report, JSON compressed with zlib, beside the few columns that lists and plots need.
-The schema's version is SQLite's user_version; `_MIGRATIONS` leads from each version to the next. A file that SQLite finds
+The version of the schema is in user_version; `_MIGRATIONS` leads from each to the next. A file that SQLite finds
 damaged is kept aside and a new one begun: an agent must go on.
 """
 

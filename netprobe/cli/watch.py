@@ -98,7 +98,7 @@ class _Live(Tally):
                 worked = self.worked[step]
                 style = "green" if worked == tried else "yellow" if worked else "red"
                 mark = Text("  ✓" if worked == tried else "  ✗" if not worked else "  ≈", style)
-                table.add_row(mark, _name(step, self._platform), Text(f"{worked} of {tried} answered", "dim"))
+                table.add_row(mark, _name(step, self._platform), Text(f"{worked} of {tried} fine", "dim"))
         self._bar.update(self.done, max(1, self.started))
         seconds = time.monotonic() - self._began_s
         table.add_row("", self._bar, Text(f"{self.done} of {self.started} checks, {seconds:.0f} s", "dim"))

@@ -43,7 +43,7 @@ def answer(report: Report, causes: Mapping[str, Cause], *, width: int = 80) -> l
         _steps(verdict, room),
         _innocent(verdict, room),
         _runners_up(verdict, causes, platform, room),
-        _cost(report),
+        _cost(report, room),
     )
     shown: list[Line] = [BLANK]
     for block in blocks:
@@ -119,10 +119,11 @@ def _why(verdict: Verdict, room: int) -> list[Line]:
         for item in items[:limit]:
             lines += paragraph(clean(item.sentence, _LONG), width=room, first=(Span(f"  {mark} ", style),), indent=4)
         if len(items) > limit:
-            lines.append(line(f"    and {counted(len(items) - limit, 'lesser finding')}", "faint"))
+            rest = f"and {counted(len(items) - limit, 'lesser finding')}"
+            lines += paragraph(rest, width=room, first=(Span("    "),), indent=4, style="faint")
     if discarded and lines:
         text = f"{counted(len(discarded), 'finding')} left out as not to be trusted"
-        lines.append(line(f"    {text}", "faint"))
+        lines += paragraph(text, width=room, first=(Span("    "),), indent=4, style="faint")
     return lines
 
 
@@ -175,11 +176,11 @@ def _runners_up(verdict: Verdict, causes: Mapping[str, Cause], platform: str, ro
     return lines
 
 
-def _cost(report: Report) -> list[Line]:
+def _cost(report: Report, room: int) -> list[Line]:
     timing = report.timing
     measured = [
         counted(len(report.observations), "observation"),
         f"{counted(timing.packets_sent, 'packet')} ({octets(timing.bytes_sent)})",
         f"{timing.wall_s:.1f} s",
     ]
-    return [line(f"Measured: {listed(measured)}.", "faint")]
+    return paragraph(f"Measured: {listed(measured)}.", width=room, style="faint")

@@ -1,0 +1,73 @@
+"""A traceroute for machines and for people."""
+
+import json
+
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
+from netprobe.report.lines import render
+from netprobe.report.trace import table, title, to_line
+from netprobe.topology.asn import Origin
+
+FLOW = Flow(Protocol.ICMP, "23.50.131.10")
+EXPIRED = Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.1", 0.0012, 64, 11, 0, 1, mpls=((24015, 0, True, 1),))
+ARRIVED = Reply(ReplyKind.ECHO_REPLY, "23.50.131.10", 0.0204, 55, 0, 0)
+PATH = Path(
+    FLOW,
+    (
+        Hop(1, (Exchange(1, 1, 0.0, EXPIRED),)),
+        Hop(2, (Exchange(2, 2, 0.0), Exchange(2, 5, 1.0))),
+        Hop(3, (Exchange(3, 3, 0.0, ARRIVED),)),
+    ),
+    reached=True,
+    rtt_s=0.0204,
+    probes_sent=5,
+)
+
+
+def nobody(address: str) -> Origin | None:
+    """A world without networks."""
+    del address
+
+
+def test_json_has_the_contract_s_shape() -> None:
+    """Target, address, method, port, reached, rtt_ms, probes_sent and hops with replies, sent and lost."""
+    row = json.loads(to_line("www.tiktok.com", "23.50.131.10", "icmp", 0, PATH))
+    assert {k: v for k, v in row.items() if k != "hops"} == {
+        "target": "www.tiktok.com",
+        "address": "23.50.131.10",
+        "method": "icmp",
+        "port": 0,
+        "reached": True,
+        "rtt_ms": 20.4,
+        "probes_sent": 5,
+    }
+    assert [(hop["ttl"], hop["sent"], hop["lost"]) for hop in row["hops"]] == [(1, 1, 0), (2, 2, 2), (3, 1, 0)]
+    first = row["hops"][0]["replies"][0]
+    assert (first["address"], first["rtt_ms"], first["icmp_type"], first["icmp_code"]) == ("192.168.1.1", 1.2, 11, 0)
+    assert first["mpls"] == [{"label": 24015, "class": 0, "bottom": True, "ttl": 1}]
+
+
+def test_silent_hops_are_kept() -> None:
+    """A hop that never answered has its row, for machines and for people."""
+    assert json.loads(to_line("t", "a", "icmp", 0, PATH))["hops"][1]["replies"] == []
+    assert "   2  no answer" in render(table(PATH, nobody))
+
+
+def test_json_is_valid_on_an_empty_path_and_without_any() -> None:
+    """No hop is an empty list, no path at all says why."""
+    assert json.loads(to_line("t", "1.2.3.4", "syn", 443, Path(FLOW, (), reached=False)))["hops"] == []
+    assert json.loads(to_line("t", "", "syn", 443, None, "no such name"))["error"] == "no such name"
+
+
+def test_loss_has_its_denominator() -> None:
+    """Two of two is not one of one."""
+    rows = render(table(PATH, nobody)).split("\n")
+    assert [row[35:40].strip() for row in rows[:3]] == ["0/1", "2/2", "0/1"]
+
+
+def test_people_see_networks_labels_and_whether_it_got_there() -> None:
+    """A row names the network; the title says how far it went."""
+    text = render([title("t", "23.50.131.10", "icmp", 0, PATH), *table(PATH, lambda _: Origin(20940, "Akamai"))])
+    assert "t (23.50.131.10) by icmp: reached, 3 hops, 20.4 ms" in text
+    assert "AS20940 Akamai  [MPLS 24015]" in text
+    silent = Path(FLOW, PATH.hops[:2], reached=False)
+    assert "not reached, last answer at hop 1" in render([title("t", "t", "syn", 443, silent)])

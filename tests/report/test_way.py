@@ -1,0 +1,72 @@
+"""The way that a page draws."""
+
+import msgspec
+import pytest
+
+from netprobe.model.host import HostState
+from netprobe.model.report import Report
+from netprobe.model.verdict import Component
+from netprobe.report.way import Stop, stops
+from tests.report.samples import sample, whose
+
+
+def states(report: Report) -> list[str]:
+    """The states of all stops."""
+    return [stop.state for stop in stops(report, whose)]
+
+
+def test_a_black_hole_breaks_behind_the_last_router_that_answers() -> None:
+    """Home, the provider's routers, the break, and the platform out of reach."""
+    found = stops(sample("isp-core-black-hole"), whose)
+    assert [stop.state for stop in found] == ["start", "passed", "passed", "passed", "passed", "broken", "beyond"]
+    assert found[1].title == "Home router"
+    assert found[4] == Stop("Deutsche Telekom AG", "AS3320, 217.239.45.49", "AS3320", "passed", found[4].rtt)
+
+
+def test_a_healthy_way_arrives() -> None:
+    """Nothing on it is broken, and the platform answers at its end."""
+    found = stops(sample("healthy"), whose)
+    assert found[-1].state == "arrived"
+    assert "broken" not in states(sample("healthy"))
+    assert found[-1].title == "TikTok"
+
+
+@pytest.mark.parametrize(("scenario", "what"), [("sni-reset", "TikTok: reset"), ("maintenance", "TikTok: answers 503")])
+def test_what_fails_at_the_far_end_is_said_there(scenario: str, what: str) -> None:
+    """Packets arrive, the page does not: the cross is at the platform's end of the way."""
+    end = stops(sample(scenario), whose)[-1]
+    assert (end.state, end.title) == ("failed", what)
+
+
+def test_a_transit_outage_is_drawn_to_the_platform_and_broken() -> None:
+    """The way to the platform is shown, not the one to some other service."""
+    found = stops(sample("transit-outage"), whose)
+    assert [found[-2].state, found[-1].state, found[-1].title] == ["broken", "beyond", "TikTok"]
+
+
+def test_a_dead_gateway_is_where_it_breaks() -> None:
+    """Without a single answer the home router itself is the last thing that is known."""
+    found = stops(sample("gateway-dead"), whose)
+    assert "broken" in [stop.state for stop in found]
+    assert not any(stop.state == "passed" and stop.network.startswith("AS") for stop in found)
+
+
+def test_without_a_default_route_there_is_no_way_out() -> None:
+    """A machine that is not connected has a way of one step."""
+    report = sample("healthy")
+    first = msgspec.structs.replace(report.observations[0], fact=HostState())
+    verdict = msgspec.structs.replace(report.verdict, component=Component.HOME)
+    lonely = msgspec.structs.replace(report, observations=(first,), verdict=verdict)
+    assert [stop.title for stop in stops(lonely, whose)] == ["This computer", "No way out", "TikTok"]
+
+
+def test_no_observation_at_all_is_no_error() -> None:
+    """A page can be made of any report."""
+    assert states(msgspec.structs.replace(sample("healthy"), observations=()))[0] == "start"
+
+
+def test_silent_hops_in_a_row_are_one_stop() -> None:
+    """Routers that answer nobody are not a break."""
+    found = stops(sample("healthy-silent-and-rate-limited"), whose)
+    assert found[-1].state == "arrived"
+    assert not any(a.state == b.state == "silent" for a, b in zip(found, found[1:], strict=False))
