@@ -167,6 +167,48 @@ def test_a_firewall_on_the_way_answers(
     assert reply.source == (SERVER if kind is ReplyKind.RST else HOPS[1])
 
 
+NAT = """
+table ip nat {
+    chain post { type nat hook postrouting priority 100; oifname outer counter masquerade random; }
+}
+"""
+STATEFUL = """
+table ip stateful {
+    chain in { type filter hook input priority 0; policy drop; ct state established,related accept; }
+    chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept; }
+}
+"""
+
+
+@pytest.fixture
+def behind_nat(network: Network) -> Iterator[None]:
+    """The home router masquerades with random ports, as if it served a whole street."""
+    network.first.run("nft", "-f", "-", stdin=NAT)
+    yield
+    assert "packets 0 " not in network.first.run("nft", "list", "table", "ip", "nat"), "nothing was translated"
+    network.first.run("nft", "delete", "table", "ip", "nat")
+
+
+@pytest.fixture
+def behind_own_firewall(network: Network) -> Iterator[None]:
+    """The client lets in what it asked for, and nothing else."""
+    network.client.run("nft", "-f", "-", stdin=STATEFUL)
+    yield
+    network.client.run("nft", "delete", "table", "ip", "stateful")
+
+
+@pytest.mark.usefixtures("open_port", "behind_nat", "behind_own_firewall")
+@pytest.mark.parametrize(
+    ("protocol", "port"), [(Protocol.ICMP, 0), (Protocol.TCP, OPEN), (Protocol.TCP, CLOSED), (Protocol.UDP, 33434)]
+)
+def test_translation_and_a_stateful_firewall_hide_no_hop(vantage: LiveVantage, protocol: Protocol, port: int) -> None:
+    """Ports and identifiers that a NAT rewrites come back as they were; errors are related to what we sent."""
+    path = trace(vantage, protocol, port)
+    assert [hop.addresses for hop in path.hops] == [(HOPS[0],), (HOPS[1],), (SERVER,)]
+    train = run(one(TrainSession(protocol, SERVER, port=port, interval_s=0.01)), vantage)
+    assert train.answered == 3
+
+
 def test_nobody_there_is_told_by_the_last_router(vantage: LiveVantage) -> None:
     """Two hops answer, then the second says host unreachable, or nothing within the time."""
     path = trace(vantage, Protocol.ICMP, destination=SILENT, timeout_s=0.3)
