@@ -76,7 +76,9 @@ class Question:
 
         ident = secrets.randbelow(1 << 16)
         try:
-            query = dns.message.make_query(self._lookup.name, self._lookup.record_type, id=ident, use_edns=False)
+            query = dns.message.make_query(
+                self._lookup.name, self._lookup.record_type, self._lookup.record_class, id=ident, use_edns=False
+            )
             wire = query.to_wire()
         except (dns.exception.DNSException, ValueError) as error:
             msg = f"not a name or record type: {self._lookup.name!r} {self._lookup.record_type!r}"

@@ -4,13 +4,17 @@ from netprobe.model.record import Fact, Record
 
 
 class Lookup(Record, frozen=True):
-    """One DNS question to one resolver over UDP (TCP after truncation). `resolver` is an address, `record_type` as in `A`."""
+    """One DNS question to one resolver over UDP (TCP after truncation).
+
+    `resolver` is an address; `record_type` and `record_class` are the names of RFC 1035, as in `A` and `IN`.
+    """
 
     name: str
     resolver: str
     record_type: str = "A"
     timeout_s: float = 3.0
     attempts: int = 2
+    record_class: str = "IN"
 
 
 class Answer(Fact, frozen=True, tag="answer"):

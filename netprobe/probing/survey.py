@@ -18,13 +18,14 @@ from netprobe.model.probes import Flow, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Fetch, Handshake, Response
 from netprobe.model.targets import Control, Edge, Platform, Target
-from netprobe.probing.ask import fetch, handshake, inspect, lookup
+from netprobe.probing.ask import about_itself, fetch, handshake, inspect, lookup
 from netprobe.probing.observe import Observe
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 
 HTTPS = 443
+DNS = 53
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
@@ -213,6 +214,8 @@ def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) 
             yield Observe("lookup.control", name, lookup(name, resolver, timeout_s=PATIENCE_S))
         if answers and not any(a.rcode in {"NOERROR", "NXDOMAIN"} for a in answers):
             yield Observe("resolver.train", resolver, TrainSession(Protocol.ICMP, resolver))
+            yield Observe("resolver.train", resolver, TrainSession(Protocol.TCP, resolver, port=DNS))
+            yield Observe("resolver.self", resolver, about_itself(resolver))
             yield Observe("resolver.path", resolver, Traceroute(Flow(Protocol.ICMP, resolver)))
 
 

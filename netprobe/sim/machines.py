@@ -135,6 +135,8 @@ class Machines:
     def _think(self, resolver: Resolver, packet: Packet) -> None:
         name = query_name(packet.payload)
         records = answers.tampered(self.scenario, resolver, name, self.clock.now)
+        if records is None and not wirebytes.is_internet(packet.payload):
+            records = Records("REFUSED")
         if records is None and resolver.upstream:
             forwarded = _Forwarded(self, resolver, packet, self.number() & 0xFFFF)
             self._forwarded[forwarded.number] = forwarded

@@ -12,6 +12,8 @@ from netprobe.sim.servers.answers import Records
 
 RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 _A, _CNAME, _IN = 1, 5, 1
+_TYPES = {"A": _A, "TXT": 16}
+_CLASSES = {"IN": _IN, "CH": 3}
 _RECURSION = 0x0100
 _RESPONSE = 0x8180  # RFC 1035, 4.1.1: QR, RD, RA
 _MASK = 0xFFFF
@@ -35,9 +37,15 @@ class DnsAnswer:
     ttl_s: int
 
 
-def dns_query(ident: int, name: str, record_type: int = _A) -> bytes:
+def dns_query(ident: int, name: str, record_type: str = "A", record_class: str = "IN") -> bytes:
     """A stub resolver's question (RFC 1035, 4.1)."""
-    return _HEADER.pack(ident, _RECURSION, 1, 0, 0, 0) + _name(name) + struct.pack("!HH", record_type, _IN)
+    kind = struct.pack("!HH", _TYPES[record_type], _CLASSES[record_class])
+    return _HEADER.pack(ident, _RECURSION, 1, 0, 0, 0) + _name(name) + kind
+
+
+def is_internet(query: bytes) -> bool:
+    """Whether a question is of class IN; others are about the server itself."""
+    return query[-2:] == struct.pack("!H", _IN)
 
 
 def dns_answer(query: bytes, records: Records) -> bytes:
