@@ -43,10 +43,13 @@ BOGON = _networks(
 class Kind(Enum):
     """What an address may be used for."""
 
-    PRIVATE = PRIVATE
-    SHARED = SHARED
-    BOGON = BOGON
-    PUBLIC = ()  # all the others
+    PRIVATE = "private"
+    SHARED = "shared"
+    BOGON = "bogon"
+    PUBLIC = "public"  # all the others
+
+
+_BLOCKS = ((Kind.PRIVATE, PRIVATE), (Kind.SHARED, SHARED), (Kind.BOGON, BOGON))
 
 
 def parse(text: str) -> IPAddress | None:
@@ -64,7 +67,7 @@ def kind(text: str) -> Kind | None:
     address = parse(text)
     if address is None:
         return None
-    blocks = ((k, network) for k in Kind for network in k.value if network.version == address.version)
+    blocks = ((k, network) for k, networks in _BLOCKS for network in networks if network.version == address.version)
     return next((k for k, network in blocks if address in network), Kind.PUBLIC)
 
 
