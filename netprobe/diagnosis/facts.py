@@ -108,6 +108,7 @@ class Facts:
         self.control_answers = self._of("lookup.control", Answer)
         self.resolver_trains = self._of("resolver.train", Train)
         self.resolver_paths = self._of("resolver.path", Path)
+        self.resolver_selves = self._of("resolver.self", Answer)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
 

@@ -3,6 +3,7 @@
 from netprobe.diagnosis.names import DENIALS, Contradiction, Kind, Locus
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.model.probes import Protocol
 from netprobe.model.services import Answer
 
 _WHOSE = {
@@ -51,6 +52,10 @@ def _home_resolver(view: View, answers: list[Answer], kinds: set[Kind]) -> tuple
         host_dead = facts.resolver_trains and not any(t.answered for _, t in facts.resolver_trains)
         if elsewhere and host_dead:
             return "home_down", ": the machine that runs it is gone"
+        if any(answer.rcode for _, answer in facts.resolver_selves):
+            return "home_waits", ": it answers about itself only, and has none for you from the name server that it asks"
+        if any(t.answered for _, t in facts.resolver_trains if t.protocol is Protocol.TCP):
+            return "home_mute", ": its port is there, but it does not answer"
         return "home_silent", ": it does not answer"
     return _failure_of(view)
 
@@ -158,7 +163,7 @@ SIGNALS = (
     Signal(
         "dns.configured",
         "resolver",
-        ("works", "home_down", "home_silent", "home_fails", "home_fails_itself", "home_passes_on", "isp_fails", "outside_fails", "public_fails", "mixed_fails", "unclear"),
+        ("works", "home_down", "home_silent", "home_mute", "home_waits", "home_fails", "home_fails_itself", "home_passes_on", "isp_fails", "outside_fails", "public_fails", "mixed_fails", "unclear"),
         configured,
         good=("works",),
     ),
