@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from netprobe.model.record import Record
 from netprobe.model.verdict import Component
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Fault, Scenario
@@ -27,6 +28,8 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _LOOP_ENDS = 2
 _PLACES = ("router", "server", "resolver")
+_RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")  # RFC 1035, 4.1.1
+_FRACTIONS = ("loss", "fraction")
 
 
 class WrongError(ValueError):
@@ -116,9 +119,14 @@ def _check_places(scenario: Scenario) -> None:
     ends = [CLIENT, *routers]
     _known(scenario.client.gateway, routers, "router", "'gateway' in [client]")
     for link in scenario.links:
+        where = f"[[link]] {link.ends[0]} - {link.ends[1]}"
+        _check_numbers(link, where)
         for end in link.ends:
-            _known(end, ends, "router", f"'ends' in [[link]] {link.ends[0]} - {link.ends[1]}")
+            _known(end, ends, "router", f"'ends' in {where}")
+    for router in scenario.routers:
+        _check_numbers(router, f"[[router]] '{router.name}'")
     for server in scenario.servers:
+        _check_numbers(server, f"[[server]] '{server.name}'")
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
@@ -128,6 +136,18 @@ def _check_places(scenario: Scenario) -> None:
     for route in scenario.routes:
         _check_prefixes((route.prefix,), "'prefix' in [[route]]")
         _known(route.to, routers, "router", f"'to' in [[route]] '{route.prefix}'")
+
+
+def _check_numbers(row: Record, where: str) -> None:
+    """No number is negative, and what is a fraction is one."""
+    for key in row.__struct_fields__:
+        value = getattr(row, key)
+        if isinstance(value, int | float) and value < 0:
+            msg = f"'{key}' in {where}: {value:g} is below 0"
+            raise WrongError(msg)
+        if key in _FRACTIONS and value > 1:
+            msg = f"'{key}' in {where}: {value:g} is not between 0 and 1"
+            raise WrongError(msg)
 
 
 def _known(name: str, known: list[str], what: str, where: str) -> None:
@@ -166,6 +186,10 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         raise WrongError(msg)
     if not 0 <= fault.begin_s < fault.end_s:
         msg = f"{where} begins at {fault.begin_s:g} s and ends at {fault.end_s:g} s"
+        raise WrongError(msg)
+    _check_numbers(fault, where)
+    if fault.rcode and fault.rcode not in _RCODES:
+        msg = f"'rcode' in {where}: there is no response code '{fault.rcode}' ({hint(fault.rcode, _RCODES)})"
         raise WrongError(msg)
     _check_prefixes((*fault.match.source, *fault.match.destination), f"'match' in {where}")
     if fault.match.protocol and fault.match.protocol not in PROTOCOLS:

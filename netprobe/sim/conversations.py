@@ -87,9 +87,7 @@ class Question:
     def _ask(self) -> None:
         ident = (self._port * 31 + len(self._sent_s) * 7919) & 0xFFFF
         self._sent_s[ident] = self._clock.now
-        payload = wirebytes.dns_query(
-            ident, self._lookup.name, self._lookup.record_type, self._lookup.record_class
-        )
+        payload = wirebytes.dns_query(ident, self._lookup.name, self._lookup.record_type, self._lookup.record_class)
         self.packets_sent += 1
         self.bytes_sent += _UDP_HEADERS + len(payload)
         self._clock.send(

@@ -19,11 +19,10 @@ from netprobe.sim.packet import Packet
 from netprobe.sim.records import Resolver, Scenario, Server
 from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.servers import answers
-from netprobe.sim.servers.answers import Condition, Records
+from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Condition, Records
 from netprobe.sim.tcp import Tcp
 
 HTTP_PORT, HTTPS_PORT = 80, 443
-FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
 _FLIGHT_BYTES = 2600  # a ServerHello with a chain of two ECDSA certificates
 _THINKING_S = 0.001  # one signature
 _CHALLENGE_S = 0.5  # Linux's tcp_invalid_ratelimit

@@ -83,6 +83,7 @@ def json_schema() -> dict[str, Any]:
     record["required"] = ["sentence", "expect"]
     places: dict[str, Any] = schema["$defs"]["Fault"]["properties"]
     places["at"] = {"anyOf": [{"type": "string"}, places["at"]]}
+    del places["end_s"]["default"]  # JSON has no infinity
     entry = record["properties"]["names"]["additionalProperties"]
     record["properties"]["names"]["additionalProperties"] = {
         "anyOf": [{"type": "array", "items": {"type": "string"}}, entry]

@@ -1,0 +1,294 @@
+"""Scenario files: read strictly, and wrong ones explained."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from netprobe.sim import library
+from netprobe.sim.routing import node_addresses
+from netprobe.sim.scenario import ScenarioError, json_schema, load
+from netprobe.topology.platform import load_platform
+
+GOOD = """
+sentence = "Two routers."
+
+[expect]
+component = "none"
+cause = "none.app_device"
+
+[client]
+address = "192.168.1.23/24"
+gateway = "home"
+
+[[router]]
+name = "home"
+address = "192.168.1.1"
+
+[[router]]
+name = "core"
+address = "10.0.0.1"
+
+[[link]]
+ends = ["client", "home"]
+delay_ms = 1.0
+
+[[link]]
+ends = ["home", "core"]
+delay_ms = 1.0
+
+[[server]]
+name = "akamai-fra"
+addresses = ["23.50.131.10"]
+at = "core"
+
+[[resolver]]
+name = "isp"
+address = "194.25.2.129"
+at = "core"
+
+[names]
+"www.tiktok.com" = ["23.50.131.10"]
+"v.tiktok.com" = { alias = "v.example.net", addresses = ["23.50.131.10"] }
+"""
+ALL = (*library.names(), *library.timelines())
+
+#: What is changed or added (below where the first column is empty), and the line that comes of it behind "bad.toml: ".
+WRONG = (
+    (
+        'addresses = ["23',
+        'adress = ["23',
+        "unknown key 'adress' in [[server]] 'akamai-fra' (did you mean 'addresses'?)",
+    ),
+    ("", "[[servers]]\n", "unknown key 'servers' at the top (did you mean 'server'?)"),
+    ("", "xyz = 1\n", "[names] 'xyz' must be a table"),
+    ("delay_ms = 1.0", 'delay_ms = "1"', "'delay_ms' in [[link]] number 1: expected 'float', got 'str'"),
+    ('at = "core"\n\n[[res', "\n[[res", "[[server]] 'akamai-fra': object missing required field 'at'"),
+    ('[[router]]\nname = "core"', '[router]\nname = "core"', "is not TOML"),
+    ("[[router]]", "[router", "is not TOML"),
+    ('sentence = "Two routers."', "", "'sentence' is missing: say in one sentence what happens"),
+    ("[expect]", "[expected]", "unknown key 'expected' at the top (did you mean 'expect'?)"),
+    ('component = "none"', 'component = "ips"', "[expect]: there is no component 'ips' (did you mean 'isp'?)"),
+    (
+        'cause = "none.app_device"',
+        'cause = "none.app_device"\nnever = ["none"]',
+        "[expect]: component 'none' is expected and in never",
+    ),
+    ('gateway = "home"', 'gateway = "hom"', "'gateway' in [client]: there is no router 'hom' (did you mean 'home'?)"),
+    ('gateway = "home"', "", "[client]: object missing required field 'gateway'"),
+    (
+        '"192.168.1.23/24"',
+        '"192.168.1.999"',
+        "'address' in [client]: '192.168.1.999' is not an IPv4 address with a prefix length",
+    ),
+    ('"10.0.0.1"', '"10.0.0.256"', "[[router]] 'core': '10.0.0.256' is not an IPv4 address"),
+    ('"10.0.0.1"', '"192.168.1.1"', "[[router]] 'core' has the address 192.168.1.1 of [[router]] 'home'"),
+    (
+        'name = "core"',
+        'name = "home"',
+        "the name 'home' is used twice: routers, servers and resolvers need names of their own",
+    ),
+    (
+        'ends = ["home", "core"]',
+        'ends = ["home", "cora"]',
+        "'ends' in [[link]] home - cora: there is no router 'cora' (did you mean 'core'?)",
+    ),
+    ('ends = ["home", "core"]', 'ends = ["home", "home"]', "no [[link]] leads from the client to [[router]] 'core'"),
+    ('ends = ["home", "core"]', 'ends = ["home"]', "'ends' in [[link]] number 2: expected 'array' of length 2, got 1"),
+    (
+        '129"\nat = "core"',
+        '129"\nat = "akamai-fra"',
+        "'at' in [[resolver]] 'isp': there is no router 'akamai-fra' (known: home, core)",
+    ),
+    (
+        '129"',
+        '129"\nupstream = "google"',
+        "'upstream' in [[resolver]] 'isp': there is no resolver 'google' (known: )",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "dwon"\nat = "core"\n',
+        "unknown fault kind 'dwon' (did you mean 'down'?)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "down"\nat = "cor"\n',
+        "'at' in [[fault]] 'down': there is no router or server or resolver or client 'cor' (did you mean 'core'?)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "drop"\nat = "core"\nstatus = 503\n',
+        "key 'status' means nothing in [[fault]] 'drop' (its keys: match, fraction)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { ports = 443 }\n',
+        "unknown key 'ports' in match of [[fault]] 'drop' (did you mean 'port'?)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { protocol = "tpc" }\n',
+        "'match' in [[fault]] 'drop': unknown protocol 'tpc' (did you mean 'tcp'?)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { destination = ["10.0.0.1/8"] }\n',
+        "'match' in [[fault]] 'drop': '10.0.0.1/8' is not an IPv4 prefix",
+    ),
+    ("", '[[fault]]\nkind = "loop"\nat = "core"\n', "'at' in [[fault]] 'loop': a loop is between two routers"),
+    (
+        "",
+        '[[fault]]\nkind = "down"\nat = "core"\nbegin_s = 9.0\nend_s = 3.0\n',
+        "[[fault]] 'down' begins at 9 s and ends at 3 s",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "drop"\nat = "core"\nfraction = 50.0\n',
+        "'fraction' in [[fault]] 'drop': 50 is not between 0 and 1",
+    ),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = -1.0",
+        "'delay_ms' in [[link]] client - home: -1 is below 0",
+    ),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = 1.0\nloss = 3.0",
+        "'loss' in [[link]] client - home: 3 is not between 0 and 1",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "dns"\nat = "isp"\nrcode = "NXDOMIAN"\n',
+        "'rcode' in [[fault]] 'dns': there is no response code 'NXDOMIAN' (did you mean 'NXDOMAIN'?)",
+    ),
+    ('= ["23.50.131.10"]\n"v', '= ["23.50.131"]\n"v', "[names] 'www.tiktok.com': '23.50.131' is not an IPv4 address"),
+    ("[client]", 'network = "typcial"\n[client]', "unknown key 'network' in [expect] (known: component, cause, never)"),
+)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "bad.toml"
+    file.write_text(text)
+    return file
+
+
+def complaint(file: str | Path) -> str:
+    with pytest.raises(ScenarioError) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    """Short forms mean what they say: a list of addresses is a name without an alias."""
+    scenario = load(written(tmp_path, GOOD))
+    assert scenario.name == "bad"
+    assert scenario.names["www.tiktok.com"].addresses == ("23.50.131.10",)
+    assert scenario.names["v.tiktok.com"].alias == "v.example.net"
+
+
+@pytest.mark.parametrize(("old", "new", "line"), WRONG, ids=[line for *_, line in WRONG])
+def test_what_is_wrong_is_said(tmp_path: Path, old: str, new: str, line: str) -> None:
+    """One line: the file, the place, and what was probably meant."""
+    text = (
+        GOOD.replace(old, new, 1)
+        if old
+        else new + GOOD
+        if not new.startswith("[[") and new[:3] != "xyz"
+        else GOOD + new
+    )
+    assert text != GOOD
+    file = written(tmp_path, text)
+    said = complaint(file)
+    assert said.startswith(f"{file}: {line}")
+    if line != "is not TOML":
+        assert said == f"{file}: {line}"
+
+
+def test_a_missing_file_names_those_that_are_close() -> None:
+    """A misspelt built-in scenario gets a hint, anything else the way to the list."""
+    assert (
+        complaint("sni-rest")
+        == "sni-rest: no such scenario (did you mean 'sni-reset' or 'mobile-sni-reset' or 'sni-drop'?)"
+    )
+    assert complaint("/nowhere/xyz.toml") == (
+        '/nowhere/xyz.toml: no such scenario (run "netprobe lab list" for the built-in ones,'
+        " or give the path of a .toml file)"
+    )
+
+
+def test_a_missing_network_names_those_that_there_are(tmp_path: Path) -> None:
+    """`network` is one of the built-in ones, one beside the scenario, or a path."""
+    file = written(tmp_path, 'network = "typcial"\n' + GOOD)
+    assert complaint(file) == f"{file}: no network 'typcial' (did you mean 'typical'?)"
+    file = written(tmp_path, "network = 3\n" + GOOD)
+    assert complaint(file) == f"{file}: 'network' at the top: expected 'str', got 'int'"
+
+
+def test_a_wrong_network_is_named_itself(tmp_path: Path) -> None:
+    """What is wrong in a network's file is said with that file's name."""
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    (folder / "mine.toml").write_text('[[router]]\nnmae = "home"\n')
+    file = written(tmp_path, 'network = "mine"\n' + GOOD)
+    assert (
+        complaint(file) == f"{folder / 'mine.toml'}: unknown key 'nmae' in [[router]] number 1 (did you mean 'name'?)"
+    )
+
+
+def test_a_file_without_a_client_is_no_network(tmp_path: Path) -> None:
+    """There must be somebody who measures."""
+    text = GOOD.replace("[client]", "[x]").replace('address = "192.168.1.23/24"\ngateway = "home"\n', "")
+    file = written(tmp_path, text.replace("[x]\n", ""))
+    assert complaint(file) == f'{file}: there is no [client], and no network = "..." that has one'
+
+
+def test_what_is_not_text_is_refused(tmp_path: Path) -> None:
+    """A file that cannot be read is not a surprise."""
+    file = tmp_path / "bad.toml"
+    file.write_bytes(b"\xff\xfe")
+    assert complaint(file) == f"{file}: cannot be read: it is not UTF-8 text"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_built_in_scenario_is_whole(name: str) -> None:
+    """It loads, says what happens, and every address that its DNS knows is somebody's or expected to be nobody's."""
+    scenario = load(name)
+    assert scenario.name == name
+    assert scenario.sentence.endswith(".")
+    owned = node_addresses(scenario)
+    assert {address for entry in scenario.names.values() for address in entry.addresses} <= set(owned)
+    assert set(scenario.client.resolvers) <= {resolver.address for resolver in scenario.resolvers}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_built_in_scenario_serves_the_catalogue(name: str) -> None:
+    """Each name of the platform and each control resolves to a server whose certificate is good for it."""
+    scenario = load(name)
+    platform = load_platform()
+    owner = {address: server for server in scenario.servers for address in server.addresses}
+    for name_ in [target.name for target in platform.targets] + [control.name for control in platform.controls]:
+        for address in scenario.names[name_].addresses:
+            good_for = owner[address].serves
+            assert name_ in good_for or f"*.{name_.partition('.')[2]}" in good_for, f"{name_} at {owner[address].name}"
+
+
+def test_expected_causes_exist() -> None:
+    """Every cause that a scenario expects is a row of the causes table, of the component that it names."""
+    table = Path(library.folder().parent, "netprobe", "data", "causes.toml")
+    causes = {row["id"] for row in tomllib.loads(table.read_text(encoding="utf-8"))["cause"]}
+    for name in ALL:
+        expect = load(name).expect
+        assert expect.cause in causes, name
+        assert expect.cause.split(".")[0] == expect.component, name
+
+
+def test_the_schema_describes_what_is_read() -> None:
+    """The JSON Schema knows every table, and `at` and `names` in their short forms."""
+    schema = json_schema()
+    record = schema["$defs"]["Scenario"]
+    assert {"network", "sentence", "expect", "client", "router", "link", "fault", "names"} <= set(record["properties"])
+    assert record["additionalProperties"] is False
+    assert {"type": "string"} in schema["$defs"]["Fault"]["properties"]["at"]["anyOf"]
+    assert b"null" not in msgspec.json.encode({**schema["$defs"]["Fault"]["properties"]["end_s"]})
