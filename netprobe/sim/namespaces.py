@@ -142,7 +142,7 @@ def bring_up(device: str) -> None:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when `parent`, which must be its parent, is gone (prctl(2))."""
+    """Have the kernel kill this process when the thread of `parent`, its parent, that made it is gone (prctl(2))."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it went before the call
         os._exit(1)
@@ -210,7 +210,7 @@ class Namespaces:
 def isolated() -> Iterator[Namespaces]:
     """A network namespace without a way out: a loopback that is up and nothing else. Raises `LabError`."""
     with subprocess.Popen(
-        [sys.executable, "-m", "netprobe.sim.namespaces"],
+        [sys.executable, "-P", "-m", "netprobe.sim.namespaces"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -228,7 +228,10 @@ def isolated() -> Iterator[Namespaces]:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment in which our own interpreter finds this package again, from any folder."""
+    """The environment in which our own interpreter finds this package again, from any folder.
+
+    It is to be started with -P, so that a file there cannot pass for a module.
+    """
     root = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))}
 

@@ -57,7 +57,7 @@ _TYPE_IPV4 = 0x0800
 _TYPE_ARP = 0x0806
 _ARP_REQUEST = (1, _TYPE_IPV4, 6, 4, 1)  # RFC 826: Ethernet, IPv4, the lengths of both, request
 _FRAME_LIMIT = 65536
-_BATCH = 64  # packets read from one device before the other has its turn
+_BATCH = 16  # packets read from one device before due ones leave and the other has its turn
 # Heuristics that keep simulated delays true to about 0.1 ms; measured on an idle machine, where they matter.
 _EARLY_S = 0.00015  # waking up by the clock may take as long: from there on the clock is watched
 _WAKE_S = 0.00005  # how long a packet has waited when its arrival ended a sleep
@@ -318,7 +318,7 @@ def _live(setup: wiring.Setup) -> None:
     enter_new_network()
     bring_up("lo")  # makes the table of local routes, without which a bound socket would not keep its address
     with subprocess.Popen(
-        [sys.executable, "-m", "netprobe.sim.servers"],
+        [sys.executable, "-P", "-m", "netprobe.sim.servers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=own_environment(),

@@ -92,7 +92,11 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        alive = self._process is not None and self._process.poll() is None
         self._stop()
+        if error is None and not alive:
+            msg = "the simulated network ended before what ran in it; its error is above"
+            raise LabError(msg)
 
     def _start(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="netprobe-lab-")
@@ -100,7 +104,7 @@ class World:
         for name, text in _client_files(self._scenario).items():
             Path(self._folder, name).write_text(text)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "netprobe.sim.tun"],
+            [sys.executable, "-P", "-m", "netprobe.sim.tun"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=own_environment(),

@@ -259,3 +259,17 @@ print("left:", *Path(tempfile.gettempdir()).glob("netprobe-lab-*"))
     for said in ("0 0\n", f" 4  {EDGE} ", "0 200\n", "0 93.184.216.34\n", " 0% packet loss", "nameserver 192.168.1.1"):
         assert said in done.stdout, said
     assert done.stdout.endswith("left:\n")
+
+
+def test_network_that_ends_early_is_an_error(line: Scenario, clean: Leftovers) -> None:
+    """A world whose network is killed under it says so instead of pretending that the commands were right."""
+
+    def live() -> None:
+        with World(line) as world:
+            assert world._process is not None
+            world._process.kill()
+            world._process.wait()
+
+    with pytest.raises(LabError, match=r"^the simulated network ended before what ran in it; "):
+        live()
+    assert clean.nothing()

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from netprobe.sim.middlebox import name_pattern
 from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
+FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
+
 _ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
 

@@ -26,11 +26,10 @@ import dns.rdtypes.IN.A
 import dns.rrset
 
 from netprobe.sim.records import Resolver, Scenario
-from netprobe.sim.servers.answers import Records, resolve, tampered, thinking_s
+from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Records, resolve, tampered, thinking_s
 from netprobe.sim.servers.web import listener
 
 DNS_PORT = 53
-ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
 _PAYLOAD = 1232  # the EDNS buffer size that avoids fragments (DNS flag day 2020)
 _PLAIN_PAYLOAD = 512  # RFC 1035, 4.2.1
 _PENDING = 4096
@@ -154,14 +153,14 @@ class Service(asyncio.DatagramProtocol):
 
     def _ask_upstream(self, number: int, attempt: int) -> None:
         pending = self._pending[number]
-        if attempt >= len(ATTEMPTS_S):
+        if attempt >= len(FORWARDER_ATTEMPTS_S):
             del self._pending[number]
             pending.answer(_failure(pending.query, dns.rcode.SERVFAIL))
             return
         if self._transport:
             self._transport.sendto(pending.wire, (self._upstream, DNS_PORT))
         later = asyncio.get_running_loop().call_later
-        pending.timer = later(ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
+        pending.timer = later(FORWARDER_ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
 
     def _answered(self, data: bytes) -> None:
         """The upstream's answer goes on to whoever asked, if it is one to what was asked."""
