@@ -1,7 +1,7 @@
 """Weighing: log prior plus what each group of evidence adds, and when that is not enough to say whose fault it is.
 
 What an item adds to a cause is its log-likelihood under that cause less the median over all causes, in nats: an item that
-fits all causes alike adds nothing. Signals of one group see one trouble, so only the most telling of them counts, and it
+fits all causes alike adds nothing. Signals of one group see one trouble, so only the first of them that was measured counts, and it
 is capped. The numbers are scores until they have been calibrated on situations that the tables have not seen.
 """
 
@@ -16,6 +16,7 @@ from netprobe.model.verdict import Component, Evidence, Level
 GROUP_CAP = 8.0  # nats that one group may add or take: a factor of about three thousand
 FLOOR = 3.0  # nats of evidence of its own that a cause needs: a factor of twenty
 MARGIN = 3.0  # how many times likelier than its best rival an answer must be
+SECOND_FLOOR = 5.0  # nats that a second trouble needs, of its own: two at once are rarer than one
 EXPLAINS = 1.0  # nats from which a cause counts as the explanation of a group
 
 Groups = Mapping[str, Mapping[str, float]]  # group -> cause -> nats
@@ -47,17 +48,12 @@ def item_weights(item: Evidence, tables: Tables) -> dict[str, float]:
 
 
 def group_weights(evidence: Sequence[Evidence], tables: Tables) -> dict[str, dict[str, float]]:
-    """What each group adds to each cause: what its most telling item says, capped."""
-    items: dict[str, list[dict[str, float]]] = {}
+    """What each group adds to each cause: what its first item that counts says, capped."""
+    groups: dict[str, dict[str, float]] = {}
     for item in evidence:
-        if item.level is Level.SCORED:
-            items.setdefault(item.group, []).append(item_weights(item, tables))
-    return {group: _capped(max(rows, key=_telling)) for group, rows in items.items()}
-
-
-def _telling(weights: Mapping[str, float]) -> tuple[float, float]:
-    """How much an item says: first by what it speaks for, then by what it speaks against."""
-    return max(weights.values()), -min(weights.values())
+        if item.level is Level.SCORED and item.group not in groups:
+            groups[item.group] = _capped(item_weights(item, tables))
+    return groups
 
 
 def _capped(weights: Mapping[str, float]) -> dict[str, float]:
@@ -116,6 +112,8 @@ def second_trouble(groups: Groups, first: Decision, tables: Tables) -> Decision 
     rest = unexplained(groups, first.leaf)
     second = decide(rest, tables)
     if not second.determined or second.component is Component.NONE or second.leaf == first.leaf:
+        return None
+    if sum(g[second.leaf] for g in rest.values()) < SECOND_FLOOR:
         return None
     own = unexplained(groups, second.leaf)
     if sum(g[first.leaf] for g in own.values()) < FLOOR:

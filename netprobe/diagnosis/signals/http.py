@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from netprobe.diagnosis.facts import Found, best_fetch
+from netprobe.diagnosis.facts import Found, Reach, best_fetch
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.diagnosis.signals.tls import outcomes
@@ -21,19 +21,21 @@ def _answers(view: View) -> dict[tuple[str, str], Found[Response]]:
 
 
 def controls(view: View) -> Finding | None:
-    """Do unrelated services serve?"""
-    fetched = [f for c in view.facts.controls.values() if (f := best_fetch(c.fetches)) and f[1].handshaken.error != "local"]
+    """Do unrelated services serve, those that accept connections?"""
+    there = [c for c in view.controls if c.reach is Reach.OPEN]
+    fetched = [f for c in there if (f := best_fetch(c.fetches))]
     if not fetched:
         return None
     indices = tuple(i for i, _ in fetched)
     served = [r for _, r in fetched if r.handshaken.done and r.status]
     state = "all" if len(served) == len(fetched) else "some" if served else "none"
-    return Finding(state, f"{of(len(served), len(fetched))} unrelated services serve their pages.", indices)
+    return Finding(state, f"{of(len(served), len(fetched))} unrelated services that accept connections serve their pages.", indices)
 
 
 def status(view: View) -> Finding | None:
     """What do the platform's servers say?"""
     seen = _answers(view)
+    seen = {k: f for k, f in seen.items() if f[1].status or _stalls(view, *k)}
     if not seen:
         return None
     total = len(seen)
@@ -57,10 +59,25 @@ def status(view: View) -> Finding | None:
         return Finding("maintenance", f"{told} and say when to come back.", indices)
     failed_networks = {view.facts.edges[a].network for _, a in failed}
     fine_networks = {view.facts.edges[a].network for k, (_, a) in zip(seen, seen, strict=True) if k not in failed}
+    customers = _failing_customers(view, failed_networks)
+    if customers and len(failed_networks) == 1 and not failed_networks & fine_networks:
+        return Finding("errors_vendor", f"{told}, all of one delivery network, and so does {customers[0]}, another customer of it.", indices)
     if len(failed_networks) == 1 and fine_networks and not failed_networks & fine_networks and _many_roles(view, failed):
         return Finding("errors_one_network", f"{told}, all of one delivery network; {len(fine_networks)} other(s) serve.", indices)
     state = "errors_all" if len(failed) == total else "errors_some"
     return Finding(state, f"{told}, over good connections.", indices)
+
+
+def _stalls(view: View, name: str, address: str) -> bool:
+    """Whether every request got through the handshake and no answer, more than once: a lost packet does that once."""
+    tried = [r for _, r in view.facts.edges[address].fetches if r.fetch.handshake.server_name == name]
+    return len(tried) > 1 and all(r.handshaken.done and not r.status for r in tried)
+
+
+def _failing_customers(view: View, networks: set[str]) -> list[str]:
+    """Controls that are customers of the same delivery networks and answer with server errors too."""
+    rows = [(c, best_fetch(c.fetches)) for c in view.controls if c.customer_of in networks]
+    return [n for c, f in rows if f and f[1].handshaken.done and f[1].status >= _SERVER_ERROR for n in c.names]
 
 
 def _web_among(view: View, keys: dict[tuple[str, str], Found[Response]]) -> bool:
@@ -119,11 +136,11 @@ def whole(view: View) -> Finding | None:
 
 
 SIGNALS = (
-    Signal("controls.serve", "controls", ("all", "some", "none"), controls, good=("all",)),
+    Signal("controls.serve", "controls_serve", ("all", "some", "none"), controls, good=("all",)),
     Signal(
         "http.status",
         "http",
-        ("fine", "notice", "forbidden", "stalls", "maintenance", "errors_one_network", "errors_some", "errors_all"),
+        ("fine", "notice", "forbidden", "stalls", "maintenance", "errors_vendor", "errors_one_network", "errors_some", "errors_all"),
         status,
         good=("fine",),
     ),

@@ -108,7 +108,6 @@ def _indices(destinations: list[Destination]) -> tuple[int, ...]:
 
 SIGNALS = (
     Signal("reach.controls", "controls", ("all", "all_but_one", "some", "none"), controls, good=("all", "all_but_one")),
-    Signal("reach.platform", "reach", ("all", "some", "none"), platform, good=("all",)),
     Signal(
         "path.breaks",
         "reach",
@@ -141,6 +140,7 @@ SIGNALS = (
         place,
         good=("none",),
     ),
+    Signal("reach.platform", "reach", ("all", "some", "none"), platform, good=("all",)),
     Signal("platform.vendors", "vendors", ("none", "parts", "one", "several", "only", "all"), vendors, good=("none",)),
     Signal(
         "edge.refused",

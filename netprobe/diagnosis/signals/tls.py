@@ -100,6 +100,8 @@ def handshakes(view: View) -> Finding | None:
     cut_controls = [f for f in controls if _is_cut(f[1].handshaken)]
     if controls and 2 * len(cut_controls) >= len(controls):
         return Finding("everywhere", f"{told}, and {of(len(cut_controls), len(controls))} with unrelated services too.", indices)
+    if cut_controls and all(f[1].handshaken.error == "timeout" for f in cut.values()):
+        return Finding("unclear", f"{told} by silence, and {of(len(cut_controls), len(controls))} with unrelated services too: it may be loss.", indices)
     trials = _trials(view)
     indices += tuple(i for t in trials for i in t.facts)
     if not trials:
@@ -149,7 +151,11 @@ def certificates(view: View) -> Finding | None:
         return Finding("mixed", f"{told}, and {of(len(bad_unrelated), len(unrelated))} of unrelated services.", indices)
     if 2 * len(out_of_time) > len(bad):
         return Finding("expired", f"{told}: they have run out. Those of {len(unrelated)} unrelated services are valid.", indices)
-    return Finding("unknown_platform", f"{told}: they are somebody else's. Those of {len(unrelated)} unrelated services are valid.", indices)
+    told = f"{told}: they are somebody else's. Those of {len(unrelated)} unrelated services are valid"
+    networks = {view.facts.edges[r.fetch.handshake.address].network for _, r in bad} - {""}
+    if len(networks) > 1:
+        return Finding("unknown_networks", f"{told}; {len(networks)} delivery networks that have nothing to do with each other cannot all have lost theirs.", indices)
+    return Finding("unknown_platform", f"{told}.", indices)
 
 
 def _out_of_time(shaken: Handshaken, now: float) -> bool:
@@ -170,7 +176,7 @@ SIGNALS = (
     Signal(
         "tls.certificates",
         "certificates",
-        ("valid", "time_everywhere", "unknown_everywhere", "unclear", "mixed", "expired", "unknown_platform"),
+        ("valid", "time_everywhere", "unknown_everywhere", "unclear", "mixed", "expired", "unknown_platform", "unknown_networks"),
         certificates,
         good=("valid",),
     ),
