@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from netprobe.sim import library
+from netprobe.sim.checks import KINDS
+from netprobe.sim.records import Client, Entry, Expect, Link, Match, Resolver, Route, Router, Server
 from netprobe.sim.routing import node_addresses
 from netprobe.sim.scenario import ScenarioError, json_schema, load
 from netprobe.topology.platform import load_platform
@@ -292,3 +294,30 @@ def test_the_schema_describes_what_is_read() -> None:
     assert record["additionalProperties"] is False
     assert {"type": "string"} in schema["$defs"]["Fault"]["properties"]["at"]["anyOf"]
     assert b"null" not in msgspec.json.encode({**schema["$defs"]["Fault"]["properties"]["end_s"]})
+
+
+README = (library.folder() / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_manual_knows_every_kind_of_fault(kind: str) -> None:
+    """A row of its table for each kind, with every key that means something there."""
+    (row,) = [row for row in README.splitlines() if row.startswith(f"| `{kind}` |")]
+    places, keys = KINDS[kind]
+    assert all(place in row for place in places)
+    assert all(f"`{key}" in row for key in keys)
+
+
+@pytest.mark.parametrize("record", [Client, Router, Link, Server, Resolver, Route, Entry, Expect, Match])
+def test_the_manual_knows_every_key(record: type[msgspec.Struct]) -> None:
+    """What a table may hold is shown in the manual."""
+    missing = [key for key in record.__struct_fields__ if key not in README]
+    assert missing == []
+
+
+def test_the_examples_of_the_manual_are_right(tmp_path: Path) -> None:
+    """Its situation loads as it stands; the tables of its network are read without a complaint about a key."""
+    situation, network = (part.partition("```")[0] for part in README.split("```toml")[1:])
+    assert load(written(tmp_path, situation)).expect.cause == "isp.core.blackhole"
+    said = complaint(written(tmp_path, 'sentence = "x."\n[expect]\ncomponent = "none"\ncause = "x"\n' + network))
+    assert said.endswith("there is no router 'akamai-edge' (known: home-router)")

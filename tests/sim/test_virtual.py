@@ -246,7 +246,7 @@ def test_without_a_name_there_is_no_tls() -> None:
             "connect",
             "unreachable",
             "EHOSTUNREACH (time exceeded, says 10.0.0.2)",
-            0.38,
+            0.18,
         ),
         (NAMED, (fault("reset", "r2", match={"server_name": ["*"]}),), "tls", "reset", "ECONNRESET", 0.026),
         (NAMED, (fault("drop", "r2", match={"server_name": ["*"]}),), "tls", "timeout", "", 5.0),
