@@ -61,8 +61,7 @@ class Break:
     @property
     def prohibited(self) -> bool:
         """A router said that it filters."""
-        reply = self.last.reply if self.last else None
-        return reply is not None and reply.icmp_type == ICMP_UNREACHABLE and reply.icmp_code in PROHIBITED
+        return self.last is not None and _prohibits(self.last.reply)
 
     @property
     def key(self) -> tuple[str, bool]:
@@ -128,6 +127,12 @@ class Paths:
         last = next((s for s in steps if s.address == steps[-1].address), None)
         return Break(destination, index, last)
 
+    def filtered(self, destination: Destination) -> bool:
+        """Whether a router beyond the home said that it filters what was sent to `destination`: on a path such a message
+        may be missing, because the router's limit on ICMP errors was used up by the time exceeded before."""
+        replies = [x.reply for _, train in destination.trains for x in train.exchanges if x.reply]
+        return any(_prohibits(reply) and not self.facts.at_home(reply.source) for reply in replies)
+
     def _farthest(self, index: int, path: Path) -> int:
         steps = self.steps(index, path)
         return steps[-1].ttl if steps else 0
@@ -163,6 +168,10 @@ class Paths:
         answers = (*facts.platform_answers, *facts.control_answers)
         found += [i for i, a in answers if a.rcode and not facts.at_home(a.lookup.resolver)]
         return tuple(sorted(set(found)))
+
+
+def _prohibits(reply: Reply) -> bool:
+    return reply.icmp_type == ICMP_UNREACHABLE and reply.icmp_code in PROHIBITED
 
 
 def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:

@@ -39,8 +39,10 @@ class View:
 
     @cached_property
     def controls(self) -> list[Destination]:
-        """The controls' addresses where anything was sent."""
-        return [c for c in self.facts.controls.values() if c.reach is not Reach.UNKNOWN]
+        """The controls' addresses where anything was sent. One that shares an address with the platform (both are customers
+        of one delivery network) shares whatever is done to that address: it is no witness of its own."""
+        edges = self.facts.edges
+        return [c for a, c in self.facts.controls.items() if c.reach is not Reach.UNKNOWN and a not in edges]
 
     @cached_property
     def failing_edges(self) -> list[Destination]:
@@ -229,7 +231,7 @@ class _Judge:
             passing = self.paths.carried(deepest.address)
             others = f"; {len(passing)} other place(s) are reached through the same router" if passing else ""
             sentence = f"The ways to {count} end inside your provider's network, at {last}{others}."
-            if any(b.prohibited for b in breaks):
+            if any(b.prohibited or self.paths.filtered(b.destination) for b in breaks):
                 return Place("isp_prohibited", f"{sentence} The router says that it filters.", facts)
             if self._only_platform_is_dropped(breaks, deepest):
                 return Place("isp_platform_only", sentence, facts)
