@@ -1,6 +1,5 @@
 """The typer application: every command in one table, and the one place where errors become exit codes."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -69,10 +68,6 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("netprobe: interrupted\n")
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`netprobe ... | head`): nothing is left to say, not even at the interpreter's exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         failure = as_failure(error)
         if failure is None:

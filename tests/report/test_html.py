@@ -18,8 +18,49 @@ from tests.report.samples import sample, whose
 
 #: Every element that a page is made of.
 KNOWN = frozenset(
-    "html head meta link title style body main header section footer div span p h1 h2 h3 dl dt dd ol ul li strong i table"
-    " thead tbody tr th td details summary pre svg g text line circle rect path".split()
+    [
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "main",
+        "header",
+        "section",
+        "footer",
+        "div",
+        "span",
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "dl",
+        "dt",
+        "dd",
+        "ol",
+        "ul",
+        "li",
+        "strong",
+        "i",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+        "pre",
+        "svg",
+        "g",
+        "text",
+        "line",
+        "circle",
+        "rect",
+        "path",
+    ]
 )
 PAYLOADS = (
     "<script>alert(1)</script>",

@@ -12,7 +12,9 @@ from netprobe.report.text import SHOWN_FOR, answer
 from tests.report.samples import sample
 
 #: What a person at home would have to look up.
-JARGON = re.compile(r"\b(TTL|RTT|SYN|ICMP|TCP|UDP|DNS|SNI|TLS|BGP|MTU|traceroute|resolver|NXDOMAIN|SERVFAIL|packet loss)\b")
+JARGON = re.compile(
+    r"\b(TTL|RTT|SYN|ICMP|TCP|UDP|DNS|SNI|TLS|BGP|MTU|traceroute|resolver|NXDOMAIN|SERVFAIL|packet loss)\b"
+)
 
 
 def shown(scenario: str, width: int = 80) -> str:
@@ -24,7 +26,15 @@ def test_the_answer_says_who_why_how_sure_what_to_do_and_how_long() -> None:
     """Every question of the person at the keyboard has its place."""
     text = shown("isp-core-black-hole")
     assert text.startswith("\n  Your internet provider is at fault.\n")
-    for part in ("Confidence  ", "not yet calibrated", "How long    ", "Why\n", "What to do\n", "  1. ", "Not to blame\n"):
+    for part in (
+        "Confidence  ",
+        "not yet calibrated",
+        "How long    ",
+        "Why\n",
+        "What to do\n",
+        "  1. ",
+        "Not to blame\n",
+    ):
         assert part in text
 
 
@@ -36,7 +46,9 @@ def test_the_way_breaks_at_the_guilty_one() -> None:
     assert "provider ✓ ━━ internet ✓ ━━ TikTok ✓" in shown("healthy")
 
 
-@pytest.mark.parametrize("scenario", ["healthy", "gateway-dead", "isp-core-black-hole", "transit-outage", "maintenance"])
+@pytest.mark.parametrize(
+    "scenario", ["healthy", "gateway-dead", "isp-core-black-hole", "transit-outage", "maintenance"]
+)
 def test_no_networking_vocabulary_is_needed(scenario: str) -> None:
     """The short answer has no word that a person at home would have to look up."""
     assert JARGON.findall(shown(scenario)) == []

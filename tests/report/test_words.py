@@ -42,7 +42,15 @@ def test_nothing_is_certain(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (3600, "1 h"), (3661, "1 h 1 min"), (90061, "1 d 1 h"), (-5, "0 s")],
+    [
+        (0, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3661, "1 h 1 min"),
+        (90061, "1 d 1 h"),
+        (-5, "0 s"),
+    ],
 )
 def test_durations_are_said_in_their_two_largest_units(seconds: float, shown: str) -> None:
     """An hour and a second is an hour."""
