@@ -1,4 +1,4 @@
-"""The spine: a survey over a vantage, then the diagnosis, gives a report. Used by the command line, the agent and the lab."""
+"""The spine: a survey over a vantage, then the diagnosis, gives a report. Used by command line, agent and lab."""
 
 from collections.abc import Callable
 

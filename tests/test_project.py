@@ -19,7 +19,9 @@ FOREIGN = re.compile(
 
 def files() -> list[Path]:
     """What git keeps, as text."""
-    said = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     return [ROOT / name for name in said.split("\0") if name and not name.endswith((".bin", ".pcap", ".png"))]
 
 

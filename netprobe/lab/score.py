@@ -1,7 +1,7 @@
 """Accuracy over scenarios: one run a scenario and seed, in virtual time or with real packets behind a TAP device.
 
 An abstention is not wrong, a wrong component is: `wrong_blame_rate` counts runs that named a component other than the
-expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al. 2017) are over the runs that named one.
+expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al. 2017) are over runs that named one.
 """
 
 import sys

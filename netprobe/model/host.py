@@ -8,7 +8,7 @@ class Inspect(Record, frozen=True):
 
 
 class Link(Record, frozen=True):
-    """One network interface that is not the loopback. `state` is the kernel's operstate (RFC 2863): up, down, unknown."""
+    """A network interface that is not the loopback. `state` is the kernel's operstate (RFC 2863): up, down, unknown."""
 
     name: str
     state: str

@@ -28,7 +28,7 @@ class Flow(Record, frozen=True):
 
 
 class Probe(Record, frozen=True):
-    """One packet to send: a TTL-limited member of a flow. `size` is the whole IP packet in bytes, 0 for the smallest."""
+    """One packet to send: a TTL-limited member of a flow. `size` is the IP packet's in bytes, 0 for the smallest."""
 
     flow: Flow
     ttl: int = 64

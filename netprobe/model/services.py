@@ -1,4 +1,4 @@
-"""Conversations with a service, each a request and its one outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response."""
+"""Conversations with a service, a request and its outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response."""
 
 from netprobe.model.record import Fact, Record
 

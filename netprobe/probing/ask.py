@@ -57,7 +57,7 @@ def lookup(name: str, resolver: str, *, timeout_s: float = 2.0) -> Session[Answe
 
 
 def about_itself(resolver: str) -> Session[Answer]:
-    """Ask the server at `resolver` for its version (class CH), which it answers or refuses by itself, without an upstream."""
+    """Ask the server at `resolver` for its version (class CH), which it answers or refuses without an upstream."""
     asked = Lookup(name="version.bind", resolver=resolver, record_type="TXT", record_class="CH", timeout_s=2.0)
     return Ask(asked)  # type: ignore[return-value]
 

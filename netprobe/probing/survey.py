@@ -1,10 +1,10 @@
 """Which sessions a diagnosis needs: the whole survey as a plan that reads from top to bottom.
 
-Every observation carries one of the purposes listed in ARCHITECTURE.md. The survey decides by facts only ("the handshake
-did not finish"), never by meaning; what it means is the diagnosis' business.
+Every observation carries one of the purposes listed in ARCHITECTURE.md. The survey decides by facts only ("the
+handshake did not finish"), never by meaning; what it means is the diagnosis' business.
 
-The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and the
-controls that were found; then the ways to some of them, and a second look at whatever failed.
+The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and
+the controls that were found; then the ways to some of them, and a second look at whatever failed.
 
 Few destinations are traced, those that fail first: an ordinary router answers one peer with a burst of about six ICMP
 errors and then one a second, so that tracing everything at once would manufacture silent hops close to home.
@@ -254,7 +254,7 @@ def _second_look(
 
 
 def _bad(response: Response) -> bool:
-    return not response.status or response.status >= 400  # noqa: PLR2004 - RFC 9110: 4xx and 5xx are errors
+    return not response.status or response.status >= 400
 
 
 def _served(found: Sequence[Observation], control: str) -> bool:

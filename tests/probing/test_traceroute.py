@@ -42,7 +42,7 @@ def test_long_path_takes_two_round_trips() -> None:
 
 
 def test_flow_is_constant() -> None:
-    """Every TTL-limited probe is of the one flow that was asked for; under TCP only the destination's own probe differs."""
+    """Every TTL-limited probe is of the flow that was asked for; under TCP only the destination's own probe differs."""
     vantage = LineVantage(6)
     trace(vantage, Protocol.TCP)
     assert {p.flow for p in vantage.probes if p.ttl != FULL_TTL} == {flow(Protocol.TCP)}
