@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from netprobe.live.text import clean
 from netprobe.model.services import Certificate
 
 _SEQUENCE, _EXPLICIT_0, _EXPLICIT_3 = 0x30, 0xA0, 0xA3
@@ -27,7 +28,6 @@ _STRING_CODINGS = {0x1E: "utf-16-be", 0x1C: "utf-32-be", 0x0C: "utf-8"}  # BMPSt
 _LARGEST = 65536
 _MOST_NAMES = 100
 _MOST_ATTRIBUTES = 32
-_TEXT = 200
 _TIME = re.compile(rb"(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z")
 _HALF_CENTURY = 50  # RFC 5280, 4.1.2.5.1: two-digit years from 50 on are of the twentieth century
 
@@ -44,11 +44,6 @@ def read(der: bytes) -> Certificate | None:
         return _certificate(der[:_LARGEST])
     except (_BrokenError, ValueError, IndexError, OverflowError):
         return None
-
-
-def clean(text: str, limit: int = _TEXT) -> str:
-    """`text` from a stranger without what is not printable, cut to `limit` characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit * 2])[:limit]
 
 
 def _certificate(der: bytes) -> Certificate:

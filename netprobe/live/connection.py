@@ -14,8 +14,9 @@ from collections.abc import Callable
 import h11
 
 from netprobe.live import errors
-from netprobe.live.certificate import clean, read
+from netprobe.live.certificate import read
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.live.text import clean
 from netprobe.model.services import HEADERS_THAT_MATTER, Certificate, Fetch, Handshake, Handshaken, Response
 
 _CHUNK = 65536

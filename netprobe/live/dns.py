@@ -12,8 +12,11 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from netprobe.live import errors, stamps
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.live.text import clean
 from netprobe.model.services import Answer, Lookup
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ _MOST_ALIASES = 16
 _MOST_ADDRESSES = 64
 _LARGEST_MESSAGE = 65535
 _RECEIVE_AT_ONCE = 16
+_LINGER_S = 0.05  # after an answer, for another
 
 
 class Question:
@@ -44,6 +48,8 @@ class Question:
         self._timers: list[Timer] = []
         self._received = b""
         self._malformed = False
+        self._answer: Answer | None = None  # the first, which is what a stub resolver believes
+        self._answered = -1  # its message id
 
     def start(self, now: float) -> None:
         """Send the first query."""
@@ -129,10 +135,24 @@ class Question:
             return
         import dns.flags  # noqa: PLC0415
 
-        if response.flags & dns.flags.TC and self._sock is not None and self._sock.type == socket.SOCK_DGRAM:
+        answer = _read(response, self._lookup, max(0.0, at_s - self._asked[ident]))
+        if self._sock is None or self._sock.type == socket.SOCK_STREAM:
+            self._finish(answer)
+        elif self._answer is not None:
+            if ident == self._answered:
+                self._answer = msgspec.structs.replace(self._answer, responses=self._answer.responses + 1)
+        elif response.flags & dns.flags.TC:
             self._over_tcp()
-            return
-        self._finish(_read(response, self._lookup, max(0.0, at_s - self._asked[ident])))
+        else:
+            self._linger(answer, ident)
+
+    def _linger(self, answer: Answer, ident: int) -> None:
+        """Wait a moment for more answers to the same query: whoever injects one is faster than the resolver asked."""
+        self._answer, self._answered = answer, ident
+        *attempts, end = self._timers
+        for timer in attempts:
+            timer.cancel()
+        self._timers = [self._reactor.at(min(self._reactor.now() + _LINGER_S, end.when), self._give_up), end]
 
     def _over_tcp(self) -> None:
         """Ask again over TCP (RFC 7766), within what is left of the time."""
@@ -191,11 +211,12 @@ class Question:
         self._finish(Answer(self._lookup, error=outcome))
 
     def _give_up(self) -> None:
+        """The time is over: for an answer, or for more of them."""
         self._finish(Answer(self._lookup, error="malformed" if self._malformed else "timeout"))
 
     def _finish(self, answer: Answer) -> None:
         self.close()
-        self._done(answer)
+        self._done(self._answer or answer)
 
 
 def _parse(data: bytes) -> "dns.message.Message | None":
@@ -212,6 +233,7 @@ def _answers(response: "dns.message.Message", lookup: Lookup) -> bool:
     """Whether `response` is one to the question of `lookup` (RFC 5452, 9.1: the question must match)."""
     import dns.flags  # noqa: PLC0415
     import dns.name  # noqa: PLC0415
+    import dns.rdataclass  # noqa: PLC0415
     import dns.rdatatype  # noqa: PLC0415
 
     if not response.flags & dns.flags.QR:
@@ -219,7 +241,11 @@ def _answers(response: "dns.message.Message", lookup: Lookup) -> bool:
     if not response.question:
         return response.rcode() != 0  # a server that could not read the question may leave it out
     asked = response.question[0]
-    return asked.name == dns.name.from_text(lookup.name) and asked.rdtype == dns.rdatatype.from_text(lookup.record_type)
+    return (asked.name, asked.rdtype, asked.rdclass) == (
+        dns.name.from_text(lookup.name),
+        dns.rdatatype.from_text(lookup.record_type),
+        dns.rdataclass.from_text(lookup.record_class),
+    )
 
 
 def _read(response: "dns.message.Message", lookup: Lookup, rtt_s: float) -> Answer:
@@ -239,7 +265,7 @@ def _read(response: "dns.message.Message", lookup: Lookup, rtt_s: float) -> Answ
         aliases.append(name.to_text(omit_final_dot=True))
         ttls.append(alias.ttl)
     found = sets.get((name, wanted))
-    addresses = tuple(record.to_text() for record in found)[:_MOST_ADDRESSES] if found else ()
+    addresses = tuple(clean(record.to_text()) for record in found)[:_MOST_ADDRESSES] if found else ()
     if found:
         ttls.append(found.ttl)
     return Answer(

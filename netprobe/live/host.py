@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from netprobe.live import netlink
-from netprobe.live.certificate import clean
 from netprobe.live.netlink import Row
+from netprobe.live.text import clean
 from netprobe.model.host import HostState, Link
 
 # linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.

@@ -52,6 +52,8 @@ def open_wire() -> Wire:
             )
         except PermissionError as error:
             raise CannotMeasure(NO_RAW_SOCKETS) from error
+        except OSError as error:
+            raise CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"') from error
         sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
         for sock, program in ((icmp, bpf.icmp_filter(blocks)), (tcp, bpf.tcp_filter(blocks))):

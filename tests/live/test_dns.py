@@ -10,6 +10,8 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
 import dns.rrset
 import pytest
 from hypothesis import given
@@ -47,7 +49,11 @@ def made(query: dns.message.Message, *records: str, rcode: int = 0, flags: int =
     for record in records:
         name, ttl, kind, rdtype, value = record.split(" ", 4)
         rrset = response.find_rrset(
-            response.answer, dns.name.from_text(name), 1, dns.rdatatype.from_text(rdtype), create=True
+            response.answer,
+            dns.name.from_text(name),
+            dns.rdataclass.from_text(kind),
+            dns.rdatatype.from_text(rdtype),
+            create=True,
         )
         rrset.update(dns.rrset.from_text(name, int(ttl), kind, rdtype, value))
     response.set_rcode(rcode)
@@ -172,6 +178,27 @@ class TestPackets:
         with resolver(network, reply):
             assert sorted(ask().addresses) == ["203.0.113.5", "203.0.113.6"]
 
+    def test_an_injected_answer_is_noticed(self, network: Network) -> None:
+        """Two answers to one query: the first is believed, as every stub does, and both are counted."""
+
+        def reply(query: dns.message.Message, _number: int) -> list[bytes]:
+            return [made(query, f"{NAME}. 9 IN A {address}").to_wire() for address in ("192.0.2.66", "203.0.113.5")]
+
+        with resolver(network, reply):
+            answer = ask()
+        assert (answer.addresses, answer.responses) == (("192.0.2.66",), 2)
+
+    def test_answers_to_two_attempts_are_no_injection(self, network: Network) -> None:
+        """A late answer to the first attempt and one to the second are one each."""
+        late: list[bytes] = []
+
+        def reply(query: dns.message.Message, number: int) -> list[bytes]:
+            late.append(made(query, *CHAIN).to_wire())
+            return late if number > 1 else []
+
+        with resolver(network, reply):
+            assert ask(timeout_s=0.4).responses == 1
+
     def test_rubbish_under_our_id_is_malformed(self, network: Network) -> None:
         """A response that cannot be read is told as such when nothing better came."""
         with resolver(network, lambda query, _number: [query.id.to_bytes(2) + b"\x81\x80" + b"\xff" * 30]):
@@ -205,6 +232,14 @@ class TestPackets:
         with LiveVantage() as vantage:
             answer: Answer = run(one(Ask(Lookup(**request))), vantage)
         assert answer.error == "malformed"
+
+    def test_a_server_is_asked_about_itself(self, network: Network) -> None:
+        """Another class and type: what the server says about itself, as text."""
+        with resolver(network, answering("version.bind. 0 CH TXT dnsmasq")) as asked, LiveVantage() as vantage:
+            lookup = Lookup("version.bind", SERVER, record_type="TXT", record_class="CH")
+            answer: Answer = run(one(Ask(lookup)), vantage)
+        assert (answer.rcode, answer.addresses) == ("NOERROR", ('"dnsmasq"',))
+        assert asked[0].question[0].rdclass == dns.rdataclass.CH
 
     def test_a_resolver_that_is_no_address_is_malformed(self) -> None:
         """No name is ever looked up to find a resolver."""
