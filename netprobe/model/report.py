@@ -13,7 +13,8 @@ class Observation(Record, frozen=True):
     """A fact, when it was known, and what it was measured for.
 
     `purpose` is one of the survey's stable names (`gateway`, `edge.fetch`, `sni.control`, ...; ARCHITECTURE.md lists
-    them). `subject` is the name it is about (a target's or control's name, or an address). `at_s` counts from the survey's start.
+    them). `subject` is the name it is about (a target's or control's name, or an address). `at_s` counts from the
+    survey's start.
     """
 
     at_s: float

@@ -21,7 +21,7 @@ _DESTINATION_LABEL = 50
 
 
 def path_length(arrival_ttl: int) -> int:
-    """How many hops a packet that arrives with `arrival_ttl` has crossed, from the usual initial TTLs (64, 128, 255)."""
+    """How many hops a packet that arrives with `arrival_ttl` has crossed, given the usual initial TTLs."""
     initial = next(start for start in (64, 128, 255) if arrival_ttl <= start)
     return initial - arrival_ttl + 1
 
