@@ -41,8 +41,8 @@ class View:
     def controls(self) -> list[Destination]:
         """The controls' addresses where anything was sent. One that shares an address with the platform (both are customers
         of one delivery network) shares whatever is done to that address: it is no witness of its own."""
-        edges = self.facts.edges
-        return [c for a, c in self.facts.controls.items() if c.reach is not Reach.UNKNOWN and a not in edges]
+        taken = {e.address for e in self.edges}
+        return [c for a, c in self.facts.controls.items() if c.reach is not Reach.UNKNOWN and a not in taken]
 
     @cached_property
     def failing_edges(self) -> list[Destination]:
