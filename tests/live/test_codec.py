@@ -1,9 +1,6 @@
-"""Bytes as others make and read them: scapy is the oracle of what is built, captures of what is read."""
+"""Bytes as others make and read them: scapy is the oracle."""
 
-import json
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +10,6 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from netprobe.live import codec
 from netprobe.live.codec import EchoReply, Header, IcmpError, Segment
-
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
-needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
 
 addresses = st.ip_addresses(v=4).map(str)
 words = st.integers(1, 0xFFFE)
@@ -169,90 +163,3 @@ def test_parser_never_raises_on_damaged_packets(data: st.DataObject, which: int)
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=5)):
         damaged[place] = value
     codec.parse(bytes(damaged[: data.draw(st.integers(0, len(whole)))]))
-
-
-# -- other people's captures ------------------------------------------------------------------------------------------
-
-
-def captured(name: str) -> Iterator[bytes]:
-    """IP packets of a caracal capture (little-endian pcap, Ethernet or raw)."""
-    data = (SAMPLES / "caracal" / name).read_bytes()
-    order = "<" if data[:4] in {b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"} else ">"
-    (link,) = struct.unpack_from(order + "I", data, 20)
-    at = 24
-    while at < len(data):
-        (length,) = struct.unpack_from(order + "8xI4x", data, at)
-        packet = data[at + 16 : at + 16 + length]
-        yield packet[14:] if link == 1 else packet
-        at += 16 + length
-
-
-@needs_samples
-@pytest.mark.parametrize(
-    ("name", "source", "quoted", "protocol"),
-    [
-        ("icmp-icmp-ttl-exceeded.pcap", None, None, codec.PROTOCOL_ICMP),
-        ("icmp-icmp-ttl-exceeded-mpls.pcap", "12.122.28.42", "65.83.239.127", codec.PROTOCOL_ICMP),
-        ("udp-icmp-ttl-exceeded.pcap", "72.14.204.68", "8.8.8.8", codec.PROTOCOL_UDP),
-    ],
-)
-def test_captured_time_exceeded(name: str, source: str | None, quoted: str | None, protocol: int) -> None:
-    """Every captured time exceeded is read, and quotes the probe that was captured before it."""
-    packets = list(captured(name))
-    errors = [message for message in map(codec.parse, packets) if isinstance(message, IcmpError)]
-    assert errors
-    probes = [codec.parse_quote(packet) for packet in packets]
-    for error in errors:
-        assert error.type == codec.ICMP_TIME_EXCEEDED
-        assert error.quote.protocol == protocol
-        assert source in {None, error.source}
-        assert quoted in {None, error.quote.destination}
-        assert any(
-            probe
-            and (probe.destination, probe.third, probe.fourth)
-            == (error.quote.destination, error.quote.third, error.quote.fourth)
-            for probe in probes
-            if probe is not error.quote
-        )
-
-
-@needs_samples
-def test_captured_labels_despite_a_wrong_length() -> None:
-    """A length field that is not true (RFC 4884 demands 128 bytes at least) does not hide the labels."""
-    errors = [codec.parse(packet) for packet in captured("icmp-icmp-ttl-exceeded-mpls.pcap")]
-    assert [error.mpls for error in errors if isinstance(error, IcmpError)] == [((29657, 0, 0, 1), (25437, 0, 1, 1))]
-
-
-@needs_samples
-def test_captured_echo_reply() -> None:
-    """A captured echo reply is read as one."""
-    replies = [codec.parse(packet) for packet in captured("icmp-icmp-echo-reply.pcap")]
-    assert any(isinstance(reply, EchoReply) for reply in replies)
-
-
-@needs_samples
-@pytest.mark.parametrize("name", ["arp.pcap", "icmp6-icmp6-echo-reply.pcap", "udp-icmp6-ttl-exceeded.pcap"])
-def test_captured_other_things_are_left_alone(name: str) -> None:
-    """ARP and IPv6 are none of this parser's business."""
-    assert [codec.parse(packet) for packet in captured(name)] == [None] * len(list(captured(name)))
-
-
-@needs_samples
-@pytest.mark.parametrize(
-    ("name", "kind", "source", "destination", "protocol"),
-    [
-        ("destination_unreachable_icmp_no_extensions", 3, "20.0.0.254", "20.0.0.254", 1),
-        ("destination_unreachable_udp_no_extensions", 3, "9.9.9.9", "9.9.9.9", 17),
-        ("time_exceeded_icmp_no_extensions", 11, "142.250.61.129", "142.251.222.206", 1),
-        ("time_exceeded_udp_no_extensions", 11, "192.168.1.1", "142.250.204.142", 17),
-    ],
-)
-def test_trippy_vectors(name: str, kind: int, source: str, destination: str, protocol: int) -> None:
-    """Packets that another traceroute's tests receive mean the same here."""
-    vectors = json.loads((SAMPLES / "trippy-vectors" / "vectors.json").read_text())
-    error = codec.parse(bytes.fromhex(vectors[f"ipv4.rs:test_recv_icmp_probe_{name}"]["expected_read_buf"]))
-    assert isinstance(error, IcmpError)
-    assert (error.type, error.source, error.quote.destination, error.quote.protocol) == (
-        *(kind, source),
-        *(destination, protocol),
-    )
