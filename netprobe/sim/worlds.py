@@ -156,9 +156,8 @@ class _Builder:
         lan: tuple[str, ...] = draw.choice(EXCHANGES)
         nowhere: tuple[str, ...] = ()
         for network, carrier in behind.items():
-            self._remote(
-                network, REMOTES[network], carriers[carrier][-1] if carrier else border, "" if carrier else lan
-            )
+            before = carriers[carrier][-1] if carrier else border
+            self._remote(network, REMOTES[network], before, nowhere if carrier else lan)
         return behind
 
     def _remote(self, name: str, remote: Remote, before: str, lan: tuple[str, ...]) -> None:
