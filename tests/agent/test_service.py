@@ -92,7 +92,8 @@ def test_a_restart_goes_on_with_the_open_incident(tmp_path: Path) -> None:
 def test_a_signal_ends_it_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
     """The handlers of before are back, and the records are closed properly."""
     before = signal.getsignal(ending)
-    with agent(tmp_path, Script("healthy", ending=ending), log := []) as (one, _):
+    log: list[str] = []
+    with agent(tmp_path, Script("healthy", ending=ending), log) as (one, _):
         one.run()
     assert signal.getsignal(ending) is before
     assert log[-1] == "asked to end"
@@ -174,7 +175,7 @@ def test_the_service_manager_hears_from_it(tmp_path: Path, monkeypatch: pytest.M
         assert watchdog_s() == 1.0
         with agent(tmp_path, Script("healthy", "healthy"), []) as (one, _):
             one.run()
-        manager.setblocking(False)
+        manager.settimeout(0.0)
         heard = []
         while True:
             try:

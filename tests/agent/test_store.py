@@ -158,9 +158,13 @@ def test_a_full_disk_is_said_and_loses_nothing_that_was_kept(tmp_path: Path) -> 
         store.add(at(1.0), Track(), [])
         pages = store._database.execute("PRAGMA page_count").fetchone()[0]
         store._database.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreError, match="the disk is full; make room"):
+
+        def fill() -> None:
             for n in range(20):
                 store.add(at(2.0 + n), Track(), [])
+
+        with pytest.raises(StoreError, match="the disk is full; make room"):
+            fill()
         assert next(store.rounds()).taken_s == 1.0
 
 

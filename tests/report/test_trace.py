@@ -23,9 +23,8 @@ PATH = Path(
 )
 
 
-def nobody(address: str) -> Origin | None:
-    """A world without networks."""
-    del address
+#: A world without networks.
+nobody = dict[str, Origin]().get
 
 
 def test_json_has_the_contract_s_shape() -> None:

@@ -1,5 +1,7 @@
 """The way that a page draws."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -69,4 +71,4 @@ def test_silent_hops_in_a_row_are_one_stop() -> None:
     """Routers that answer nobody are not a break."""
     found = stops(sample("healthy-silent-and-rate-limited"), whose)
     assert found[-1].state == "arrived"
-    assert not any(a.state == b.state == "silent" for a, b in zip(found, found[1:], strict=False))
+    assert not any(a.state == b.state == "silent" for a, b in pairwise(found))
