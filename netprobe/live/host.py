@@ -117,7 +117,7 @@ def _neighbour(address: str, index: int) -> str:
 
 def _wireless() -> set[str]:
     """Names of wireless interfaces, from a table that starts with two lines of headings."""
-    return {words[0].rstrip(":") for words in list(_lines(Path("/proc/self/net/wireless")))[2:]}
+    return {words[0].rstrip(":") for words in list(_lines(Path("/proc/thread-self/net/wireless")))[2:]}
 
 
 def _overrides(hosts: Path) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ def open_wire() -> Wire:
         sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
         for sock, program in ((icmp, bpf.icmp_filter(blocks)), (tcp, bpf.tcp_filter(blocks))):
-            with contextlib.suppress(OSError):  # only CAP_NET_ADMIN may go beyond the system's limit
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            with contextlib.suppress(PermissionError):  # only CAP_NET_ADMIN may go beyond the system's limit
                 sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
             stamps.want_stamps(sock)
             bpf.attach_without_leak(sock, program)

@@ -3,17 +3,16 @@
 import secrets
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live_network import CLIENT, SERVER, Network
+from live_network import CLIENT, SERVER
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 
-from netprobe.live import bpf, codec, stamps
+from netprobe.live import bpf, codec
 from netprobe.live.identity import Identity
 from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
@@ -304,21 +303,6 @@ def test_arbitrary_bytes_are_no_reply(data: bytes) -> None:
         bench.close()
 
 
-def test_a_step_of_the_clock_does_not_become_a_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stamp is an age: one from the future, or far in the past, is not believed."""
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with here, there:
-        stamps.want_stamps(here)
-        for step_s in (-3600.0, 3600.0):
-            there.send(b"x")
-            shown = time.time_ns() + int(step_s * 1e9)
-            with monkeypatch.context() as patch:
-                patch.setattr(stamps.time, "time_ns", lambda shown=shown: shown)
-                before = time.monotonic()
-                arrival = stamps.receive(here)
-            assert before <= arrival.at_s <= time.monotonic()
-
-
 # -- real packets -----------------------------------------------------------------------------------------------------
 
 
@@ -373,16 +357,3 @@ def test_forged_replies_are_not_accepted() -> None:
     prober.close()
     reactor.close()
     assert [reply.kind for reply in replies if reply.kind is not ReplyKind.SEND_FAILED] == [ReplyKind.ECHO_REPLY]
-
-
-@pytest.mark.packets
-def test_the_wire_keeps_other_peoples_packets_out(inside: Network) -> None:
-    """Somebody else's ping and connections, however many, never reach our sockets."""
-    wire = open_wire()
-    try:
-        inside.client.run("ping", "-c", "3", "-i", "0.01", "-q", SERVER)
-        for sock in (wire.icmp, wire.tcp):
-            with pytest.raises(BlockingIOError):
-                sock.recv(2000)
-    finally:
-        wire.close()
