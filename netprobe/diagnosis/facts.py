@@ -34,13 +34,15 @@ class Reach(StrEnum):
 class Destination:
     """One address of the platform or of a control, with all that was measured there.
 
-    `network` is who delivers it (a CDN vendor's key, `own`, `AS<number>`, or empty where nobody knows); `family` the
+    `network` is who delivers it (a CDN vendor's key, `own`, `AS<number>`, or empty where nobody knows); `claimed` who the
+    catalogue says that it is, which differs where a CDN's server stands in somebody else's network. `family` is the
     control's. `customer_of` marks a control that is another customer of one of the platform's vendors.
     """
 
     address: str
     platform: bool
     network: str = ""
+    claimed: str = ""
     family: str = ""
     customer_of: str = ""
     names: list[str] = field(default_factory=list)
@@ -108,6 +110,8 @@ class Facts:
         self.control_answers = self._of("lookup.control", Answer)
         self.resolver_trains = self._of("resolver.train", Train)
         self.resolver_paths = self._of("resolver.path", Path)
+        self.fresh_platform = self._of("lookup.fresh.platform", Answer)
+        self.fresh_control = self._of("lookup.fresh.control", Answer)
         self.resolver_selves = self._of("resolver.self", Answer)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
@@ -184,7 +188,8 @@ class Facts:
         found = self._destinations("edge", platform=True)
         for edge in found.values():
             vendors = [self.targets[n].vendor for n in edge.names if n in self.targets]
-            edge.network = self.network(edge.address) or next((v for v in vendors if v), "")
+            edge.claimed = next((v for v in vendors if v), "")
+            edge.network = self.network(edge.address) or edge.claimed
         return found
 
     @cached_property
@@ -195,8 +200,8 @@ class Facts:
             rows = [self.control_rows[n] for n in control.names if n in self.control_rows]
             control.family = rows[0].family if rows else control.names[0]
             network = self.network(control.address)
-            vendor = next((r.vendor for r in rows if r.vendor), "")
-            control.network = network or vendor
+            control.claimed = next((r.vendor for r in rows if r.vendor), "")
+            control.network = network or control.claimed
             control.customer_of = control.network if control.network in self.vendors else ""
         return found
 

@@ -12,7 +12,10 @@ from netprobe.topology.addresses import is_private
 
 LOCAL_MARGIN_S = 0.0015  # an answer that takes no longer than the router's echo and this was made at home
 FORWARDED_MARGIN_S = 0.003  # one that takes longer than the router's echo and this came from elsewhere
-LOCAL_SHARE = 0.3  # and a local one is this much faster than what had to be asked for
+LOCAL_SHARE = 0.5  # a local answer takes at most this part of the time of one that had to be asked for,
+LOCAL_AT_MOST_S = 0.02  # and no longer than a busy home router thinks
+FORWARDED_SHARE = 0.6  # one that was asked for takes at least this part of the time of another such
+APART_S = 0.002  # differences below this are no differences
 
 
 class Kind(StrEnum):
@@ -97,11 +100,21 @@ class Names:
         """Those of `answers` that `resolver` gave or owes."""
         return [f for f in answers if f[1].lookup.resolver == resolver]
 
-    def works(self, resolver: str) -> bool:
-        """Whether it knows a name that has nothing to do with the platform; or one of the platform's, where no other
-        was asked for."""
+    @cached_property
+    def _known_controls(self) -> frozenset[str]:
+        """Names that have nothing to do with the platform and that any resolver knows."""
+        return frozenset(a.lookup.name for _, a in self.facts.control_answers if self.kind(a) is Kind.GOOD)
+
+    def works(self, resolver: str) -> bool | None:
+        """Whether it knows a name that has nothing to do with the platform; or one of the platform's, where it knows no
+        other. None: it answers, but nobody knows the names that it was asked for, so that nothing can be compared."""
         controls = self.at(resolver, self.facts.control_answers)
-        return any(self.kind(a) is Kind.GOOD for _, a in controls or self.at(resolver, self.facts.platform_answers))
+        comparable = [a for _, a in controls if a.lookup.name in self._known_controls]
+        if comparable:
+            return any(self.kind(a) is Kind.GOOD for a in comparable)
+        if any(self.kind(a) is Kind.GOOD for _, a in self.at(resolver, self.facts.platform_answers)):
+            return True
+        return None if any(self.kind(a) in {Kind.NXDOMAIN, Kind.EMPTY} for _, a in controls) else False
 
     @cached_property
     def working(self) -> tuple[str, ...]:
@@ -182,20 +195,33 @@ class Names:
         return frozenset((wrong - right) | nowhere)
 
     def made_at_home(self, resolver: str, wrong: list[Contradiction]) -> bool | None:
-        """Whether a home resolver made these answers itself: they come as fast as the router's echo, and much faster
-        than what the same resolver had to ask for, if it knows anything else. None: cannot be told."""
-        wrong_rtts = [c.answer.rtt_s for c in wrong if c.answer.rtt_s is not None]
+        """Whether a home resolver made these answers itself, or passed them on. None: cannot be told.
+
+        Calm questions for names that nobody had asked for before say it best, where their answers are the same wrong
+        ones; a denial of such a name may be true, so it proves nothing by being slow. Else the fastest answers of the
+        burst count, which waited least for the others.
+        """
+        control = [a.rtt_s for _, a in self.at(resolver, self.facts.fresh_control) if a.rcode and a.rtt_s]
+        calm = [a for _, a in self.at(resolver, self.facts.fresh_platform) if a.rtt_s]
+        lies = {address for c in wrong for address in c.answer.addresses}
+        same = [a for a in calm if lies.intersection(a.addresses)]
+        denied = [a for a in calm if not a.addresses and self.kind(a) in {c.kind for c in wrong}]
+        if control and (same or denied):
+            told = self._local(median(a.rtt_s or 0.0 for a in same or denied), median(control))
+            if same or told:
+                return told
+        others = [a for _, a in self.at(resolver, self.facts.control_answers) if self.kind(a) is Kind.GOOD]
+        rtts = [c.answer.rtt_s for c in wrong if c.answer.rtt_s]
+        return self._local(min(rtts), min((a.rtt_s for a in others if a.rtt_s), default=None)) if rtts else None
+
+    def _local(self, made_s: float, asked_s: float | None) -> bool | None:
+        """Whether an answer in `made_s` was made at home, when one that was asked for elsewhere takes `asked_s`."""
         echoes = [x.reply.rtt_s for _, t in self.facts.gateway for x in t.exchanges if x.reply]
-        asked = [
-            a.rtt_s
-            for _, a in self.at(resolver, self.facts.control_answers)
-            if a.rtt_s is not None and self.kind(a) is Kind.GOOD
-        ]
-        if not wrong_rtts:
-            return None
-        typical, echo = median(wrong_rtts), median(echoes) if echoes else 0.0
-        if typical <= echo + LOCAL_MARGIN_S and (not asked or typical <= LOCAL_SHARE * median(asked)):
+        beyond = made_s - min(echoes, default=0.0)
+        if asked_s is None:
+            if beyond > FORWARDED_MARGIN_S:
+                return False
+            return True if beyond <= LOCAL_MARGIN_S else None
+        if asked_s - made_s >= APART_S and made_s <= LOCAL_SHARE * asked_s and beyond <= LOCAL_AT_MOST_S:
             return True
-        if typical > echo + FORWARDED_MARGIN_S:
-            return False
-        return None
+        return False if beyond >= APART_S and made_s >= FORWARDED_SHARE * asked_s else None

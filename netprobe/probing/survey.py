@@ -14,27 +14,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Flow, Path, Protocol, Train
+from netprobe.model.probes import Flow, Protocol, Train
 from netprobe.model.report import Observation
-from netprobe.model.services import Answer, Fetch, Handshake, Response
+from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
-from netprobe.probing.ask import about_itself, fetch, handshake, inspect, lookup
+from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.observe import Observe
+from netprobe.probing.questions import HTTPS, serve, trains
 from netprobe.probing.run import Plan, Session
+from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 
-HTTPS = 443
-DNS = 53
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
-TRAIN_INTERVAL_S = 0.05
-FETCH_TIMEOUT_S = 5.0
-SILENT_TIMEOUT_S = 2.0  # for an address that has answered no SYN so far
-PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
-SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 
 Observations = tuple[Observation, ...]
 
@@ -54,10 +49,10 @@ def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
         found += _flat(first)
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
-        second = yield [*_edges(edges), *_controls(named), _all(_failing_resolvers(found, resolvers))]
+        second = yield [*_edges(edges), *_controls(named), _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
         found += yield from _all(_paths(found, edges, named))
-        found += yield from _second_look(found, edges, platform.controls, named)
+        found += yield from second_look(found, edges, named, resolvers, stamp=f"{facts.wall_clock_s:.0f}")
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)
 
@@ -106,15 +101,8 @@ def _anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observati
     """Controls that need no DNS: reachability over two protocols, and the way there."""
     for control in controls:
         if control.address:
-            yield from _trains("control", control.name, control.address)
+            yield from trains("control", control.name, control.address)
             yield Observe("control.path", control.name, Traceroute(Flow(Protocol.TCP, control.address, HTTPS)))
-
-
-def _trains(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
-    yield Observe(
-        f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS, interval_s=TRAIN_INTERVAL_S)
-    )
-    yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address, interval_s=TRAIN_INTERVAL_S))
 
 
 def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: Sequence[Answer]) -> tuple[Edge, ...]:
@@ -156,28 +144,11 @@ def _edges(edges: Sequence[Edge]) -> Iterable[Plan[list[Observation]]]:
     pages: dict[str, list[tuple[str, str]]] = {}
     for edge in edges:
         pages.setdefault(edge.address, []).append((edge.name, "/"))
-    return [_serve("edge", address, wanted) for address, wanted in pages.items()]
+    return [serve("edge", address, wanted) for address, wanted in pages.items()]
 
 
 def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Plan[list[Observation]]]:
-    return [_serve("control", address, [(c.name, c.path)], reach=not c.address) for c, address in controls]
-
-
-def _serve(what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: bool = True) -> Plan[list[Observation]]:
-    """One address: is it there, and does it serve its names? `pages` are (name, path).
-
-    Whoever answers no SYN of a train is asked for pages too, but is not waited for as long.
-    """
-    found: list[Observation] = (yield list(_trains(what, pages[0][0], address))) if reach else []
-    silent = any(isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP and not o.fact.answered for o in found)
-    patience = SILENT_TIMEOUT_S if silent else FETCH_TIMEOUT_S
-    return found + (
-        yield [Observe(f"{what}.fetch", name, fetch(_page(address, name, path, patience))) for name, path in pages]
-    )
-
-
-def _page(address: str, name: str, path: str = "/", timeout_s: float = FETCH_TIMEOUT_S) -> Fetch:
-    return Fetch(Handshake(address, HTTPS, name, timeout_s=timeout_s), path=path)
+    return [serve("control", address, [(c.name, c.path)], reach=not c.address) for c, address in controls]
 
 
 def _paths(
@@ -202,74 +173,3 @@ def _over_networks(addresses: Iterable[str]) -> list[str]:
     for address in addresses:
         chosen.setdefault(".".join(address.split(".")[:2]), address)
     return list(chosen.values())
-
-
-def _failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
-    """Is the resolver's host there, where do packets to it end, and does it fail if one waits longer?"""
-    for resolver in configured:
-        answers = [o.fact for o in found if isinstance(o.fact, Answer) and o.fact.lookup.resolver == resolver]
-        if answers and not any(a.rcode for a in answers):
-            # A forwarder gives up on a dead upstream only after seconds: its SERVFAIL tells that it lives itself.
-            name = answers[-1].lookup.name
-            yield Observe("lookup.control", name, lookup(name, resolver, timeout_s=PATIENCE_S))
-        if answers and not any(a.rcode in {"NOERROR", "NXDOMAIN"} for a in answers):
-            yield Observe("resolver.train", resolver, TrainSession(Protocol.ICMP, resolver))
-            yield Observe("resolver.train", resolver, TrainSession(Protocol.TCP, resolver, port=DNS))
-            yield Observe("resolver.self", resolver, about_itself(resolver))
-            yield Observe("resolver.path", resolver, Traceroute(Flow(Protocol.ICMP, resolver)))
-
-
-def _second_look(
-    found: Sequence[Observation],
-    edges: Sequence[Edge],
-    controls: Sequence[Control],
-    named: Sequence[tuple[Control, str]],
-) -> Plan[list[Observation]]:
-    """What failed, once more and from another side: chance, name, address, or protocol?"""
-    failed = {
-        (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
-        for o in found
-        if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)
-    }
-    other_name = next((c.name for c, _ in named if not c.vendor), next((c.name for c in controls), "example.com"))
-    elsewhere = next((address for c, address in named if _served(found, c.name)), "")
-    batch: list[Session[Observation]] = []
-    for edge in _spread([edge for edge in edges if (edge.name, edge.address) in failed]):
-        shaken = failed[edge.name, edge.address]
-        if shaken.phase == "connect" and shaken.error == "timeout":
-            batch += _trains("edge", edge.name, edge.address)
-            continue
-        batch.append(Observe("edge.fetch.again", edge.name, fetch(_page(edge.address, edge.name))))
-        if shaken.phase == "tls":
-            batch.append(Observe("sni.target", edge.name, handshake(_unchecked(edge.address, edge.name))))
-            batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
-            if elsewhere:
-                batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
-    for o in found:
-        if o.purpose in {"edge.path", "control.path"} and isinstance(o.fact, Path) and not o.fact.reached:
-            batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
-        elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
-            batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
-    return (yield batch)
-
-
-def _bad(response: Response) -> bool:
-    return not response.status or response.status >= 400
-
-
-def _served(found: Sequence[Observation], control: str) -> bool:
-    return any(
-        o.purpose == "control.fetch" and o.subject == control and isinstance(o.fact, Response) and o.fact.status
-        for o in found
-    )
-
-
-def _unchecked(address: str, name: str) -> Handshake:
-    return Handshake(address, HTTPS, name, verify=False, timeout_s=FETCH_TIMEOUT_S)
-
-
-def _spread(edges: Sequence[Edge]) -> list[Edge]:
-    """Up to SECOND_LOOK_EDGES edges with addresses of their own, different vendors first."""
-    apart = list({edge.address: edge for edge in reversed(edges)}.values())[::-1]
-    chosen = list({edge.vendor: edge for edge in reversed(apart)}.values())
-    return (chosen + [edge for edge in apart if edge not in chosen])[:SECOND_LOOK_EDGES]

@@ -1,0 +1,126 @@
+"""A second look at whatever failed: once more, and from another side. It is led by facts only, never by meaning."""
+
+from collections.abc import Iterable, Sequence
+
+from netprobe.model.probes import Flow, Path, Protocol, Train
+from netprobe.model.report import Observation
+from netprobe.model.services import Answer, Handshake, Response
+from netprobe.model.targets import Control, Edge
+from netprobe.probing.ask import about_itself, fetch, handshake, lookup
+from netprobe.probing.observe import Observe
+from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, page, trains
+from netprobe.probing.run import Plan, Session, gather
+from netprobe.probing.traceroute import Traceroute
+from netprobe.probing.train import TrainSession
+
+DNS = 53
+PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
+SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
+CALM_TURNS = 3
+
+
+def failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
+    """Is the resolver's host there, where do packets to it end, and does it fail if one waits longer?"""
+    for resolver in configured:
+        answers = [o.fact for o in found if isinstance(o.fact, Answer) and o.fact.lookup.resolver == resolver]
+        if answers and not any(a.rcode for a in answers):
+            # A forwarder gives up on a dead upstream only after seconds: its SERVFAIL tells that it lives itself.
+            name = answers[-1].lookup.name
+            yield Observe("lookup.control", name, lookup(name, resolver, timeout_s=PATIENCE_S))
+        if answers and not any(a.rcode in {"NOERROR", "NXDOMAIN"} for a in answers):
+            yield Observe("resolver.train", resolver, TrainSession(Protocol.ICMP, resolver))
+            yield Observe("resolver.train", resolver, TrainSession(Protocol.TCP, resolver, port=DNS))
+            yield Observe("resolver.self", resolver, about_itself(resolver))
+            yield Observe("resolver.path", resolver, Traceroute(Flow(Protocol.ICMP, resolver)))
+
+
+def second_look(
+    found: Sequence[Observation],
+    edges: Sequence[Edge],
+    controls: Sequence[tuple[Control, str]],
+    resolvers: Sequence[str],
+    *,
+    stamp: str,
+) -> Plan[list[Observation]]:
+    """What failed, once more and from another side: chance, name, address, or protocol?
+
+    `controls` are those with an address; `stamp` makes names that nobody has asked for before.
+    """
+    failed = {
+        (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
+        for o in found
+        if o.purpose == "edge.fetch" and isinstance(o.fact, Response) and _bad(o.fact)
+    }
+    other_name = next((c.name for c, _ in controls if not c.vendor), "example.com")
+    elsewhere = next((address for c, address in controls if _served(found, c.name)), "")
+    batch: list[Session[Observation]] = []
+    for edge in _spread([edge for edge in edges if (edge.name, edge.address) in failed]):
+        shaken = failed[edge.name, edge.address]
+        if shaken.phase == "connect" and shaken.error == "timeout":
+            batch += trains("edge", edge.name, edge.address)
+            continue
+        batch.append(Observe("edge.fetch.again", edge.name, fetch(page(edge.address, edge.name))))
+        if shaken.phase == "tls":
+            batch.append(Observe("sni.target", edge.name, handshake(_unchecked(edge.address, edge.name))))
+            batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
+            if elsewhere:
+                batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
+    for o in found:
+        if o.purpose in {"edge.path", "control.path"} and isinstance(o.fact, Path) and not o.fact.reached:
+            batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
+        elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
+            batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
+    looked = yield [gather(batch), *(_calmly(*doubt, stamp) for doubt in _doubts(found, resolvers))]
+    return [observation for group in looked for observation in group]
+
+
+def _doubts(found: Sequence[Observation], resolvers: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Resolvers that do not know a platform's name which others know, with that name and a control's."""
+    answers = [(o.purpose, o.fact) for o in found if isinstance(o.fact, Answer)]
+    known: dict[str, set[str]] = {}
+    for purpose, answer in answers:
+        if purpose == "lookup.platform" and answer.usable and answer.lookup.resolver not in resolvers:
+            known.setdefault(answer.lookup.name, set()).update(answer.addresses)
+    control = next((a.lookup.name for purpose, a in answers if purpose == "lookup.control" and a.usable), "")
+    doubts: dict[str, tuple[str, str, str]] = {}
+    for purpose, answer in answers:
+        name, resolver = answer.lookup.name, answer.lookup.resolver
+        if purpose != "lookup.platform" or resolver not in resolvers or not (answer.rcode and control):
+            continue
+        if name in known and not known[name].intersection(answer.addresses):
+            doubts.setdefault(resolver, (resolver, name, control))
+    return list(doubts.values())
+
+
+def _calmly(resolver: str, name: str, control: str, stamp: str) -> Plan[list[Observation]]:
+    """Names under `name` and `control` that nobody has asked for, one after the other: how long does each kind take?
+
+    In the survey's burst answers wait for each other, and a name that was asked for before may come from a cache.
+    """
+    found: list[Observation] = []
+    for turn in range(CALM_TURNS):
+        for purpose, parent in (("lookup.fresh.platform", name), ("lookup.fresh.control", control)):
+            found += yield [Observe(purpose, parent, lookup(f"np{stamp}-{turn}.{parent}", resolver))]
+    return found
+
+
+def _bad(response: Response) -> bool:
+    return not response.status or response.status >= 400
+
+
+def _served(found: Sequence[Observation], control: str) -> bool:
+    return any(
+        o.purpose == "control.fetch" and o.subject == control and isinstance(o.fact, Response) and o.fact.status
+        for o in found
+    )
+
+
+def _unchecked(address: str, name: str) -> Handshake:
+    return Handshake(address, HTTPS, name, verify=False, timeout_s=FETCH_TIMEOUT_S)
+
+
+def _spread(edges: Sequence[Edge]) -> list[Edge]:
+    """Up to SECOND_LOOK_EDGES edges with addresses of their own, different vendors first."""
+    apart = list({edge.address: edge for edge in reversed(edges)}.values())[::-1]
+    chosen = list({edge.vendor: edge for edge in reversed(apart)}.values())
+    return (chosen + [edge for edge in apart if edge not in chosen])[:SECOND_LOOK_EDGES]
