@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable
 
+from netprobe.sim.neighbour import Neighbour
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import PORT_UNREACHABLE, TCP, UDP, UNREACHABLE, Packet
 from netprobe.sim.replies import echo_reply, refusal
@@ -26,11 +27,12 @@ class Timer:
 
 
 class Clockwork:
-    """The only clock of a network in virtual time. Whoever comes out of the network is told by `deliver`."""
+    """The only clock of a network in virtual time. What comes out of the network is handed to `deliver`."""
 
-    def __init__(self, network: Network, deliver: Callable[[Delivery], None]) -> None:
+    def __init__(self, network: Network, own: str, deliver: Callable[[Delivery], None]) -> None:
         self.now = 0.0
         self.network = network
+        self.neighbour = Neighbour(network, own, self.at, self._tell)
         self._deliver = deliver
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
@@ -46,8 +48,12 @@ class Clockwork:
         """Put `packet` into the network now. What is for the client itself never leaves it: nobody listens there."""
         if node == CLIENT and packet.destination.startswith(_OWN):
             self._answer_self(packet)
-        else:
+        elif node != CLIENT or self.neighbour.admit(packet, self.now):
             self.network.inject(packet, node, self.now)
+
+    def _tell(self, packet: Packet, when: float) -> None:
+        """The client's own kernel says something to it."""
+        self._deliver(Delivery(CLIENT, packet, when))
 
     def _answer_self(self, packet: Packet) -> None:
         if packet.protocol == TCP:
@@ -57,7 +63,7 @@ class Clockwork:
         else:
             answer = echo_reply(packet, 64)
         when = self.now + _LOOPBACK_S
-        self.at(when, lambda: self._deliver(Delivery(CLIENT, answer, when)))
+        self.at(when, lambda: self._tell(answer, when))
 
     def step(self, until: float) -> bool:
         """Move on to the next thing that happens, if it does so by `until`; say whether something did."""

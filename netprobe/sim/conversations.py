@@ -79,11 +79,6 @@ class Question:
         if error.icmp_type == ip.UNREACHABLE:
             self._finish(error="refused" if error.icmp_code == ip.PORT_UNREACHABLE else "unreachable")
 
-    def undelivered(self, by: str) -> None:
-        """The own kernel could not resolve the gateway."""
-        del by
-        self._finish(error="unreachable")
-
     def _ask(self) -> None:
         ident = (self._port * 31 + len(self._sent_s) * 7919) & 0xFFFF
         self._sent_s[ident] = self._clock.now
@@ -135,6 +130,7 @@ class Conversation:
         random: bytes,
     ) -> None:
         self._clock = clock
+        self._own = own[0]
         self._fetch = request if isinstance(request, Fetch) else None
         self._handshake = request.handshake if isinstance(request, Fetch) else request
         self._done = done
@@ -158,11 +154,6 @@ class Conversation:
         self._began_s = self._clock.now
         self._timer = self._clock.at(self._began_s + self._handshake.timeout_s, lambda: self._end("timeout"))
         self.tcp.connect()
-
-    def undelivered(self, by: str) -> None:
-        """The own kernel could not resolve the gateway: while connecting that is the end."""
-        if self._phase == "connect":
-            self._end("local", f"EHOSTUNREACH (host unreachable, says {by})")
 
     # --- what TCP tells
 
@@ -196,6 +187,7 @@ class Conversation:
             code = "ECONNREFUSED" if by.icmp_code == ip.PORT_UNREACHABLE else "EHOSTUNREACH"
             what = _TEXTS.get(by.icmp_code, "unreachable") if by.icmp_type == ip.UNREACHABLE else "time exceeded"
             detail = f"{code} ({what}, says {by.source})"
+            how = "local" if by.source == self._own else how
         self._end(how, detail)
 
     # --- TLS and HTTP

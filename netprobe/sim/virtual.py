@@ -1,7 +1,7 @@
 """A simulated network in virtual time, behind the port of a real one: a vantage that never waits.
 
 Probes are packets of the client; lookups and connections are conversations over packets of the same network. What the
-own kernel would say is modelled too: a gateway that does not answer ARP, and what becomes of packets that wait for it.
+own kernel does is modelled too: RSTs to answers that nobody expects, and what becomes of packets that cannot leave.
 """
 
 import random
@@ -24,7 +24,6 @@ from netprobe.sim.tcp import SYN_OPTIONS
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
 LINK_NAME = "eth0"
-_ARP_GIVES_UP_S = 3.06  # three requests a second apart (Linux's mcast_solicit and retrans_time)
 _PORT_BASE = {Protocol.TCP: 33000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
 _PORTS = 8000
 _FIRST_CONVERSATION_PORT = 52000
@@ -44,7 +43,7 @@ class VirtualVantage:
         self._machines = Machines(scenario, WALL_CLOCK_S)
         self._draw = random.Random(f"{seed}/client")  # a model, not a secret
         self._network = Network(scenario, seed)
-        self._clock = self._machines.clock = Clockwork(self._network, self._deliver)
+        self._clock = self._machines.clock = Clockwork(self._network, self._own, self._deliver)
         self._events: deque[Event] = deque()
         self._tokens = 0
         self._ports = _FIRST_CONVERSATION_PORT
@@ -53,8 +52,6 @@ class VirtualVantage:
         self._conversations: dict[int, Conversation] = {}
         self._packets = 0
         self._bytes = 0
-        self._arp_gives_up_s: float | None = None
-        self._heard = False
 
     # --- the port
 
@@ -101,12 +98,7 @@ class VirtualVantage:
         self._probes[key] = (token, now)
         self._packets += 1
         self._bytes += packet.size
-        failing_at = self._arp()
-        if failing_at is None:
-            self._clock.send(packet, CLIENT)
-            return
-        reply = Reply(ReplyKind.SEND_FAILED, self._own, failing_at - now, error="EHOSTUNREACH")
-        self._clock.at(failing_at, lambda: self._emit(token, reply))
+        self._clock.send(packet, CLIENT)
 
     def _packet(self, probe: Probe, token: int) -> tuple[Packet, _Key]:
         """The packet of `probe` and what its replies are known by."""
@@ -139,10 +131,7 @@ class VirtualVantage:
             self._emit(token, answer)
 
         question = self._questions[port] = Question(self._clock, self._own, lookup, port, done)
-        failing_at = self._arp()
         question.start()
-        if failing_at is not None:
-            self._clock.at(failing_at, lambda: self._undelivered(port))
 
     def _converse(self, request: Handshake | Fetch, token: int) -> None:
         port = self._new_port()
@@ -160,15 +149,7 @@ class VirtualVantage:
             wall_clock_s=WALL_CLOCK_S,
             random=self._draw.randbytes(32),
         )
-        failing_at = self._arp()
         conversation.start()
-        if failing_at is not None:
-            self._clock.at(failing_at, lambda: self._undelivered(port))
-
-    def _undelivered(self, port: int) -> None:
-        waiting = self._conversations.get(port) or self._questions.get(port)
-        if waiting is not None:
-            waiting.undelivered(self._own)
 
     def _new_port(self) -> int:
         self._ports = self._ports + 1 if self._ports < 65535 else _FIRST_CONVERSATION_PORT  # 16 bits
@@ -180,32 +161,16 @@ class VirtualVantage:
 
     # --- the own kernel
 
-    def _arp(self) -> float | None:
-        """When a packet sent now will turn out to be undeliverable; None while the gateway can be reached."""
-        now = self._clock.now
-        if self._network.link_up(now) and self._network.gateway_alive(now):
-            self._arp_gives_up_s = None
-            self._heard = True
-            return None
-        self._heard = False
-        if self._arp_gives_up_s is None or now >= self._arp_gives_up_s:
-            self._arp_gives_up_s = now + _ARP_GIVES_UP_S
-        return self._arp_gives_up_s
-
     def _host(self) -> HostState:
         now = self._clock.now
         up = self._network.link_up(now)
-        if self._arp_gives_up_s is not None:
-            neighbour = "incomplete" if now < self._arp_gives_up_s else "failed"
-        else:
-            neighbour = "reachable" if self._heard else ""
         interface = IPv4Interface(self._scenario.client.address)
         link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), 1500)
         return HostState(
             links=(link,),
             default_link=LINK_NAME,
             gateway=self._gateway,
-            neighbour=neighbour,
+            neighbour=self._clock.neighbour.state,
             resolvers=self._scenario.client.resolvers,
             wall_clock_s=WALL_CLOCK_S + now,
         )
@@ -274,10 +239,21 @@ class VirtualVantage:
             own, mark = quote.icmp_ident, quote.icmp_seq
         else:
             own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
-        kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
         key = (quote.protocol, quote.destination, own, mark)
+        if error.source == self._own:
+            self._not_sent(key)
+            return
+        kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
         icmp = (error.icmp_type, error.icmp_code)
         self._answer(key, kind, error, icmp=icmp, quoted=(quote.ttl, quote.tos))
+
+    def _not_sent(self, key: _Key) -> None:
+        """The own kernel gives a probe back."""
+        found = self._probes.get(key)
+        if found is not None:
+            token, sent_s = found
+            rtt_s = self._clock.now - sent_s
+            self._emit(token, Reply(ReplyKind.SEND_FAILED, self._own, rtt_s, error="EHOSTUNREACH"))
 
     def _answer(
         self,
