@@ -18,6 +18,7 @@ _TITLE_CHARACTERS = 33
 _SUBTITLE_CHARACTERS = 50
 _NETWORK_COLOURS = 6
 _BINS = 120  # of a lane: what begins within one is drawn as one bar
+_SMALLEST = 1e-6  # no axis ends below this
 WIDE, HIGH = 1000.0, 100.0  # the plots' own units; the page decides how large they are
 
 
@@ -150,8 +151,7 @@ def _curve(curve: Curve, top: float) -> Iterable[Markup]:
 def scale(values: Iterable[float]) -> float:
     """A round number for an axis to end with: not below any value, and 1, 2, 4, 5 or 8 times a power of ten."""
     largest = max((v for v in values if math.isfinite(v)), default=0.0)
-    if largest <= 0:
-        return 1.0
+    largest = max(largest, _SMALLEST)
     power = 10.0 ** math.floor(math.log10(largest))
     return next((step * power for step in (1.0, 2.0, 4.0, 5.0, 8.0) if step * power >= largest), 10.0 * power)
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 from netprobe import __version__
 from netprobe.model.report import Incident, Report
-from netprobe.model.verdict import Cause, Level, Weighed
+from netprobe.model.verdict import Cause, Component, Level, Weighed
 from netprobe.report.charts import measured, over_time
 from netprobe.report.details import details
 from netprobe.report.drawing import draw_way
@@ -58,6 +58,7 @@ def page(report: Report, causes: Mapping[str, Cause], whose: Whose, history: His
         "body",
         tag(
             "main",
+            *_now(report, history),
             _verdict(report),
             *_history(report, history),
             tag(
@@ -80,6 +81,16 @@ def _style() -> Markup:
 
 def _section(title: str, *children: Child, kind: str = "card") -> Markup:
     return tag("section", tag("h2", title), *children, class_=kind)
+
+
+def _now(report: Report, history: History | None) -> list[Markup]:
+    """How it is now, when the page is about something that was."""
+    last = history.moments[-1] if history and history.moments else None
+    if last is None or last.taken_s <= report.taken_s:
+        return []
+    style = "good" if last.component is Component.NONE else f"ink-{last.component.value}"
+    told = tag("strong", headline(last.component, report.platform), class_=style)
+    return [tag("p", tag("span", f"Now, {moment(last.taken_s)}: "), told, " What was wrong before:", class_="now")]
 
 
 def _verdict(report: Report) -> Markup:

@@ -24,7 +24,7 @@ def inside(scenario: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_platform_under_maintenance_is_diagnosed_in_one_command() -> None:
-    """Without a command, `lab run` diagnoses: the answer on stdout, progress on stderr, the exit code of the platform."""
+    """Without a command, `lab run` diagnoses: the answer on stdout, progress on stderr, and its exit code."""
     done = inside("maintenance")
     assert done.returncode == 14, done.stderr
     assert "TikTok itself is in trouble." in done.stdout

@@ -1,4 +1,4 @@
-"""A small client of Chromium's DevTools protocol, over the pipe that it offers (fd 3 in, fd 4 out, NUL between messages)."""
+"""A small client of Chromium's DevTools protocol, over its pipe (fd 3 in, fd 4 out, NUL behind each message)."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from typing import Any, Self
 from netprobe.sim.namespaces import Namespaces
 
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
 _AS_3_AND_4 = (
     "import fcntl, os, sys; pipes = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]];"

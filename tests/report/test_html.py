@@ -202,6 +202,16 @@ def test_a_history_shows_its_incident_and_its_answer_times() -> None:
     assert 'class="curve stroke-edge"' in text
 
 
+def test_a_page_about_what_was_says_how_it_is_now() -> None:
+    """Somebody who opens the page after the incident is not told that it goes on."""
+    then = sample("isp-core-black-hole")
+    text = safe(page(then, {}, whose, history(sample("healthy")))).text
+    assert "Now, 2026-" in text
+    assert "The network is fine all the way to TikTok. What was wrong before:" in text
+    alone = History((Moment(then.taken_s, Component.ISP, {}),))
+    assert "What was wrong before" not in safe(page(then, {}, whose, alone)).text
+
+
 def test_a_long_history_stays_a_small_file() -> None:
     """Ninety days of rounds are drawn with as many points as fit a screen."""
     times = latencies(sample("healthy"))
