@@ -53,13 +53,25 @@ async def serve(scenario: Scenario, now: Callable[[], float]) -> None:
 
 
 @dataclass(slots=True)
-class _Forwarded:
-    """A query that an upstream is asked."""
+class _Question:
+    """What a client asked, as bytes and read, and the way back to it. `timer` is a forwarder's."""
 
-    query: dns.message.Message
     wire: bytes
-    answer: Callable[[dns.message.Message], None]
+    query: dns.message.Message
+    reply: _Reply
+    stream: bool
     timer: asyncio.TimerHandle | None = None
+
+    def answer(self, message: dns.message.Message) -> None:
+        """Send as much as the client takes, marked as truncated where that is not all (RFC 2181, 9)."""
+        limit = 65535 if self.stream else min(max(self.query.payload, _PLAIN_PAYLOAD), _PAYLOAD)
+        try:
+            wire = message.to_wire(max_size=limit)
+        except dns.exception.TooBig:
+            cut = _failure(self.query, message.rcode())
+            cut.flags |= dns.flags.TC
+            wire = cut.to_wire()
+        self.reply(wire)
 
 
 class Service(asyncio.DatagramProtocol):
@@ -70,7 +82,7 @@ class Service(asyncio.DatagramProtocol):
         self._resolver = resolver
         self._upstream = upstream
         self._now = now
-        self._pending: dict[int, _Forwarded] = {}
+        self._pending: dict[int, _Question] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,65 +131,61 @@ class Service(asyncio.DatagramProtocol):
             return
         if query.flags & dns.flags.QR:
             return
-
-        def send(answer: dns.message.Message) -> None:
-            reply(_wire(answer, query, stream=stream))
-
+        question = _Question(data, query, reply, stream)
         refusal = _refusal(query)
         if refusal is not None:
-            send(_failure(query, refusal))
+            question.answer(_failure(query, refusal))
             return
         name = query.question[0].name.to_text().lower().removesuffix(".")
         delay_s = thinking_s(self._scenario, self._resolver, name, self._now())
-        asyncio.get_running_loop().call_later(delay_s, self._think, query, name, send)
+        asyncio.get_running_loop().call_later(delay_s, self._think, question, name)
 
-    def _think(self, query: dns.message.Message, name: str, send: Callable[[dns.message.Message], None]) -> None:
+    def _think(self, question: _Question, name: str) -> None:
         records = tampered(self._scenario, self._resolver, name, self._now())
         if records is None and self._upstream:
-            self._forward(query, send)
+            self._forward(question)
             return
         records = records or resolve(self._scenario, name)
         if records.rcode:
-            send(_message(query, records))
+            question.answer(_message(question.query, records))
 
-    def _forward(self, query: dns.message.Message, send: Callable[[dns.message.Message], None]) -> None:
+    def _forward(self, question: _Question) -> None:
         if len(self._pending) >= _PENDING:
-            send(_failure(query, dns.rcode.SERVFAIL))
+            question.answer(_failure(question.query, dns.rcode.SERVFAIL))
             return
         number = secrets.randbelow(65536)
         while number in self._pending:
             number = secrets.randbelow(65536)
-        wire = struct.pack("!H", number) + query.to_wire()[2:]
-        self._pending[number] = _Forwarded(query, wire, send)
+        self._pending[number] = question
         self._ask_upstream(number, 0)
 
     def _ask_upstream(self, number: int, attempt: int) -> None:
-        pending = self._pending[number]
+        question = self._pending[number]
         if attempt >= len(FORWARDER_ATTEMPTS_S):
             del self._pending[number]
-            pending.answer(_failure(pending.query, dns.rcode.SERVFAIL))
+            question.answer(_failure(question.query, dns.rcode.SERVFAIL))
             return
         if self._transport:
-            self._transport.sendto(pending.wire, (self._upstream, DNS_PORT))
+            self._transport.sendto(struct.pack("!H", number) + question.wire[2:], (self._upstream, DNS_PORT))
         later = asyncio.get_running_loop().call_later
-        pending.timer = later(FORWARDER_ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
+        question.timer = later(FORWARDER_ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
 
     def _answered(self, data: bytes) -> None:
-        """The upstream's answer goes on to whoever asked, if it is one to what was asked."""
-        pending = self._pending.get(int.from_bytes(data[:2], "big"))
-        if pending is None:
+        """The upstream's answer goes on as it is to whoever asked, if it is one to what was asked."""
+        number = int.from_bytes(data[:2], "big")
+        question = self._pending.get(number)
+        if question is None:
             return
         try:
             answer = dns.message.from_wire(data)
         except (dns.exception.DNSException, ValueError):
             return
-        if answer.question != pending.query.question:
+        if answer.question != question.query.question:
             return
-        del self._pending[answer.id]
-        if pending.timer:
-            pending.timer.cancel()
-        answer.id = pending.query.id
-        pending.answer(answer)
+        del self._pending[number]
+        if question.timer:
+            question.timer.cancel()
+        question.reply(question.wire[:2] + data[2:])
 
 
 def _refusal(query: dns.message.Message) -> dns.rcode.Rcode | None:
@@ -209,8 +217,9 @@ def _message(query: dns.message.Message, records: Records) -> dns.message.Messag
         if question.rdtype == dns.rdatatype.CNAME:
             return answer
     if question.rdtype == dns.rdatatype.A and records.addresses:
-        found = [dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text) for text in records.addresses]
-        answer.answer.append(dns.rrset.from_rdata_list(owner, ttl, found))
+        for text in records.addresses:  # a set each, because one set of many is shuffled: the file's order stays
+            address = dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text)
+            answer.answer.append(dns.rrset.from_rdata(owner, ttl, address))
     else:
         answer.authority.append(_authority_of(owner, ttl))
     return answer
@@ -222,14 +231,3 @@ def _authority_of(name: dns.name.Name, ttl: int) -> dns.rrset.RRset:
     mname, rname = (dns.name.Name((label, *zone.labels)) for label in (b"ns", b"hostmaster"))
     soa = dns.rdtypes.ANY.SOA.SOA(dns.rdataclass.IN, dns.rdatatype.SOA, mname, rname, 1, 7200, 900, 1209600, ttl)
     return dns.rrset.from_rdata(zone, ttl, soa)
-
-
-def _wire(answer: dns.message.Message, query: dns.message.Message, *, stream: bool) -> bytes:
-    """As many bytes as the client takes, marked as truncated where that is not all (RFC 2181, 9)."""
-    limit = 65535 if stream else min(max(query.payload, _PLAIN_PAYLOAD), _PAYLOAD)
-    try:
-        return answer.to_wire(max_size=limit)
-    except dns.exception.TooBig:
-        cut = _failure(query, answer.rcode())
-        cut.flags |= dns.flags.TC
-        return cut.to_wire()
