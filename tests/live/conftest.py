@@ -1,17 +1,13 @@
 """The network and the certificate authority that the tests of this room share."""
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from live_authority import Authority
-from live_network import Network, network_of_routers
+from tests.live.live_authority import Authority
+from tests.live.live_network import Network, network_of_routers
 
 settings.register_profile("live", deadline=None)  # other work on the machine is no failure
 settings.load_profile("live")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from live_network import Namespace
+from tests.live.live_network import Namespace
 
 Handler = Callable[[socket.socket], None]
 _PATIENCE_S = 10.0

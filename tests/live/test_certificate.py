@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from live_authority import Authority
 
 from netprobe.live.certificate import read
 from netprobe.live.text import clean
+from tests.live.live_authority import Authority
 
 
 def test_names_and_dates_are_read(authority: Authority) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live_authority import NOW, Authority
-from live_network import SERVER, SILENT, Network
-from live_servers import after_hello, plain, reset, sending, serving, silence, tls
 
 from netprobe.live import CannotMeasure
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.services import Fetch, Handshake, Handshaken, Response
 from netprobe.probing.ask import fetch, handshake
 from netprobe.probing.run import one, run
+from tests.live.live_authority import NOW, Authority
+from tests.live.live_network import SERVER, SILENT, Network
+from tests.live.live_servers import after_hello, plain, reset, sending, serving, silence, tls
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("inside")]
 
@@ -278,6 +278,12 @@ def test_the_head_alone_can_be_asked_for(network: Network, get: Get) -> None:
     with serving(network.server, SERVER, 80, plain(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", then=silence)):
         found = get(method="HEAD")
     assert (found.status, found.error, found.body_bytes) == (200, "", 0)
+
+
+def test_a_request_larger_than_the_buffers_leaves_whole(network: Network, get: Get) -> None:
+    """What the socket does not take at once follows when it can."""
+    with serving(network.server, SERVER, 80, plain(b"HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n\r\n")):
+        assert get(path="/" + "x" * 6_000_000).status == 414
 
 
 def test_an_impossible_request_is_local(network: Network, get: Get) -> None:

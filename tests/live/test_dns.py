@@ -16,14 +16,14 @@ import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live_network import SERVER, SILENT, Network
-from live_servers import listening
 
 from netprobe.live import dns as live_dns
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.services import Answer, Lookup
 from netprobe.probing.ask import Ask
 from netprobe.probing.run import one, run
+from tests.live.live_network import SERVER, SILENT, Network
+from tests.live.live_servers import listening
 
 NAME = "www.example.com"
 CHAIN = (
@@ -56,7 +56,7 @@ def made(query: dns.message.Message, *records: str, rcode: int = 0, flags: int =
             create=True,
         )
         rrset.update(dns.rrset.from_text(name, int(ttl), kind, rdtype, value))
-    response.set_rcode(rcode)
+    response.set_rcode(dns.rcode.Rcode(rcode))
     response.flags |= flags
     return response
 
@@ -104,7 +104,8 @@ def resolver(network: Network, reply: Reply) -> Iterator[list[dns.message.Messag
 def ask(address: str = SERVER, **fields: object) -> Answer:
     with LiveVantage() as vantage:
         lookup = Lookup(NAME, address, **{"timeout_s": 2.0, **fields})  # type: ignore[arg-type]
-        answer: Answer = run(one(Ask(lookup)), vantage)
+        answer = run(one(Ask(lookup)), vantage)
+        assert isinstance(answer, Answer)
         assert vantage.usage().packets_sent >= (address == SERVER)
     return answer
 
@@ -228,16 +229,19 @@ class TestPackets:
     @pytest.mark.parametrize(("field", "value"), [("name", "a..b"), ("name", "x" * 64), ("record_type", "NOTHING")])
     def test_a_name_that_is_none_is_malformed(self, field: str, value: str) -> None:
         """What cannot be asked is not asked, and is no exception."""
-        request = {"name": NAME, "resolver": SERVER, field: value}
+        asked = {"name": NAME, "record_type": "A", field: value}
         with LiveVantage() as vantage:
-            answer: Answer = run(one(Ask(Lookup(**request))), vantage)
+            lookup = Lookup(asked["name"], SERVER, record_type=asked["record_type"])
+            answer = run(one(Ask(lookup)), vantage)
+        assert isinstance(answer, Answer)
         assert answer.error == "malformed"
 
     def test_a_server_is_asked_about_itself(self, network: Network) -> None:
         """Another class and type: what the server says about itself, as text."""
         with resolver(network, answering("version.bind. 0 CH TXT dnsmasq")) as asked, LiveVantage() as vantage:
             lookup = Lookup("version.bind", SERVER, record_type="TXT", record_class="CH")
-            answer: Answer = run(one(Ask(lookup)), vantage)
+            answer = run(one(Ask(lookup)), vantage)
+        assert isinstance(answer, Answer)
         assert (answer.rcode, answer.addresses) == ("NOERROR", ('"dnsmasq"',))
         assert asked[0].question[0].rdclass == dns.rdataclass.CH
 

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live_network import CLIENT, SERVER
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from netprobe.live import bpf, codec
@@ -18,6 +17,7 @@ from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
 from netprobe.live.wire import Wire, open_wire
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
+from tests.live.live_network import CLIENT, SERVER
 
 ROUTER = "198.51.100.2"
 OTHER = "203.0.113.77"
@@ -41,7 +41,7 @@ class Bench:
         self.reactor = Reactor()
         wire = Wire(Recorder(self.sent), icmp, tcp, BLOCKS)  # type: ignore[arg-type]
         self.prober = Prober(wire, self.reactor, lambda token, _, reply: self.replies.append((token, reply)))
-        self.prober._source = lambda _destination, _now: CLIENT  # type: ignore[method-assign]  # no route is asked for
+        self.prober._source = lambda destination, now: CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
     def close(self) -> None:
         self.prober.close()
@@ -350,7 +350,9 @@ def test_forged_replies_are_not_accepted() -> None:
             if number % 100 == 0:
                 reactor.turn(0)
         ident, sequence, nonce = next(key[1:] for key in prober._tokens if key[0] == "nonce")
-        true = codec.build_echo(codec.Header(CLIENT, NEIGHBOUR, 1, 1), ident, sequence, 1, bytes.fromhex(nonce))
+        true = codec.build_echo(
+            codec.Header(CLIENT, NEIGHBOUR, 1, 1), int(ident), int(sequence), 1, bytes.fromhex(str(nonce))
+        )
         forger.sendto(from_neighbour(codec.PROTOCOL_ICMP, b"\0" + true[21:]), (CLIENT, 0))
     for _ in range(200):
         reactor.turn(0)

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -31,8 +32,12 @@ def test_timers_are_called_in_order_and_only_when_due(reactor: Reactor) -> None:
     """Timers come in order of time; a cancelled one never does."""
     now = reactor.now()
     called: list[object] = []
+
+    def note(delay: float) -> None:
+        called.append((delay, reactor.now() - now >= delay))
+
     for delay in (3e-3, 1e-3, 2e-3):
-        reactor.at(now + delay, lambda delay=delay: called.append((delay, reactor.now() - now >= delay)))
+        reactor.at(now + delay, partial(note, delay))
     reactor.at(now + 1e-3, lambda: called.append("cancelled")).cancel()
     for _ in range(10):
         reactor.turn(now + 1)
@@ -61,7 +66,7 @@ def test_a_watcher_that_an_earlier_one_removed_is_not_called(reactor: Reactor) -
         reactor.forget(pairs[other][0].fileno())
 
     for number, (here, there) in enumerate(pairs):
-        reactor.watch(here.fileno(), READ, lambda n=number: call(n, 1 - n))
+        reactor.watch(here.fileno(), READ, partial(call, number, 1 - number))
         there.send(b"x")
     reactor.turn(reactor.now())
     assert len(called) == 1

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from live_network import CLIENT, HOPS, SERVER, SILENT, Network
-from live_servers import listening
 
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, Path, Probe, Protocol, Reply, ReplyKind, Train
-from netprobe.model.services import Handshake, Lookup
+from netprobe.model.services import Fetch, Handshake, Lookup
 from netprobe.probing.ask import inspect
 from netprobe.probing.run import gather, one, run
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
+from tests.live.live_network import CLIENT, HOPS, SERVER, SILENT, Network
+from tests.live.live_servers import after_hello, listening, plain, reset, sending, serving, silence
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("inside")]
 
@@ -293,18 +293,36 @@ def test_round_trips_are_measured_between_stamps(vantage: LiveVantage) -> None:
     assert event.outcome.rtt_s < 0.05
 
 
-def test_requests_of_all_kinds_wait_side_by_side(vantage: LiveVantage) -> None:
-    """One event for each request that is not a probe, within its time; the clock says when."""
-    began = vantage.now()
-    tokens = {
-        vantage.send(Lookup("www.example.com", SILENT, timeout_s=0.2)),
-        vantage.send(Handshake(SILENT, server_name="www.example.com", timeout_s=0.2)),
-        vantage.send(Handshake(SERVER, CLOSED)),
-    }
-    events = [vantage.receive(began + 5) for _ in tokens]
-    assert {event.token for event in events if event} == tokens
-    assert vantage.now() - began < 5
-    assert vantage.receive(vantage.now()) is None
+def test_every_request_draws_one_event_in_its_time(network: Network, vantage: LiveVantage) -> None:
+    """Two hundred requests to servers that misbehave in every way, all at once: one event each, none too late."""
+    with ExitStack() as stack:
+        for port, handler in (
+            (8001, silence),
+            (8002, after_hello(reset)),
+            (8003, sending(b"\0" * 99)),
+            (8004, plain(b"")),
+        ):
+            stack.enter_context(serving(network.server, SERVER, port, handler))
+        due: dict[int, float] = {}
+        for number in range(50):
+            patience = 0.2 + number / 100
+            shake = Handshake(SERVER, 8001 + number % 5, ("", "www.example.com")[number % 2], timeout_s=patience)
+            nobody = Handshake((SILENT, "", "no.address", "0.0.0.0")[number % 4], timeout_s=patience)  # noqa: S104
+            for request in (
+                shake,
+                Fetch(shake),
+                nobody,
+                Lookup("www.example.com", (SERVER, SILENT)[number % 2], timeout_s=patience),
+            ):
+                due[vantage.send(request)] = vantage.now() + patience
+        seen: list[int] = []
+        until = vantage.now() + 10
+        while len(seen) < len(due) and (event := vantage.receive(until)) is not None:
+            seen.append(event.token)
+            assert not isinstance(event.outcome, Reply)
+            assert event.at_s < due[event.token] + 0.5
+    assert sorted(seen) == sorted(due)
+    assert vantage.receive(vantage.now() + 0.05) is None
 
 
 def test_the_machine_is_seen_as_its_namespace_sees_it(network: Network, vantage: LiveVantage) -> None:

@@ -5,10 +5,10 @@ import socket
 from contextlib import ExitStack
 
 import pytest
-from live_network import SERVER, Network
 
 from netprobe.live import bpf
 from netprobe.live.wire import HeldPorts, open_wire, source_address
+from tests.live.live_network import SERVER, Network
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def test_a_label_keeps_its_port(blocks: bpf.Blocks, kind: socket.SocketKind) -> 
 
 def test_a_held_port_is_nobody_elses(blocks: bpf.Blocks) -> None:
     """The kernel gives a held port to no other program, and takes it back when it is released."""
-    held, released = [], []
+    held: list[socket.socket] = []
+    released: list[socket.socket] = []
     ports = HeldPorts(socket.SOCK_STREAM, blocks, on_hold=held.append, on_release=released.append)
     port = ports.port(0, 0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
