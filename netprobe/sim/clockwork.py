@@ -62,6 +62,7 @@ class Clockwork:
             answer = packet.error(packet.destination, UNREACHABLE, PORT_UNREACHABLE, ttl=64, arrived_ttl=packet.ttl)
         else:
             answer = echo_reply(packet, 64)
+        answer.source = "127.0.0.1" if packet.destination == "0.0.0.0" else answer.source  # noqa: S104  # as Linux does
         when = self.now + _LOOPBACK_S
         self.at(when, lambda: self._tell(answer, when))
 

@@ -99,12 +99,16 @@ class Machines:
     def _syn(self, packet: Packet, flow: _Flow) -> None:
         server = self._servers.get(packet.destination)
         port = packet.destination_port
-        if server is None or not server.serves or port not in {HTTP_PORT, HTTPS_PORT}:
+        service: _Service | _Listener
+        if server is not None and server.serves and port in {HTTP_PORT, HTTPS_PORT}:
+            service = _Service(self, server, flow, tls=port == HTTPS_PORT)
+        elif port == DNS_PORT and packet.destination in self._resolvers:
+            service = _Listener(self, flow)
+        else:
             self._refuse(packet)
             return
-        service = _Service(self, server, flow, tls=port == HTTPS_PORT)
         iss = (self.number() * 2654435761) & 0xFFFFFFFF
-        ttl = server.initial_ttl
+        ttl = self._ttl(packet.destination)
         connection = Tcp(self.clock, SERVERS, (flow[2], flow[3]), (flow[0], flow[1]), iss, service, ttl=ttl)
         service.connection = self._connections[flow] = connection
         connection.accept(packet)
@@ -132,9 +136,12 @@ class Machines:
             self.clock.at(self.clock.now + thinking_s, lambda: self._think(resolver, packet))
 
     def _think(self, resolver: Resolver, packet: Packet) -> None:
-        name = query_name(packet.payload)
-        records = answers.tampered(self.scenario, resolver, name, self.clock.now)
-        if records is None and not wirebytes.is_internet(packet.payload):
+        name, now = query_name(packet.payload), self.clock.now
+        if answers.mute(self.scenario, resolver, now):
+            return
+        if wirebytes.is_internet(packet.payload):
+            records = answers.tampered(self.scenario, resolver, name, now)
+        else:
             records = Records("REFUSED")
         if records is None and resolver.upstream:
             forwarded = _Forwarded(self, resolver, packet, self.number() & 0xFFFF)
@@ -208,6 +215,26 @@ class _Forwarded:
         query = self._query
         payload = query.payload[:2] + answer.payload[2:]
         self._machines.send_udp(query.destination, query.source, query.source_port, payload)
+
+
+class _Listener:
+    """An open port: a resolver's TCP. It takes connections; questions come over UDP."""
+
+    def __init__(self, machines: Machines, flow: _Flow) -> None:
+        self.connection: Tcp
+        self._machines = machines
+        self._flow = flow
+
+    def connected(self) -> None:
+        """The client speaks first."""
+
+    def received(self, data: bytes) -> None:
+        """Answers of a scenario fit into a datagram, so no client of ours asks here."""
+
+    def ended(self, how: str, by: Packet | None) -> None:
+        """Forget it."""
+        del how, by
+        self._machines.drop(self._flow)
 
 
 class _Service:

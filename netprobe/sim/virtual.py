@@ -120,7 +120,9 @@ class VirtualVantage:
             own, mark = _port(flow), ident
             packet.source_port, packet.destination_port = own, flow.port
         packet.payload = bytes(max(0, probe.size - packet.size))
-        return packet, (packet.protocol, flow.destination, own, mark)
+        # An echo reply is known by what it brings back, whatever address it comes from.
+        destination = "" if flow.protocol is Protocol.ICMP else flow.destination
+        return packet, (packet.protocol, destination, own, mark)
 
     def _lookup(self, lookup: Lookup, token: int) -> None:
         port = self._new_port()
@@ -186,7 +188,7 @@ class VirtualVantage:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:
             kind = ReplyKind.ECHO_REPLY
-            self._answer((ip.ICMP, packet.source, packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
+            self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
         elif packet.protocol == ip.UDP:
             question = self._questions.get(packet.destination_port)
             if question is not None:
@@ -239,7 +241,7 @@ class VirtualVantage:
             own, mark = quote.icmp_ident, quote.icmp_seq
         else:
             own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
-        key = (quote.protocol, quote.destination, own, mark)
+        key = (quote.protocol, "" if quote.protocol == ip.ICMP else quote.destination, own, mark)
         if error.source == self._own:
             self._not_sent(key)
             return

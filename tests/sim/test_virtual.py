@@ -140,10 +140,36 @@ def test_nobody_answers_for_an_address_that_is_nowhere() -> None:
     reply = replied(Probe(Flow(Protocol.TCP, "203.0.113.1", 443)))
     assert reply is not None
     assert (reply.kind, reply.icmp_code, reply.source) == (ReplyKind.UNREACHABLE, 1, ROUTERS[2])
-    for own in ("127.0.0.1", "0.0.0.0"):  # noqa: S104  # as an address to connect to
-        reply = replied(Probe(Flow(Protocol.TCP, own, 443)))
-        assert reply is not None
-        assert (reply.kind, reply.source) == (ReplyKind.RST, own)
+    reply = replied(Probe(Flow(Protocol.TCP, "127.0.0.1", 443)))
+    assert reply is not None
+    assert (reply.kind, reply.source) == (ReplyKind.RST, "127.0.0.1")
+
+
+def test_the_unspecified_address_is_the_own_machine_under_its_other_name() -> None:
+    """Linux answers from 127.0.0.1: an echo reply is known all the same, a RST belongs to no probe."""
+    anywhere = "0.0.0.0"  # noqa: S104  # as an address to connect to
+    reply = replied(Probe(Flow(Protocol.ICMP, anywhere)))
+    assert reply is not None
+    assert reply.source == "127.0.0.1"
+    assert replied(Probe(Flow(Protocol.TCP, anywhere, 443))) is None
+    assert shaken(Handshake(anywhere, 443, "a.b"))[0].error == "refused"
+
+
+def test_a_resolver_listens_on_tcp_too() -> None:
+    """A SYN to its port 53 draws a SYN-ACK."""
+    reply = replied(Probe(Flow(Protocol.TCP, RESOLVER, 53)))
+    assert reply is not None
+    assert reply.kind is ReplyKind.SYN_ACK
+
+
+def test_questions_about_the_resolver_itself_are_refused() -> None:
+    """Whatever is wrong with its names; only one that says nothing at all says nothing to that either."""
+    question = Lookup("version.bind", RESOLVER, record_type="TXT", record_class="CH")
+    for silent, rcode in ((False, "REFUSED"), (True, "")):
+        broken = fault("dns", "provider", rcode="" if silent else "SERVFAIL", silence=silent)
+        outcome, _ = ask(question, broken)
+        assert isinstance(outcome, Answer)
+        assert outcome.rcode == rcode
 
 
 # --- lookups

@@ -90,6 +90,11 @@ def thinking_s(scenario: Scenario, resolver: Resolver, name: str, now: float) ->
     return (resolver.delay_ms + sum(slow)) / 1e3
 
 
+def mute(scenario: Scenario, resolver: Resolver, now: float) -> bool:
+    """Whether a fault makes `resolver` say nothing at all, whatever it is asked."""
+    return any(fault.silence and not fault.names for fault in active(scenario, "dns", resolver.name, now))
+
+
 def tampered(scenario: Scenario, resolver: Resolver, name: str, now: float) -> Records | None:
     """What a fault makes `resolver` say about `name` (lower case); None when it is left alone.
 

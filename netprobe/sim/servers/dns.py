@@ -26,7 +26,7 @@ import dns.rdtypes.IN.A
 import dns.rrset
 
 from netprobe.sim.records import Resolver, Scenario
-from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Records, resolve, tampered, thinking_s
+from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Records, mute, resolve, tampered, thinking_s
 from netprobe.sim.servers.web import listener
 
 DNS_PORT = 53
@@ -129,7 +129,7 @@ class Service(asyncio.DatagramProtocol):
             query = dns.message.from_wire(data)
         except (dns.exception.DNSException, ValueError):
             return
-        if query.flags & dns.flags.QR:
+        if query.flags & dns.flags.QR or mute(self._scenario, self._resolver, self._now()):
             return
         question = _Question(data, query, reply, stream)
         refusal = _refusal(query)
