@@ -20,7 +20,7 @@ def details(report: Report, whose: Whose, *, width: int = 100) -> list[Line]:
         chosen = [o for o in report.observations if isinstance(o.fact, kind)]
         if chosen:
             lines.append(line(heading, "strong"))
-            lines += [row for observation in chosen for row in describe(observation)]
+            lines += _merged([row for observation in chosen for row in describe(observation)])
             lines.append(BLANK)
     lines += ways([o for o in report.observations if isinstance(o.fact, Path)], whose, width)
     return lines
@@ -48,7 +48,8 @@ def _answer(observation: Observation) -> Iterable[Line]:
     if not isinstance(answer, Answer):
         return
     found = " -> ".join([*answer.aliases, ", ".join(answer.addresses)]) if answer.addresses else ""
-    text = f"@{answer.lookup.resolver}  {answer.rcode or answer.error}  {found}  {milliseconds(answer.rtt_s)}"
+    took = milliseconds(answer.rtt_s) if answer.rtt_s is not None else ""
+    text = "  ".join(filter(None, (f"@{answer.lookup.resolver}", answer.rcode or answer.error, found, took)))
     if answer.responses > 1:
         text += f"  {answer.responses} answers to one question"
     yield _row(observation.subject, text, at=observation, bad=not answer.usable)
@@ -71,11 +72,17 @@ def _train(observation: Observation) -> Iterable[Line]:
 def _handshaken(observation: Observation) -> Iterable[Line]:
     if isinstance(observation.fact, Handshaken):
         fact = observation.fact
-        yield _row(observation.subject, f"{observation.purpose}  {_handshake(fact)}", at=observation, bad=not fact.done)
+        yield _row(
+            observation.subject,
+            f"{observation.purpose}  {_handshake(fact, observation.subject)}",
+            at=observation,
+            bad=not fact.done,
+        )
 
 
-def _handshake(fact: Handshaken) -> str:
-    text = f"{fact.handshake.address}  {fact.handshake.server_name}"
+def _handshake(fact: Handshaken, subject: str) -> str:
+    text = fact.handshake.address
+    text += f"  as {fact.handshake.server_name}" if fact.handshake.server_name != subject else ""
     text += f"  connected in {milliseconds(fact.connect_s)}" if fact.connect_s is not None else ""
     text += f"  {fact.tls_version or 'TLS'} in {milliseconds(fact.tls_s)}" if fact.tls_s is not None else ""
     return text if fact.done else f"{text}  {fact.error} in {fact.phase} {fact.detail}"
@@ -85,7 +92,7 @@ def _response(observation: Observation) -> Iterable[Line]:
     if not isinstance(observation.fact, Response):
         return
     fact = observation.fact
-    text = f"{_handshake(fact.handshaken)}"
+    text = _handshake(fact.handshaken, observation.subject)
     if fact.status:
         text += f"  HTTP {fact.status} after {milliseconds(fact.first_byte_s)}"
         text += "".join(f"  {name}: {value}" for name, value in sorted(fact.headers.items()))
@@ -109,6 +116,20 @@ def _row(subject: str, text: str, *, at: Observation, bad: bool = False) -> Line
     return (mark, when, Span(f"{clean(subject, _SUBJECT):<{_SUBJECT}}  "), Span(clean(text, 300)))
 
 
+def _merged(rows: Iterable[Line]) -> list[Line]:
+    """Rows of different subjects that say the same at the same time become one."""
+    kept: dict[tuple[Span, ...], tuple[Span, int]] = {}
+    for mark, when, subject, text in rows:
+        key = (mark, when, text)
+        first, count = kept.get(key, (subject, 0))
+        kept[key] = (first, count + 1)
+    lines: list[Line] = []
+    for (mark, when, text), (subject, count) in kept.items():
+        more = Span(f"  and {count - 1} more", "faint") if count > 1 else Span("")
+        lines.append((mark, when, subject, text, more))
+    return lines
+
+
 def ways(observations: Sequence[Observation], whose: Whose, width: int) -> list[Line]:
     """Every way, hop by hop; what it shares with the one before is not repeated."""
     lines: list[Line] = []
@@ -118,15 +139,14 @@ def ways(observations: Sequence[Observation], whose: Whose, width: int) -> list[
         if not isinstance(path, Path):
             continue
         flow = path.flow
-        lines.append(title(observation.subject, flow.destination, flow.protocol.value, flow.port, path))
+        named = title(observation.subject, flow.destination, flow.protocol.value, flow.port, path)
         hops = [hop.addresses for hop in path.hops]
         shared = next((n for n, pair in enumerate(zip(hops, before, strict=False)) if pair[0] != pair[1]), None)
         shared = min(len(hops), len(before)) if shared is None else shared
-        if shared > 1:
-            lines.append(line(f" 1-{shared}  as above", "faint"))
-        else:
-            lines.append(HEADER)
+        if hops and hops == before:
+            lines.append((*named, Span(", by the same hops", "faint")))
+            continue
+        lines += [BLANK, named, line(f" 1-{shared}  as above", "faint") if shared > 1 else HEADER]
         lines += table(path, whose, width=width, first=shared + 1 if shared > 1 else 1)
-        lines.append(BLANK)
         before = hops
     return lines

@@ -1,0 +1,52 @@
+"""What was measured, for those who want to see it."""
+
+import pytest
+
+from netprobe.report.details import details
+from netprobe.report.lines import render
+from netprobe.sim import library
+from tests.report.samples import sample, whose
+
+
+def shown(scenario: str) -> str:
+    """The measurements of a scenario as they are on a pipe."""
+    return render(details(sample(scenario), whose, width=110))
+
+
+def test_hops_have_their_networks_and_what_they_lost() -> None:
+    """The last hop that answers, its network, and the silence behind it with its denominator."""
+    text = shown("isp-core-black-hole")
+    assert "   4  217.239.45.49" in text
+    assert "AS3320 Deutsche Telekom AG" in text
+    assert "no answer" in text
+    assert "2/2" in text
+
+
+def test_ways_that_are_the_same_are_not_repeated() -> None:
+    """The same hops are said to be the same, a shared beginning is left out."""
+    assert ", by the same hops" in shown("isp-core-black-hole")
+    assert "  as above" in shown("healthy")
+
+
+def test_lookups_pages_and_handshakes_are_listed() -> None:
+    """Who was asked, what came, and how long each phase took; what did not work is marked."""
+    text = shown("sni-reset")
+    assert "@192.168.1.1  NOERROR" in text
+    assert "HTTP 200 after" in text
+    assert "reset in tls" in text
+    assert "sni.control" in text
+
+
+def test_the_same_failure_of_many_is_one_row() -> None:
+    """A resolver that is out of reach is not listed once for each name."""
+    rows = [row for row in shown("isp-core-black-hole").split("\n") if "@8.8.8.8  timeout" in row]
+    assert len(rows) == 1
+    assert rows[0].endswith(" more")
+
+
+@pytest.mark.parametrize("scenario", library.names())
+def test_whatever_happens_can_be_shown(scenario: str) -> None:
+    """Every situation has its measurements, and no line carries anything but text."""
+    text = shown(scenario)
+    assert "This computer" in text
+    assert all(row.isprintable() for row in text.split("\n"))
