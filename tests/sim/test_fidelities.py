@@ -1,0 +1,82 @@
+"""Virtual time and real packets tell the same story, observation by observation."""
+
+import sys
+from pathlib import Path as File
+
+import msgspec
+import pytest
+
+from netprobe.model.host import HostState
+from netprobe.model.probes import Path, Train
+from netprobe.model.record import from_json
+from netprobe.model.report import AnyFact, Observation
+from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.probing.run import run
+from netprobe.probing.survey import survey
+from netprobe.sim.records import Scenario
+from netprobe.sim.scenario import load
+from netprobe.sim.virtual import VirtualVantage
+from netprobe.sim.world import run_in_world
+from netprobe.topology.platform import load_platform
+
+#: A busy machine may be late for a reply or two; it may not see something else.
+TOLERATED = 2
+
+
+def kind_of(fact: AnyFact) -> object:  # one a fact
+    """What a fact says, apart from how long it took."""
+    match fact:
+        case Answer():
+            return fact.rcode, fact.error, fact.addresses, fact.aliases
+        case Train():
+            return fact.destination, [(x.reply.kind, x.reply.ttl) if x.reply else None for x in fact.exchanges]
+        case Path():
+            return fact.flow.destination, fact.reached, [hop.addresses for hop in fact.hops]
+        case Handshaken():
+            return fact.phase, fact.error, fact.detail, fact.tls_version
+        case Response():
+            return fact.status, fact.error, kind_of(fact.handshaken), sorted(fact.headers), fact.title, fact.body_bytes
+        case HostState():
+            return fact.default_link, fact.gateway, fact.neighbour, fact.resolvers
+
+
+def virtual(scenario: Scenario) -> tuple[Observation, ...]:
+    platform = load_platform()
+    targets = [target for target in platform.targets if target.essential]
+    return run(survey(platform, targets), VirtualVantage(scenario, 1))
+
+
+def real(scenario: Scenario) -> tuple[Observation, ...]:
+    done = run_in_world(scenario, [sys.executable, str(File(__file__).with_name("measure.py"))], seed=1, capture=True)
+    assert done.returncode == 0, done.stderr
+    return from_json(done.stdout, tuple[Observation, ...])
+
+
+@pytest.mark.packets
+@pytest.mark.parametrize(
+    "name",
+    [
+        "healthy",
+        "sni-reset",
+        "dns-tampering",
+        "home-blocklist",
+        "local-resolver-down",
+        "routing-loop",
+        "maintenance",
+        "certificate-expired",
+        "mobile-healthy",
+        "mobile-sni-reset",
+        "gateway-dead",
+    ],
+)
+def test_both_see_the_same(name: str) -> None:
+    """The same questions in the same order, and to each the same kind of answer."""
+    scenario = load(name)
+    one_address = {n: msgspec.structs.replace(e, addresses=e.addresses[:1]) for n, e in scenario.names.items()}
+    scenario = msgspec.structs.replace(scenario, names=one_address)  # servers may shuffle several
+    pairs = list(zip(virtual(scenario), real(scenario), strict=True))
+    assert [(v.purpose, v.subject) for v, _ in pairs] == [(r.purpose, r.subject) for _, r in pairs]
+    different = [
+        (v.purpose, v.subject, kind_of(v.fact), kind_of(r.fact)) for v, r in pairs if kind_of(v.fact) != kind_of(r.fact)
+    ]
+    assert len(different) <= TOLERATED, different
