@@ -8,6 +8,7 @@ import typer
 from netprobe import __version__
 from netprobe.cli import agent, asn, config, diagnose, doctor, incidents, lab, replay, report, schema, trace
 from netprobe.cli.failure import Failure, as_failure, tell
+from netprobe.model.verdict import EXIT_USAGE
 
 # typer brought its own copy of click along the way: the usage error is found through what typer exports.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -62,7 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="netprobe", standalone_mode=False)
     except UsageError as error:
-        return tell(Failure(_usage(error)), as_json=as_json)
+        message = error.format_message()  # type: ignore[attr-defined]  # typer exports no class that has it
+        if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help
+            sys.stderr.write(message + "\n")
+            return EXIT_USAGE
+        return tell(Failure(_usage(error, message)), as_json=as_json)
     except typer.Abort:
         return _INTERRUPTED
     except KeyboardInterrupt:
@@ -76,9 +81,8 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _usage(error: Exception) -> str:
-    """What click says, on one line, with where to read more."""
-    message = getattr(error, "format_message", lambda: str(error))()
+def _usage(error: Exception, message: str) -> str:
+    """What click says, with where to read more."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "netprobe"
     return f"{message.rstrip('.')} (see: {command} --help)"

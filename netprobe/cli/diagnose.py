@@ -32,7 +32,7 @@ def diagnose(
     """
     from netprobe.cli.measuring import check_ca_file, check_symptom, measure
     from netprobe.cli.settings import load
-    from netprobe.cli.showing import present
+    from netprobe.cli.showing import check_writable, present
     from netprobe.cli.watch import watching
     from netprobe.report.words import platform_name
     from netprobe.topology.platform import load_platform
@@ -40,6 +40,7 @@ def diagnose(
     settings = load(config)
     check_symptom(symptom)
     check_ca_file(ca_file)
+    check_writable(html)
     platform = load_platform(settings.platform)
     with watching(platform_name(platform.name), quiet=as_json) as progress:
         report = measure(settings, platform, symptom=symptom, ca_file=ca_file, progress=progress)

@@ -9,7 +9,8 @@ from netprobe.cli.console import show, show_json, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import load as load_settings
 from netprobe.model.record import to_json
-from netprobe.report.lines import Line, Span, line
+from netprobe.model.verdict import EXIT_CANNOT_MEASURE
+from netprobe.report.lines import Line, Span, line, paragraph
 from netprobe.report.words import clean, duration
 from netprobe.sim import library
 from netprobe.sim.scenario import load
@@ -53,8 +54,8 @@ def run_inside(name: str, command: Sequence[str], seed: int) -> int:
     from netprobe.sim.world import run_in_world
 
     scenario = load(name)
-    sentence = clean(scenario.sentence, 300)
-    show([(Span("simulating  ", "faint"), Span(scenario.name, "strong"), Span(f"  {sentence}"))], sys.stderr)
+    lead = (Span("simulating  ", "faint"), Span(f"{scenario.name}  ", "strong"))
+    show(paragraph(clean(scenario.sentence, 300), width=width(), first=lead, indent=12), sys.stderr)
     own = [sys.executable, "-m", "netprobe"] if command[0] == "netprobe" else [command[0]]
     code = run_in_world(scenario, [*own, *command[1:]], seed=seed, env=own_environment()).returncode
     return code if code >= 0 else _SIGNALLED - code
@@ -74,10 +75,13 @@ def score_scenarios(
     done = []
     with AsnTable.open(settings.asn_table or None) as table:
         measure = run_tun if real else lambda scenario, seed: run_virtual(scenario, seed, platform, table.lookup)
-        for run in runs(scenarios, seeds, measure):
-            done.append(run)
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r{len(done)} of {len(scenarios) * len(seeds)} runs: {run.scenario:<40.40}")
+        try:
+            for run in runs(scenarios, seeds, measure):
+                done.append(run)
+                if sys.stderr.isatty():
+                    sys.stderr.write(f"\r{len(done)} of {len(scenarios) * len(seeds)} runs: {run.scenario:<40.40}")
+        except RuntimeError as error:  # a command inside gave no report
+            raise Failure(str(error), EXIT_CANNOT_MEASURE) from error
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     result = score(done, time.monotonic() - began_s)

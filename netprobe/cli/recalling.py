@@ -6,7 +6,7 @@ from netprobe.cli.console import show, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.records import open_records, since_s
 from netprobe.cli.settings import load
-from netprobe.cli.showing import known_causes, write
+from netprobe.cli.showing import check_writable, known_causes, write
 from netprobe.report.history import History, Moment, history_lines
 from netprobe.report.html import page
 from netprobe.report.text import answer
@@ -16,6 +16,7 @@ from netprobe.topology.asn import AsnTable
 def recall(since: str, html: Path | None, state: Path | None, config: Path | None) -> None:
     """Print the records since a time, or write them as a page about the last incident, or about now without one."""
     begin_s = since_s(since)
+    check_writable(html)
     with open_records(state, config) as (store, _):
         moments = tuple(Moment(r.taken_s, r.component, r.latencies) for r in store.rounds(begin_s))
         incidents = tuple(store.incidents(begin_s))

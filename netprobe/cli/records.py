@@ -10,6 +10,7 @@ from netprobe.agent.schedule import IntervalError, parse_interval
 from netprobe.agent.store import Store
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import load
+from netprobe.topology.platform import load_platform
 
 _LONGEST_S = 3650 * 86400.0
 
@@ -19,7 +20,7 @@ def open_records(state: Path | None, config: Path | None) -> Iterator[tuple[Stor
     """The records, and the platform's name."""
     settings = load(config)
     with Store.read(state or Path(settings.agent.state)) as store:
-        yield store, settings.platform
+        yield store, load_platform(settings.platform).name
 
 
 def since_s(text: str) -> float:

@@ -24,12 +24,13 @@ def replay(
 
     from netprobe.cli.reading import read_report
     from netprobe.cli.settings import load
-    from netprobe.cli.showing import present
+    from netprobe.cli.showing import check_writable, present
     from netprobe.diagnosis import diagnose as judge
     from netprobe.topology.asn import AsnTable
     from netprobe.topology.platform import load_platform
 
     settings = load(config)
+    check_writable(html)
     recorded = read_report(file)
     with AsnTable.open(settings.asn_table or None) as table:
         platform = load_platform(settings.platform)

@@ -48,7 +48,7 @@ def test_replay_shows_words_measurements_and_a_page(tmp_path: Path, capsys: pyte
     assert "not reached, last answer at hop 4" in text
     assert html.read_text().startswith("<!doctype html>")
     assert run(["replay", "--html", str(tmp_path / "no" / "where.html"), str(path)]) == 2
-    assert "where.html: cannot be written: No such file or directory" in capsys.readouterr().err
+    assert "where.html: cannot be written; name a file in a folder that is there" in capsys.readouterr().err
 
 
 def test_every_scenario_can_be_listed_and_drawn(capsys: pytest.CaptureFixture[str]) -> None:

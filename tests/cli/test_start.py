@@ -59,6 +59,15 @@ def test_every_command_of_the_contract_is_there(command: str, capsys: pytest.Cap
     assert f"netprobe {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [[], ["lab"], ["config"], ["asn"]])
+def test_without_a_command_the_help_is_shown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As help, with its lines, and the exit code of wrong usage."""
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Usage: netprobe")
+    assert err.count("\n") > 5
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     """`netprobe lab list | head -1` ends without a word."""
     reader, writer = os.pipe()
