@@ -137,7 +137,6 @@ class Conversation:
         except (OSError, ValueError, TypeError) as error:  # an untrusted store, or no name that TLS could send
             self._end("local", str(error))
             return
-        self._reactor.watch(self._sock.fileno(), READ, self._readable)
         self._shake_hands()
 
     def _connect_failed(self, code: int) -> None:
@@ -182,7 +181,6 @@ class Conversation:
         if self._fetch is None:
             self._end("")
             return
-        self._reactor.watch(self._sock.fileno(), READ, self._readable)
         try:
             request = h11.Request(
                 method=self._fetch.method,
@@ -224,9 +222,10 @@ class Conversation:
             while self._unsent:
                 self._unsent = self._unsent[self._sock.send(self._unsent) :]
         except BlockingIOError:
-            self._reactor.watch(self._sock.fileno(), READ | WRITE, self._readable)
+            pass
         except OSError:
             self._unsent = b""  # the read that follows says how the connection ended
+        self._reactor.watch(self._sock.fileno(), READ | WRITE if self._unsent else READ, self._readable)
 
     def _readable(self) -> None:
         for _ in range(_READS_AT_ONCE):

@@ -5,12 +5,10 @@ client 192.0.2.2 -- 192.0.2.1 first 198.51.100.1 -- 198.51.100.2 second 203.0.11
 
 import ctypes
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 CLIENT = "192.0.2.2"
 HOPS = ("192.0.2.1", "198.51.100.2")
@@ -48,19 +46,8 @@ class Namespace:
         return subprocess.run(self.command(*words), input=stdin, check=True, capture_output=True, text=True).stdout
 
     def sysctl(self, **values: int) -> None:
-        """Set net.ipv4 values."""
-        self.run("sysctl", "-q", "-w", *(f"net.ipv4.{name}={value}" for name, value in values.items()))
-
-    def thread(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
-        """Run `target` in a thread that lives in here."""
-
-        def body() -> None:
-            with self.inside():
-                target(*arguments)
-
-        thread = threading.Thread(target=body, daemon=True)
-        thread.start()
-        return thread
+        """Set net.ipv4 values, those that this kernel has in a namespace."""
+        self.run("sysctl", "-e", "-q", "-w", *(f"net.ipv4.{name}={value}" for name, value in values.items()))
 
     @contextmanager
     def firewall(self, *rules: str) -> Iterator[None]:
@@ -121,7 +108,6 @@ def network_of_routers() -> Iterator[Network]:
         first.run("ip", "route", "add", "default", "via", "198.51.100.2")
         second.run("ip", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
         server.run("ip", "route", "add", "default", "via", "203.0.113.1")
-        for router in (first, second):
-            router.sysctl(ip_forward=1, icmp_ratelimit=0)
-        server.sysctl(icmp_ratelimit=0)
+        for answering in (first, second, server):
+            answering.sysctl(ip_forward=1, icmp_ratelimit=0, icmp_msgs_per_sec=100_000, icmp_msgs_burst=100_000)
         yield Network(client, first, second, server)
