@@ -21,6 +21,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from socket import AF_INET, inet_aton
+from typing import Any
 
 from netprobe.sim import wiring
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
@@ -63,6 +64,7 @@ _EARLY_S = 0.00015  # waking up by the clock may take as long: from there on the
 _WAKE_S = 0.00005  # how long a packet has waited when its arrival ended a sleep
 _WRITE_S = 0.00003  # from deciding to send until the packet is with the receiver's kernel
 _DEFAULT_TTL = 64
+_LINK_WATCH_S = 2.0
 
 
 def open_device(name: str, kind: int) -> int:
@@ -110,7 +112,7 @@ class Bridge:
         self._client = client
         self._servers = servers
         self._began = began
-        self._link_up = True
+        self._link_up = network.link_up(0.0)
         self._waited_s = 0.0
         self._edges = sorted({t for f in scenario.faults if CLIENT in f.at for t in (f.begin_s, f.end_s)})
         self._initial_ttl = {a: s.initial_ttl for s in scenario.servers for a in s.addresses}
@@ -249,7 +251,7 @@ def _make_servers(scenario: Scenario) -> int:
     return device
 
 
-def _make_client(scenario: Scenario, folder: str) -> int:
+def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
     """The client's side: one Ethernet card, a default route, resolvers; its own view of a few files."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # as above
 
@@ -265,13 +267,24 @@ def _make_client(scenario: Scenario, folder: str) -> int:
         (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)
         kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu)
         kernel.link("set", index=index, state="up")
-        kernel.link("set", index=index, operstate="UP")  # a TAP says "unknown" by itself
+        if plugged:
+            kernel.link("set", index=index, operstate="UP")  # a TAP says "unknown" by itself
+        else:
+            set_carrier(device, up=False)
+            _wait_until_down(kernel, index)
         kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
         if IPv4Address(gateway) not in address.network:
             kernel.route("add", dst=f"{gateway}/32", oif=index, scope=253)  # 253: link, it is on the wire
         kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
     enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
     return device
+
+
+def _wait_until_down(kernel: Any, index: int) -> None:
+    """The kernel takes up to a second to draw its conclusions from a lost carrier (net/core/link_watch.c)."""
+    until = time.monotonic() + _LINK_WATCH_S
+    while time.monotonic() < until and kernel.get_links(index)[0].get_attr("IFLA_OPERSTATE") != "DOWN":
+        time.sleep(0.01)
 
 
 def _highest_group() -> int:
@@ -327,8 +340,8 @@ def _live(setup: wiring.Setup) -> None:
         assert servers.stdout is not None  # noqa: S101
         wiring.send(servers.stdin, setup)
         servers_device = _make_servers(scenario)
-        client_device = _make_client(scenario, setup.folder)
         network = Network(scenario, setup.seed)
+        client_device = _make_client(scenario, setup.folder, plugged=network.link_up(0.0))
         try:
             wiring.receive(servers.stdout, wiring.Ready)
         except EOFError:
