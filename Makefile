@@ -33,6 +33,10 @@ format: $(VENV)/.ready  ## lay the code out
 bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
 	$(BIN)/python -m tests.benchmarks
 
+docs: $(VENV)/.ready  ## write docs/causes.md and docs/man anew
+	$(BIN)/python scripts/causes_page.py
+	$(BIN)/python scripts/man_pages.py
+
 requirements: $(VENV)/.ready  ## pin the closure of pyproject.toml anew
 	scripts/requirements.sh $(BIN)/python
 

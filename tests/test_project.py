@@ -69,6 +69,13 @@ def test_decisions_are_numbered_and_listed() -> None:
     assert [path.name for path in records if f"({path.name})" not in listed] == []
 
 
+def test_the_page_of_causes_is_current() -> None:
+    """docs/causes.md is what the table of causes and the scenarios say."""
+    command = [sys.executable, "scripts/causes_page.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_exception_to_the_style_has_its_reason() -> None:
     """Each rule that pyproject.toml switches off says why, on its line."""
     switched_off = re.findall(r'^ +"[A-Z]+[0-9]+",.*$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
