@@ -92,6 +92,8 @@ def _check_addresses(scenario: Scenario) -> None:
         _check_address(resolver.address, f"[[resolver]] '{resolver.name}'")
     for address in scenario.client.resolvers:
         _check_address(address, "'resolvers' in [client]")
+    for address in scenario.client.hosts.values():
+        _check_address(address, "'hosts' in [client]")
     for name, entry in scenario.names.items():
         for address in entry.addresses:
             _check_address(address, f"[names] '{name}'")

@@ -33,10 +33,6 @@ _UDP_HEADERS = 28
 _DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
 _TITLE = re.compile(r"<title>([^<]*)")
-_COMPLAINTS = {
-    Condition.EXPIRED: "certificate has expired",
-    Condition.UNKNOWN_ISSUER: "unable to get local issuer certificate",
-}
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
 _TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
 
@@ -117,7 +113,10 @@ class Question:
 
 
 class Conversation:
-    """One handshake or fetch. `wall_clock_s` is Unix time at the network's start; `random` is 32 bytes."""
+    """One handshake or fetch. `wall_clock_s` is Unix time at the network's start; `random` is 32 bytes.
+
+    Certificates are checked by the client's own clock, which is ahead by `clock_ahead_s`.
+    """
 
     def __init__(  # what a conversation is made of
         self,
@@ -127,6 +126,7 @@ class Conversation:
         done: Callable[[Handshaken | Response], None],
         *,
         wall_clock_s: float,
+        clock_ahead_s: float,
         random: bytes,
     ) -> None:
         self._clock = clock
@@ -135,6 +135,7 @@ class Conversation:
         self._handshake = request.handshake if isinstance(request, Fetch) else request
         self._done = done
         self._wall_clock_s = wall_clock_s
+        self._clock_ahead_s = clock_ahead_s
         self._random = random
         iss = int.from_bytes(random[:4], "big")
         self.tcp = Tcp(clock, CLIENT, own, (self._handshake.address, self._handshake.port), iss, self)
@@ -195,17 +196,29 @@ class Conversation:
     def _verify(self, shown: Shown) -> None:
         if self._phase != "tls":
             return
-        name = self._handshake.server_name
-        complaint = _COMPLAINTS.get(shown.condition, "")
-        if not complaint and not any(_covers(pattern, name) for pattern in shown.names):
-            complaint = f"Hostname mismatch, certificate is not valid for '{name}'."
+        certificate = self._as_certificate(shown)
+        complaint = self._complaint(shown, certificate)
         if complaint and self._handshake.verify:
             self.tcp.send(wirebytes.tls_record(wirebytes.ALERT, b"\x02\x2a"))
             self._end("certificate", complaint)
             return
-        self._certificate = self._as_certificate(shown)
+        self._certificate = certificate
         self._tls_s = self._next_phase()
         self._established()
+
+    def _complaint(self, shown: Shown, certificate: Certificate) -> str:
+        """What OpenSSL says against a certificate, in its order; empty when nothing."""
+        name = self._handshake.server_name
+        now = self._wall_clock_s + self._clock.now + self._clock_ahead_s
+        if shown.condition is Condition.UNKNOWN_ISSUER:
+            return "unable to get local issuer certificate"
+        if now < certificate.not_before_s:
+            return "certificate is not yet valid"
+        if now > certificate.not_after_s:
+            return "certificate has expired"
+        if not any(_covers(pattern, name) for pattern in shown.names):
+            return f"Hostname mismatch, certificate is not valid for '{name}'."
+        return ""
 
     def _as_certificate(self, shown: Shown) -> Certificate:
         start = self._wall_clock_s

@@ -11,11 +11,16 @@ from netprobe.model.record import Record
 
 
 class Client(Record, frozen=True):
-    """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses."""
+    """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses.
+
+    `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by `clock_ahead_s`.
+    """
 
     address: str
     gateway: str
     resolvers: tuple[str, ...] = ()
+    hosts: dict[str, str] = {}
+    clock_ahead_s: float = 0.0
 
 
 class RateLimit(Record, frozen=True):

@@ -149,6 +149,7 @@ class VirtualVantage:
             request,
             done,
             wall_clock_s=WALL_CLOCK_S,
+            clock_ahead_s=self._scenario.client.clock_ahead_s,
             random=self._draw.randbytes(32),
         )
         conversation.start()
@@ -174,7 +175,8 @@ class VirtualVantage:
             gateway=self._gateway,
             neighbour=self._clock.neighbour.state,
             resolvers=self._scenario.client.resolvers,
-            wall_clock_s=WALL_CLOCK_S + now,
+            wall_clock_s=WALL_CLOCK_S + now + self._scenario.client.clock_ahead_s,
+            hosts_overrides=tuple(self._scenario.client.hosts),
         )
 
     # --- in

@@ -147,7 +147,8 @@ def _client_files(scenario: Scenario) -> dict[str, str]:
     """The lab's folder: files that the client sees in place of the machine's own."""
     return {
         "resolv.conf": "".join(f"nameserver {address}\n" for address in scenario.client.resolvers),
-        "hosts": f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n",
+        "hosts": f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n"
+        + "".join(f"{address} {name}\n" for name, address in scenario.client.hosts.items()),
         # Names are looked up in the simulated network only: no daemon of the machine is asked.
         "nsswitch.conf": "hosts: files dns\n" + "".join(f"{table}: files\n" for table in _TABLES),
     }

@@ -64,6 +64,7 @@ def real(scenario: Scenario) -> tuple[Observation, ...]:
         "routing-loop",
         "maintenance",
         "certificate-expired",
+        "home-clock-wrong",
         "mobile-healthy",
         "mobile-sni-reset",
         "gateway-dead",

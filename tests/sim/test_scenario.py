@@ -104,6 +104,11 @@ WRONG = (
         "'at' in [[resolver]] 'isp': there is no router 'akamai-fra' (known: home, core)",
     ),
     (
+        'gateway = "home"',
+        'gateway = "home"\nhosts = { "a.b" = "home" }',
+        "'hosts' in [client]: 'home' is not an IPv4 address",
+    ),
+    (
         '129"',
         '129"\nupstream = "google"',
         "'upstream' in [[resolver]] 'isp': there is no resolver 'google' (known: )",
@@ -284,6 +289,13 @@ def test_expected_causes_exist() -> None:
         expect = load(name).expect
         assert expect.cause in causes, name
         assert expect.cause.split(".")[0] == expect.component, name
+
+
+def test_every_cause_has_a_scenario() -> None:
+    """What a verdict may name is something that a diagnosis was tried on."""
+    table = Path(library.folder().parent, "netprobe", "data", "causes.toml")
+    causes = {row["id"] for row in tomllib.loads(table.read_text(encoding="utf-8"))["cause"]}
+    assert causes == {load(name).expect.cause for name in ALL}
 
 
 def test_the_schema_describes_what_is_read() -> None:

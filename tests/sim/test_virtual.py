@@ -2,6 +2,7 @@
 
 import hashlib
 
+import msgspec
 import pytest
 
 from netprobe.model.host import HostState, Inspect
@@ -412,6 +413,27 @@ def test_a_pulled_cable_is_seen_at_the_link() -> None:
     assert [(link.state, link.carrier) for link in host.links] == [("down", False)]
     assert (host.default_link, host.gateway, host.resolvers) == ("eth0", ROUTERS[0], (ROUTERS[0],))
     assert host.wall_clock_s == WALL_CLOCK_S
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "complaint"),
+    [
+        (0.0, ""),
+        (50 * 86400.0, ""),
+        (100 * 86400.0, "certificate has expired"),
+        (-100 * 86400.0, "certificate is not yet valid"),
+    ],
+)
+def test_certificates_are_checked_by_the_own_clock(ahead_s: float, complaint: str) -> None:
+    """A clock that is wrong enough makes every certificate wrong; the servers' own date stays right."""
+    client = msgspec.structs.replace(line().client, clock_ahead_s=ahead_s, hosts={"www.tiktok.com": "127.0.0.1"})
+    scenario = line(client=client)
+    assert shaken(NAMED, scenario=scenario)[0].detail == complaint
+    host = state(VirtualVantage(scenario))
+    assert (host.wall_clock_s, host.hosts_overrides) == (WALL_CLOCK_S + ahead_s, ("www.tiktok.com",))
+    outcome, _ = ask(Fetch(Handshake(SERVER, 80)), scenario=scenario)
+    assert isinstance(outcome, Response)
+    assert outcome.headers["date"].startswith("Sun, 22 Nov 2026")
 
 
 # --- the whole

@@ -6,6 +6,7 @@ Standard input brings the setup, then the moment at which the network started, t
 import asyncio
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from netprobe.sim.servers import dns, web
@@ -24,7 +25,8 @@ async def _main() -> None:
     def now() -> float:
         return time.monotonic() - began
 
-    authority = Authority()
+    true_time = datetime.now(UTC) - timedelta(seconds=setup.scenario.client.clock_ahead_s)
+    authority = Authority(true_time)
     _publish(Path(setup.folder, CA_FILE), authority)
     await web.serve(setup.scenario, authority, now)
     await dns.serve(setup.scenario, now)

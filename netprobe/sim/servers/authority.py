@@ -18,12 +18,16 @@ _COMMON_NAME_LIMIT = 64  # RFC 5280, A.1: ub-common-name
 
 
 class Authority:
-    """Issues certificates for servers. All of them share one key: what differs between them is what they say."""
+    """Issues certificates for servers. All of them share one key: what differs between them is what they say.
 
-    def __init__(self) -> None:
+    `now` is the time that the servers believe it is; default: the machine's.
+    """
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self._now = now or datetime.now(UTC)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._root, self._root_key = _make_root("netprobe lab root")
-        self._stranger, self._stranger_key = _make_root("nobody's root")
+        self._root, self._root_key = _make_root("netprobe lab root", self._now)
+        self._stranger, self._stranger_key = _make_root("nobody's root", self._now)
 
     @property
     def pem(self) -> bytes:
@@ -48,7 +52,7 @@ class Authority:
         return context
 
     def _issue(self, names: Sequence[str], condition: Condition) -> bytes:
-        now = datetime.now(UTC)
+        now = self._now
         begin, end = now - 30 * _DAY, now + 60 * _DAY
         if condition is Condition.EXPIRED:
             end = now - _DAY
@@ -72,9 +76,8 @@ class Authority:
         return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _make_root(name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def _make_root(name: str, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.now(UTC)
     usage = dict.fromkeys(
         ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
          "encipher_only", "decipher_only"), False,

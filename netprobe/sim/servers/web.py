@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from email.utils import formatdate
 from html import escape
@@ -158,7 +159,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._request is None:
             return
         body = b"" if status in {204, 304} else _html(title)
-        fields = {"date": formatdate(usegmt=True), "content-type": "text/html; charset=utf-8"}
+        true_time = time.time() - self._site.scenario.client.clock_ahead_s
+        fields = {"date": formatdate(true_time, usegmt=True), "content-type": "text/html; charset=utf-8"}
         fields |= {key.lower(): value for key, value in headers.items()}
         if body:
             fields["content-length"] = str(len(body))
