@@ -11,7 +11,7 @@ from itertools import pairwise
 from netprobe.diagnosis.facts import Destination, Facts, Found
 from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
 from netprobe.topology.paths import loop
-from netprobe.topology.segments import Segment, Surroundings
+from netprobe.topology.segments import Segment, Surroundings, same_organisation
 
 #: RFC 1812, 5.2.7.1: codes by which a filter says that it is one: net, host, and communication prohibited.
 PROHIBITED = frozenset({9, 10, 13})
@@ -124,8 +124,25 @@ class Paths:
         if members:
             circle = tuple(next(s for s in steps if s.address == a) for a in members)
             return Break(destination, index, steps[-1], circle)
-        last = next((s for s in steps if s.address == steps[-1].address), None)
+        last = self._last(steps)
+        if last is not None and last.segment is Segment.TRANSIT and self._serves(last.address, destination):
+            last = Step(last.ttl, last.address, Segment.DESTINATION, last.reply)
         return Break(destination, index, last)
+
+    def _last(self, steps: tuple[Step, ...]) -> Step | None:
+        """The last router that answered, where it first did, with what it said in the end: a router that cannot hand
+        packets on says "time exceeded" to those that expire there, and "unreachable" to those that should go on."""
+        first = next((s for s in steps if s.address == steps[-1].address), None)
+        return Step(first.ttl, first.address, first.segment, steps[-1].reply) if first else None
+
+    def _serves(self, router: str, destination: Destination) -> bool:
+        """Whether a router belongs to whoever delivers `destination`, though the numbers of their networks differ: one
+        organisation, or a CDN's router in front of its server in somebody else's network."""
+        network = self.facts.network(router)
+        if network and network in {destination.network, destination.claimed}:
+            return True
+        one, other = self.facts.origin(router), self.facts.origin(destination.address)
+        return one is not None and other is not None and same_organisation(one, other)
 
     def filtered(self, destination: Destination) -> bool:
         """Whether a router beyond the home said that it filters what was sent to `destination`: on a path such a message

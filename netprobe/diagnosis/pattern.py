@@ -81,12 +81,21 @@ class View:
         return [b for b in found if b is not None]
 
     @cached_property
-    def shared(self) -> list[Destination]:
-        """Silent controls that may share the platform's trouble: their paths break at the same place, or were not
-        traced, so that nothing shows that it is another."""
+    def witnesses(self) -> list[Destination]:
+        """Silent controls whose paths break where the platform's do: they share its trouble."""
         keys = {b.key for b in self.breaks}
-        by_control = {b.destination.address: b.key for b in self.control_breaks}
-        return [c for c in self.failing_controls if by_control.get(c.address) in keys or c.address not in by_control]
+        return [b.destination for b in self.control_breaks if b.key in keys]
+
+    @cached_property
+    def doubtful(self) -> list[Destination]:
+        """Silent controls that were not traced: nothing shows whether their trouble is the platform's."""
+        traced = {b.destination.address for b in self.control_breaks}
+        return [c for c in self.failing_controls if c.address not in traced]
+
+    @property
+    def shared(self) -> list[Destination]:
+        """Silent controls that share the platform's trouble, or may do so."""
+        return self.witnesses + self.doubtful
 
     @cached_property
     def place(self) -> Place | None:
@@ -123,8 +132,10 @@ class _Judge:
         loop = self._loop(view.breaks)
         if loop:
             return loop
-        if view.shared:
-            return self._many(view.breaks + [b for b in view.control_breaks if b.destination in view.shared])
+        if view.witnesses:
+            return self._many(view.breaks + [b for b in view.control_breaks if b.destination in view.witnesses])
+        if view.doubtful and {b.segment for b in view.breaks} != {Segment.DESTINATION}:
+            return self._several(view.breaks)
         return self._platform_only(view.breaks)
 
     def _everything(self, breaks: list[Break]) -> Place:
@@ -133,7 +144,8 @@ class _Judge:
         life = self.paths.life_beyond_gateway
         if not life:
             return Place("gateway", f"Nothing behind your home router answers: 0 of {count} places, and no router on the way.")
-        if not breaks or (len(view.families(view.failing_controls)) < SILENT_FAMILIES):
+        absent = not view.failing_edges and all(b.told for b in breaks)
+        if not breaks or absent or len(view.families(view.failing_controls)) < SILENT_FAMILIES:
             return Place("unclear", f"None of {count} places answers, and it is not seen where the way ends.", life)
         loop = self._loop(breaks)
         if loop:
@@ -174,13 +186,13 @@ class _Judge:
         deepest = max(breaks, key=lambda b: b.ttl)
         zones = {b.segment for b in breaks if b.segment is not Segment.HOME}
         last = self.view.who(deepest.address) or "a place that nobody names"
-        if zones == {Segment.TRANSIT} and len({self.view.facts.asn(b.address) for b in breaks}) == 1:
-            return Place("transit_many", f"The ways to {what} leave your provider and end in one transit network, at {last}.", facts)
         networks = self._networks(breaks)
         if zones == {Segment.DESTINATION} and len(networks) == 1:
             return Place("vendor", f"The ways to {what} reach the same delivery network and end there, at {last}.", facts)
         if len(networks) == 1 and zones <= {Segment.ISP, Segment.TRANSIT, Segment.EXCHANGE}:
             return Place("one_network", f"The ways to {what}, all of one network, end before they reach it, at {last}.", facts)
+        if zones == {Segment.TRANSIT} and len({self.view.facts.asn(b.address) for b in breaks}) == 1:
+            return Place("transit_many", f"The ways to {what} leave your provider and end in one transit network, at {last}.", facts)
         if zones == {Segment.ISP} and deepest.last:
             state = self._edge_of_isp(deepest, INTERIOR_DEPTH)
             said = {
@@ -189,12 +201,17 @@ class _Judge:
                 "unsure": f"The ways to {what} end in your provider's network or just behind it, at {last}.",
             }[state]
             return Place(f"isp_many_{state}", said, facts)
-        return Place("several", f"The ways to {what} end at different places, or it cannot be told whose.", facts)
+        return self._several(breaks)
+
+    def _several(self, breaks: list[Break]) -> Place:
+        what = f"the platform and {len(self.view.families(self.view.shared))} unrelated service(s)"
+        sentence = f"The ways to {what} end at different places, or it cannot be told whose."
+        return Place("several", sentence, tuple(b.index for b in breaks))
 
     def _networks(self, breaks: list[Break]) -> set[str]:
         """The networks that serve what cannot be reached, as far as they are known."""
         places = [b.destination for b in breaks] + self.view.shared
-        return {p.network or p.address for p in places}
+        return {p.claimed or p.network or p.address for p in places}
 
     def _edge_of_isp(self, at: Break, depth: int) -> str:
         """Is the last router that answered well inside the provider's network, or its last one?
@@ -259,7 +276,7 @@ class _Judge:
         for everybody else."""
         if all(self._neighbour_answers(b) for b in breaks):
             return True
-        networks = {b.destination.network for b in breaks} - {""}
+        networks = {e.network for e in self.view.failing_edges} - {""}
         same_router = len({b.key for b in breaks}) == 1
         depth = 1 if len(networks) >= MANY_NETWORKS else INTERIOR_DEPTH
         return len(networks) > 1 and same_router and self._edge_of_isp(deepest, depth) == "interior"

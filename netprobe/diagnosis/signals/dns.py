@@ -25,8 +25,8 @@ def configured(view: View) -> Finding | None:
         rows = [f for r in facts.configured for f in names.at(r, facts.control_answers)] or answers
         good = sum(names.kind(a) is Kind.GOOD for _, a in rows)
         return Finding("works", f"Your name server works: it found {of(good, len(rows))} names.", indices)
-    if any(names.kind(a) is Kind.GOOD for _, a in answers):
-        return Finding("unclear", "Your name server knows the platform's names, but no others.", indices)
+    if any(names.works(r) is None for r in facts.configured):
+        return Finding("unclear", "Your name server answers, but what it denies is known to nobody else either.", indices)
     loci = {names.locus(r) for r in facts.configured}
     first = facts.configured[0]
     if len(loci) > 1:
