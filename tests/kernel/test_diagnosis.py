@@ -1,0 +1,72 @@
+"""The diagnosis against routers, servers and resolvers that nobody of us wrote: Linux, nginx, dnsmasq (see internet.py)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.packets
+
+INTERNET = Path(__file__).with_name("internet.py")
+
+#: What is broken, and who is at fault. `real` addresses belong to the networks they would in life.
+KNOWN = {
+    "healthy": "none",
+    "silent-router": "none",
+    "one-control-dead": "none",
+    "no-public-resolvers": "none",
+    "gateway-dead": "home",
+    "local-resolver-dead": "home",
+    "access-outage": "isp",
+    "core-black-hole": "isp",
+    "routing-loop": "isp",
+    "isp-resolver-dead": "isp",
+    "transit-outage": "transit",
+    "ip-block-said": "policy",
+    "maintenance": "platform",
+    "origin-500": "platform",
+}
+#: What cannot be told for certain here: without any delay a local lie looks like one that was passed on, and a router
+#: that carries one destination only dies like that destination.
+HARD = {"dns-tampering": "policy", "vendor-down": "platform", "ip-block": "policy"}
+#: The same without any AS data: whose router it is cannot be known, but what needs no names of networks can.
+NAMELESS = {
+    "healthy": "none",
+    "one-control-dead": "none",
+    "gateway-dead": "home",
+    "access-outage": "isp",
+    "maintenance": "platform",
+}
+NAMELESS_HARD = {"routing-loop": "isp", "transit-outage": "transit", "ip-block": "policy"}
+
+
+def verdict(addressing: str, fault: str) -> dict[str, Any]:
+    command = [sys.executable, str(INTERNET), addressing, fault]
+    done = subprocess.run(command, capture_output=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout)["verdict"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("addressing", "fault", "component"),
+    [*(("real", f, c) for f, c in KNOWN.items()), *(("plain", f, c) for f, c in NAMELESS.items())],
+)
+def test_fault_is_found(addressing: str, fault: str, component: str) -> None:
+    """What the packets of real routers and servers show is enough to name who is at fault."""
+    found = verdict(addressing, fault)
+    assert (found["component"], found["abstained"]) == (component, False), found["cause"]
+
+
+@pytest.mark.parametrize(
+    ("addressing", "fault", "component"),
+    [*(("real", f, c) for f, c in HARD.items()), *(("plain", f, c) for f, c in NAMELESS_HARD.items())],
+)
+def test_nobody_innocent_is_blamed(addressing: str, fault: str, component: str) -> None:
+    """Where the evidence does not do, the verdict abstains and says what would settle it; it blames nobody else."""
+    found = verdict(addressing, fault)
+    assert found["component"] in {component, "undetermined"}, found["cause"]
+    assert found["component"] == component or found["next_probe"]
