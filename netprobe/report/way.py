@@ -16,6 +16,7 @@ from netprobe.report.words import milliseconds, platform_name
 
 HOME = "home"
 UNKNOWN = ""
+_AT_THE_END = (Component.PLATFORM, Component.POLICY)  # packets arrive, the page does not
 
 
 class Stop(Record, frozen=True):
@@ -32,32 +33,89 @@ class Stop(Record, frozen=True):
 def stops(report: Report, whose: Whose) -> list[Stop]:
     """The stops of the way that explains the verdict best."""
     host = next((o.fact for o in report.observations if isinstance(o.fact, HostState)), HostState())
-    chosen = choose(report)
     begin = [Stop("This computer", host.default_link or "not connected", HOME, "start")]
+    there = Stop(platform_name(report.platform), "", UNKNOWN, "beyond")
+    if not host.default_link:
+        return [*begin, Stop("No way out", "this computer has no default route", UNKNOWN, "broken"), there]
+    misled = _misled(report, host)
+    if misled:
+        return [*begin, *misled, there]
+    chosen = choose(report)
     if chosen is None or not isinstance(chosen.fact, Path):
-        return [*begin, *_without_path(report, host)]
+        return [*begin, _router(report, host), Stop("Not measured", "", UNKNOWN, "silent"), there]
     path = chosen.fact
-    end = _end(report, chosen, path)
+    failed = _failed_pages(report)
+    if path.reached and failed and path.flow.destination not in failed and report.verdict.component in _AT_THE_END:
+        address, page = next(iter(failed.items()))
+        between = Stop("The networks in between", "not followed step by step", UNKNOWN, "silent")
+        name = f"{page.fetch.handshake.server_name}, {address}"
+        return [*begin, _router(report, host), between, _outcome(there.title, name, page, "")]
     last = path.last_responding
-    known = path.hops if path.reached else path.hops[: last.ttl if last else 0]
-    middle = list(_hops(known[:-1] if path.reached else known, host, whose))
-    if path.reached:
-        return [*begin, *middle, end]
+    known = path.hops[:-1] if path.reached else path.hops[: last.ttl if last else 0]
+    circle = _circle(known)
+    middle = list(_hops(known[:circle] if circle else known, host, whose))
+    if path.reached and not circle:
+        return [*begin, *middle, _end(report, chosen, path)]
+    if chosen.purpose.startswith("edge"):
+        there = _end(report, chosen, path)
+    if circle:
+        where = " and ".join(dict.fromkeys(hop.addresses[0] for hop in known[circle - 2 : circle] if hop.addresses))
+        return [*begin, *middle, Stop("Packets go in circles here", where, UNKNOWN, "broken"), there]
     behind = len(path.hops) - len(known)
     if not known and host.gateway:
-        middle = [Stop("Home router", host.gateway, HOME, "silent", _gateway(report))]
+        middle = [_router(report, host)]
     waited = f"{behind} more {'step was' if behind == 1 else 'steps were'} tried" if behind > 0 else ""
-    return [*begin, *middle, Stop("No answer from here on", waited, UNKNOWN, "broken"), end]
+    return [*begin, *middle, Stop("No answer from here on", waited, UNKNOWN, "broken"), there]
+
+
+def _circle(hops: Sequence[Hop]) -> int:
+    """How many hops there are before an address comes back that was left already; 0 when none does."""
+    seen: dict[str, int] = {}
+    for index, hop in enumerate(hops):
+        for address in hop.addresses[:1]:
+            if index - seen.get(address, index) > 1:
+                return index
+            seen[address] = index
+    return 0
+
+
+def _misled(report: Report, host: HostState) -> list[Stop]:
+    """Where the name is what breaks it: it was not found, or led elsewhere. Empty when it is about another thing."""
+    steps = report.verdict.cause.split(".")
+    if "hosts" in steps and host.hosts_overrides:
+        return [Stop("The hosts file leads elsewhere", ", ".join(host.hosts_overrides), UNKNOWN, "broken")]
+    if "dns" not in steps:
+        return []
+    router = _router(report, host)
+    answers = [o.fact for o in report.observations if o.purpose == "lookup.platform" and isinstance(o.fact, Answer)]
+    own = [a for a in answers if a.lookup.resolver in host.resolvers]
+    failed = next((a for a in own if not a.usable), None)
+    if failed:
+        what = (
+            f"{failed.lookup.resolver} says {failed.rcode}" if failed.rcode else f"{failed.lookup.resolver} is silent"
+        )
+        return [router, Stop("No address for the name", what, UNKNOWN, "broken")]
+    for answer in own:
+        others = {x for a in answers if a.lookup.name == answer.lookup.name and a not in own for x in a.addresses}
+        if others and not others.intersection(answer.addresses):
+            what = f"{answer.lookup.resolver} says {answer.addresses[0]}"
+            return [router, Stop("A false address for the name", what, UNKNOWN, "broken")]
+    return []
+
+
+def _router(report: Report, host: HostState) -> Stop:
+    """The home router and how it answered."""
+    trains = [o.fact for o in report.observations if o.purpose == "gateway" and isinstance(o.fact, Train)]
+    answered, sent = sum(t.answered for t in trains), sum(len(t.exchanges) for t in trains)
+    tally = f"{answered} of {sent} answered" if sent else ""
+    state = "passed" if answered or not sent else "silent"
+    return Stop("Home router", host.gateway or "directly connected", HOME, state, tally)
 
 
 def choose(report: Report) -> Observation | None:
     """The way to draw: one that breaks if the network is at fault, rather one to the platform, the longest."""
     paths = [o for o in report.observations if isinstance(o.fact, Path) and o.purpose in {"edge.path", "control.path"}]
-    failed = {
-        (o.subject, o.fact.fetch.handshake.address)
-        for o in report.observations
-        if isinstance(o.fact, Response) and (not o.fact.status or o.fact.status >= 400)
-    }
+    failed = _failed_pages(report)
     fine = report.verdict.component is Component.NONE
 
     def worth(observation: Observation) -> tuple[bool, bool, bool, bool, int]:
@@ -66,32 +124,14 @@ def choose(report: Report) -> Observation | None:
             return (False, False, False, False, 0)
         last = path.last_responding
         return (
-            path.reached is fine or report.verdict.component in {Component.PLATFORM, Component.POLICY},
+            path.reached is fine or report.verdict.component in _AT_THE_END,
             observation.purpose == "edge.path",
-            ((observation.subject, path.flow.destination) in failed) is not fine,
+            (path.flow.destination in failed) is not fine,
             path.flow.protocol is Protocol.TCP,
             last.ttl if last else 0,
         )
 
     return max(paths, key=worth, default=None)
-
-
-def _without_path(report: Report, host: HostState) -> list[Stop]:
-    """There is no way to draw: nothing was found out about the names, or there is no default route at all."""
-    there = Stop(platform_name(report.platform), "", UNKNOWN, "beyond")
-    if not host.default_link:
-        return [Stop("No way out", "this computer has no default route", UNKNOWN, "broken"), there]
-    router = Stop("Home router", host.gateway or "directly connected", HOME, "passed", _gateway(report))
-    lookups = [o.fact for o in report.observations if isinstance(o.fact, Answer)]
-    if lookups and not any(a.usable for a in lookups):
-        return [router, Stop("No name was found", "the name service gave no address", UNKNOWN, "broken"), there]
-    return [router, Stop("Not measured", "", UNKNOWN, "silent"), there]
-
-
-def _gateway(report: Report) -> str:
-    trains = [o.fact for o in report.observations if o.purpose == "gateway" and isinstance(o.fact, Train)]
-    sent = sum(len(t.exchanges) for t in trains)
-    return f"{sum(t.answered for t in trains)} of {sent} answered" if sent else ""
 
 
 def _hops(hops: Sequence[Hop], host: HostState, whose: Whose) -> Iterable[Stop]:
@@ -144,10 +184,18 @@ def _end(report: Report, chosen: Observation, path: Path) -> Stop:
     page = next((p for p in pages if p.fetch.handshake.server_name == chosen.subject), pages[0] if pages else None)
     if page is None:
         return Stop(title, name, "end", "arrived", rtt)
-    if page.status:
-        good = page.status < 400
-        return Stop(
-            title if good else f"{title}: answers {page.status}", name, "end", "arrived" if good else "failed", rtt
-        )
-    what = page.error or page.handshaken.error or "no answer"
+    return _outcome(title, name, page, rtt)
+
+
+def _outcome(title: str, name: str, page: Response, rtt: str) -> Stop:
+    """A far end at which a page was asked for."""
+    if 0 < page.status < 400:  # RFC 9110: 4xx and 5xx are errors
+        return Stop(title, name, "end", "arrived", rtt)
+    what = f"answers {page.status}" if page.status else page.error or page.handshaken.error or "no answer"
     return Stop(f"{title}: {what}", name, "end", "failed", rtt)
+
+
+def _failed_pages(report: Report) -> dict[str, Response]:
+    """The platform's addresses from which no good page came, in the order in which they were asked."""
+    pages = [o.fact for o in report.observations if o.purpose == "edge.fetch" and isinstance(o.fact, Response)]
+    return {p.fetch.handshake.address: p for p in reversed(pages) if not 0 < p.status < 400}  # RFC 9110, as above

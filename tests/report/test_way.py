@@ -67,6 +67,35 @@ def test_no_observation_at_all_is_no_error() -> None:
     assert states(msgspec.structs.replace(sample("healthy"), observations=()))[0] == "start"
 
 
+def test_a_loop_is_drawn_once_around() -> None:
+    """The routers that hand packets to each other are named, not repeated thirty times."""
+    found = stops(sample("routing-loop"), whose)
+    assert (found[-2].title, found[-2].subtitle) == ("Packets go in circles here", "217.5.116.114 and 217.239.45.49")
+    assert len(found) < 10
+
+
+@pytest.mark.parametrize(
+    ("scenario", "title", "subtitle"),
+    [
+        ("isp-resolver-failing", "No address for the name", "194.25.2.129 says SERVFAIL"),
+        ("local-resolver-down", "No address for the name", "192.168.1.1 is silent"),
+        ("dns-tampering", "A false address for the name", "192.168.1.1 says 62.157.140.133"),
+        ("home-blocklist", "A false address for the name", "192.168.1.1 says 0.0.0.0"),
+    ],
+)
+def test_a_name_that_misleads_is_where_it_breaks(scenario: str, title: str, subtitle: str) -> None:
+    """Nobody is shown a way that works when the name service is what does not."""
+    found = stops(sample(scenario), whose)
+    assert [(stop.title, stop.subtitle) for stop in found if stop.state == "broken"] == [(title, subtitle)]
+    assert found[-1] == Stop("TikTok", "", "", "beyond")
+
+
+def test_the_far_end_that_fails_is_drawn_even_if_nobody_followed_the_way_there() -> None:
+    """Other addresses of the platform that work are not shown instead."""
+    found = stops(sample("mobile-cdn-vendor-down"), whose)
+    assert (found[-1].title, found[-1].state) == ("TikTok: answers 503", "failed")
+
+
 def test_silent_hops_in_a_row_are_one_stop() -> None:
     """Routers that answer nobody are not a break."""
     found = stops(sample("healthy-silent-and-rate-limited"), whose)
