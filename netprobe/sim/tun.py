@@ -65,6 +65,7 @@ _WAKE_S = 0.00005  # how long a packet has waited when its arrival ended a sleep
 _WRITE_S = 0.00003  # from deciding to send until the packet is with the receiver's kernel
 _DEFAULT_TTL = 64
 _LINK_WATCH_S = 2.0
+_OWN_NETWORK = "/proc/self/ns/net"
 
 
 def open_device(name: str, kind: int) -> int:
@@ -301,9 +302,14 @@ def _be_punctual() -> None:
     gc.freeze()
 
 
-def _end_inhabitants() -> None:
-    """Kill what still runs in this network namespace: the commands' own children are nobody else's to end."""
-    here = Path("/proc/self/ns/net").stat()
+def _end_inhabitants(outside: os.stat_result) -> None:
+    """Kill what still runs in this network namespace, which is not the one `outside`.
+
+    The commands' own children are nobody else's to end.
+    """
+    here = Path(_OWN_NETWORK).stat()
+    if os.path.samestat(here, outside):
+        return
     for _ in range(10):
         found = [pid for pid in _processes() if pid != os.getpid() and _lives_in(pid, here)]
         for pid in found:
@@ -328,6 +334,7 @@ def _lives_in(pid: int, namespace: os.stat_result) -> bool:
 def _live(setup: wiring.Setup) -> None:
     """Make everything, say so, and carry packets to the end."""
     scenario = setup.scenario
+    outside = Path(_OWN_NETWORK).stat()
     enter_new_network()
     bring_up("lo")  # makes the table of local routes, without which a bound socket would not keep its address
     with subprocess.Popen(
@@ -354,7 +361,7 @@ def _live(setup: wiring.Setup) -> None:
         try:
             Bridge(network, client_device, servers_device, began).run(sys.stdin.fileno())
         finally:
-            _end_inhabitants()
+            _end_inhabitants(outside)
             servers.stdin.close()
 
 

@@ -24,7 +24,7 @@ _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_C
 #: Variables that would lead out of the simulated network, or change how names are looked up in it.
 _MISLEADING = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "res_options", "localdomain")
 _TABLES = ("passwd", "group", "shadow", "services", "protocols")
-_PATIENCE_S = 5.0  # for a process that was asked to end
+_PATIENCE_S = 2.0  # for a process that was asked to end
 _FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 

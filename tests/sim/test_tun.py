@@ -9,11 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netprobe.sim.network import Network
-from netprobe.sim.tun import GATEWAY_MAC, arp_reply
 from netprobe.sim.world import World
 from tests.sim.real_scenario import CONTROL, EDGE, HOPS, scenario
 
@@ -134,21 +131,3 @@ def test_injected_resets_look_like_the_server_s(tmp_path: Path) -> None:
             made.run(["curl", "-sSk", "--resolve", f"www.example.com:443:{EDGE}", "https://www.example.com/"]).stderr
             == ""
         )
-
-
-ARP_REQUEST = bytes.fromhex("ffffffffffff0200000000010806000108000604000102000000000100000000000000000000c0a80101")
-
-
-def test_arp_reply_is_the_gateway_s() -> None:
-    """Who asks for the gateway is told its address, in a frame for them."""
-    asked = ARP_REQUEST[:28] + bytes([192, 168, 1, 23]) + ARP_REQUEST[32:]
-    said = arp_reply(asked, frozenset({bytes([192, 168, 1, 1])}))
-    assert said is not None
-    assert (said[:6], said[6:12], said[20:22]) == (ARP_REQUEST[6:12], GATEWAY_MAC, b"\0\x02")
-    assert (said[22:28], said[28:32], said[38:42]) == (GATEWAY_MAC, bytes([192, 168, 1, 1]), bytes([192, 168, 1, 23]))
-
-
-@given(st.binary(max_size=80))
-def test_arp_of_others_is_ignored(frame: bytes) -> None:
-    """No other frame draws a reply, whatever its bytes and its length."""
-    assert arp_reply(frame, frozenset({bytes([192, 168, 1, 1])})) is None

@@ -1,0 +1,129 @@
+"""What the bridge makes of frames. Its devices are sockets here: no packet is sent."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netprobe.sim.network import Network
+from netprobe.sim.packet import ECHO, Packet
+from netprobe.sim.tun import CLIENT_MAC, GATEWAY_MAC, Bridge, arp_reply
+from tests.sim.real_scenario import CONTROL, EDGE, HOPS, scenario
+
+CLIENT = "192.168.1.23"
+IPV4 = b"\x08\x00"
+PATIENCE_S = 10.0
+
+
+class Devices:
+    """The far ends of a bridge's two devices: what a kernel would read and write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.client, client = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.servers, servers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._until, self._end = os.pipe()
+        self._ours = (client, servers)
+        for one in (client, servers):
+            one.setblocking(False)  # noqa: FBT003  # the socket module's own
+        for one in (self.client, self.servers):
+            one.settimeout(PATIENCE_S)
+        network = Network(scenario(folder), 0)
+        self.bridge = Bridge(network, client.fileno(), servers.fileno(), time.monotonic())
+        self._thread = threading.Thread(target=self.bridge.run, args=(self._until,))
+
+    def start(self) -> None:
+        """Let the bridge work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it as the end of its caller does."""
+        os.close(self._end)
+        if self._thread.ident is not None:
+            self._thread.join()
+        os.close(self._until)
+        for one in (self.client, self.servers, *self._ours):
+            one.close()
+
+
+@pytest.fixture
+def devices(tmp_path: Path) -> Iterator[Devices]:
+    """A bridge at work."""
+    made = Devices(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def echo(source: str, destination: str, *, ttl: int = 64, number: int = 1) -> bytes:
+    """An echo request."""
+    return Packet(source, destination, ttl=ttl, icmp_type=ECHO, icmp_code=0, icmp_seq=number).to_bytes()
+
+
+def test_frame_for_the_gateway_reaches_the_servers(devices: Devices) -> None:
+    """A packet crosses every router on its way, and padding of its frame is not part of it."""
+    devices.client.send(GATEWAY_MAC + CLIENT_MAC + IPV4 + echo(CLIENT, EDGE) + bytes(18))
+    arrived = Packet.from_bytes(devices.servers.recv(2048))
+    assert (arrived.source, arrived.destination, arrived.ttl) == (CLIENT, EDGE, 64 - len(HOPS))
+
+
+def test_frames_for_others_are_left_alone(devices: Devices) -> None:
+    """The gateway takes what is addressed to it, as one card among others."""
+    for number, mac in enumerate((b"\xff" * 6, b"\x02\0\0\0\0\x99", GATEWAY_MAC), 1):
+        devices.client.send(mac + CLIENT_MAC + IPV4 + echo(CLIENT, EDGE, number=number))
+    assert Packet.from_bytes(devices.servers.recv(2048)).icmp_seq == 3
+
+
+def test_packet_for_the_client_comes_in_a_frame_for_it(devices: Devices) -> None:
+    """What a server sends arrives in a frame from the gateway, with the TTL that this server begins with."""
+    devices.servers.send(echo(CONTROL, CLIENT))
+    frame = devices.client.recv(2048)
+    assert frame[:14] == CLIENT_MAC + GATEWAY_MAC + IPV4
+    assert Packet.from_bytes(frame[14:]).ttl == 128 - len(HOPS)
+
+
+def test_expired_packet_is_answered_by_the_router(devices: Devices) -> None:
+    """The router at which the TTL runs out says so."""
+    devices.client.send(GATEWAY_MAC + CLIENT_MAC + IPV4 + echo(CLIENT, EDGE, ttl=2))
+    error = Packet.from_bytes(devices.client.recv(2048)[14:])
+    assert (error.source, error.icmp_type) == (HOPS[1], 11)
+
+
+@given(st.binary(max_size=100), st.booleans())
+def test_no_frame_breaks_the_bridge(data: bytes, aimed: bool) -> None:  # noqa: FBT001  # hypothesis calls it
+    """Whatever a device delivers, nothing is raised."""
+    BRIDGE._from_client(GATEWAY_MAC + CLIENT_MAC + IPV4 + data if aimed else data)
+    BRIDGE._from_servers(data)
+
+
+ARP_REQUEST = bytes.fromhex("ffffffffffff0200000000010806000108000604000102000000000100000000000000000000c0a80101")
+
+
+def test_arp_reply_is_the_gateway_s() -> None:
+    """Who asks for the gateway is told its address, in a frame for them."""
+    asked = ARP_REQUEST[:28] + bytes([192, 168, 1, 23]) + ARP_REQUEST[32:]
+    said = arp_reply(asked, frozenset({bytes([192, 168, 1, 1])}))
+    assert said is not None
+    assert (said[:6], said[6:12], said[20:22]) == (ARP_REQUEST[6:12], GATEWAY_MAC, b"\0\x02")
+    assert (said[22:28], said[28:32], said[38:42]) == (GATEWAY_MAC, bytes([192, 168, 1, 1]), bytes([192, 168, 1, 23]))
+
+
+@given(st.binary(max_size=80))
+def test_arp_of_others_is_ignored(frame: bytes) -> None:
+    """No other frame draws a reply, whatever its bytes and its length."""
+    assert arp_reply(frame, frozenset({bytes([192, 168, 1, 1])})) is None
+
+
+def _bridge() -> Bridge:
+    import tempfile  # noqa: PLC0415  # hypothesis wants its fixture before pytest has one
+
+    with tempfile.TemporaryDirectory() as folder:
+        return Bridge(Network(scenario(Path(folder)), 0), -1, -1, time.monotonic())
+
+
+BRIDGE = _bridge()
