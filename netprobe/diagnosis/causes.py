@@ -93,7 +93,7 @@ def _causes(name: str, rows: list[dict[str, Any]], advice: Mapping[str, Step]) -
     causes: dict[str, Cause] = {}
     for row in rows:
         ident = str(row.get("id", "?"))
-        component = ident.split(".")[0]
+        component = ident.split(".", maxsplit=1)[0]
         _known(name, ident, "component", component, [c.value for c in Component])
         cause = _row(name, ident, {**row, "component": component}, Cause)
         if ident in causes:

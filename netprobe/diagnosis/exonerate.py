@@ -19,9 +19,7 @@ _NEEDED: tuple[tuple[Component, str, tuple[str, ...]], ...] = (
 )
 
 
-def exonerations(
-    view: View, evidence: Sequence[Evidence], suspects: Collection[Component]
-) -> tuple[Exoneration, ...]:
+def exonerations(view: View, evidence: Sequence[Evidence], suspects: Collection[Component]) -> tuple[Exoneration, ...]:
     """Everybody whose checks all passed, except `suspects`."""
     states = {e.id: e.state for e in evidence if e.level is Level.SCORED}
     good = {s.id: s.good for s in SIGNALS}
@@ -52,4 +50,4 @@ def _count(view: View, component: Component) -> tuple[int, int]:
     shaken = [r for _, r in outcomes(view).values()]
     if component is Component.POLICY:
         return sum(r.handshaken.done for r in shaken), len(shaken)
-    return sum(0 < r.status < 500 for r in shaken), len(shaken)  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+    return sum(0 < r.status < 500 for r in shaken), len(shaken)

@@ -256,5 +256,5 @@ def best_fetch(fetches: Iterable[Found[Response]]) -> Found[Response] | None:
 def _depth(response: Response) -> int:
     """How far a fetch got: 0 no connection, 1 no handshake, 2 no answer, 3 a server's error, 4 an answer."""
     if response.status:
-        return 3 if response.status >= 500 else 4  # noqa: PLR2004 - RFC 9110, 15.6: server errors
+        return 3 if response.status >= 500 else 4
     return {"connect": 0, "tls": 1}.get(response.handshaken.phase, 2)

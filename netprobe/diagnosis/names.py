@@ -49,7 +49,7 @@ def leads_nowhere(address: str) -> bool:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return True
-    reserved = parsed.version == 4 and parsed >= ipaddress.IPv4Address("224.0.0.0")  # noqa: PLR2004 - IPv4
+    reserved = parsed.version == 4 and parsed >= ipaddress.IPv4Address("224.0.0.0")
     return parsed.is_unspecified or parsed.is_loopback or reserved or str(parsed).startswith("0.")
 
 
@@ -107,7 +107,8 @@ class Names:
 
     def works(self, resolver: str) -> bool | None:
         """Whether it knows a name that has nothing to do with the platform; or one of the platform's, where it knows no
-        other. None: it answers, but nobody knows the names that it was asked for, so that nothing can be compared."""
+        other. None: it answers, but nobody knows the names that it was asked for, so that nothing can be compared.
+        """
         controls = self.at(resolver, self.facts.control_answers)
         comparable = [a for _, a in controls if a.lookup.name in self._known_controls]
         if comparable:
@@ -157,7 +158,8 @@ class Names:
     @cached_property
     def _strangers(self) -> frozenset[str]:
         """Addresses at which no certificate of any platform name was ever valid, but one was not, for a name that has a
-        valid certificate at an address that another resolver gave."""
+        valid certificate at an address that another resolver gave.
+        """
         proved_names = {name for _, name in self._proofs}
         proved_places = {address for address, _ in self._proofs}
         denied = {address for address, name in self._denials if name in proved_names}
@@ -166,9 +168,7 @@ class Names:
     @cached_property
     def _proofs(self) -> set[tuple[str, str]]:
         edges = self.facts.edges.values()
-        return {
-            (e.address, r.fetch.handshake.server_name) for e in edges for _, r in e.fetches if r.handshaken.done
-        }
+        return {(e.address, r.fetch.handshake.server_name) for e in edges for _, r in e.fetches if r.handshaken.done}
 
     @cached_property
     def _denials(self) -> set[tuple[str, str]]:

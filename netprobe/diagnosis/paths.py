@@ -88,7 +88,8 @@ class Paths:
 
     def steps(self, index: int, path: Path) -> tuple[Step, ...]:
         """The routers that answered on the path of observation `index`, in order of TTL. The own machine's messages and
-        the destination's are left out."""
+        the destination's are left out.
+        """
         if index not in self._steps:
             self._steps[index] = tuple(self._walk(path))
         return self._steps[index]
@@ -131,13 +132,15 @@ class Paths:
 
     def _last(self, steps: tuple[Step, ...]) -> Step | None:
         """The last router that answered, where it first did, with what it said in the end: a router that cannot hand
-        packets on says "time exceeded" to those that expire there, and "unreachable" to those that should go on."""
+        packets on says "time exceeded" to those that expire there, and "unreachable" to those that should go on.
+        """
         first = next((s for s in steps if s.address == steps[-1].address), None)
         return Step(first.ttl, first.address, first.segment, steps[-1].reply) if first else None
 
     def _serves(self, router: str, destination: Destination) -> bool:
         """Whether a router belongs to whoever delivers `destination`, though the numbers of their networks differ: one
-        organisation, or a CDN's router in front of its server in somebody else's network."""
+        organisation, or a CDN's router in front of its server in somebody else's network.
+        """
         network = self.facts.network(router)
         if network and network in {destination.network, destination.claimed}:
             return True
@@ -146,7 +149,8 @@ class Paths:
 
     def filtered(self, destination: Destination) -> bool:
         """Whether a router beyond the home said that it filters what was sent to `destination`: on a path such a message
-        may be missing, because the router's limit on ICMP errors was used up by the time exceeded before."""
+        may be missing, because the router's limit on ICMP errors was used up by the time exceeded before.
+        """
         replies = [x.reply for _, train in destination.trains for x in train.exchanges if x.reply]
         return any(_prohibits(reply) and not self.facts.at_home(reply.source) for reply in replies)
 
@@ -193,7 +197,8 @@ def _prohibits(reply: Reply) -> bool:
 
 def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:
     """The members of a cycle of which some are silent: a router that comes again RETURNS times, never twice in a row, and
-    whoever answers in between. The flow is constant, so load balancing cannot look like this."""
+    whoever answers in between. The flow is constant, so load balancing cannot look like this.
+    """
     seen: dict[str, list[int]] = {}
     for step in steps:
         if step.reply.kind is ReplyKind.TIME_EXCEEDED:

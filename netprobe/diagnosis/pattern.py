@@ -40,7 +40,8 @@ class View:
     @cached_property
     def controls(self) -> list[Destination]:
         """The controls' addresses where anything was sent. One that shares an address with the platform (both are customers
-        of one delivery network) shares whatever is done to that address: it is no witness of its own."""
+        of one delivery network) shares whatever is done to that address: it is no witness of its own.
+        """
         taken = {e.address for e in self.edges}
         return [c for a, c in self.facts.controls.items() if c.reach is not Reach.UNKNOWN and a not in taken]
 
@@ -143,7 +144,9 @@ class _Judge:
         count = len(view.failing_edges) + len(view.failing_controls)
         life = self.paths.life_beyond_gateway
         if not life:
-            return Place("gateway", f"Nothing behind your home router answers: 0 of {count} places, and no router on the way.")
+            return Place(
+                "gateway", f"Nothing behind your home router answers: 0 of {count} places, and no router on the way."
+            )
         absent = not view.failing_edges and all(b.told for b in breaks)
         if not breaks or absent or len(view.families(view.failing_controls)) < SILENT_FAMILIES:
             return Place("unclear", f"None of {count} places answers, and it is not seen where the way ends.", life)
@@ -161,7 +164,11 @@ class _Judge:
         if zones == {Segment.TRANSIT} and len(in_transit) == 1:
             sentence = f"The ways to all {count} places leave your provider and end in one transit network, at {last}."
             return Place("transit_everything", sentence, facts)
-        return Place("unclear", f"None of {count} places answers; the ways end at {last}, and it cannot be told whose fault that is.", facts)
+        return Place(
+            "unclear",
+            f"None of {count} places answers; the ways end at {last}, and it cannot be told whose fault that is.",
+            facts,
+        )
 
     def _loop(self, breaks: list[Break]) -> Place | None:
         loops = [b for b in breaks if b.loop]
@@ -188,11 +195,19 @@ class _Judge:
         last = self.view.who(deepest.address) or "a place that nobody names"
         networks = self._networks(breaks)
         if zones == {Segment.DESTINATION} and len(networks) == 1:
-            return Place("vendor", f"The ways to {what} reach the same delivery network and end there, at {last}.", facts)
+            return Place(
+                "vendor", f"The ways to {what} reach the same delivery network and end there, at {last}.", facts
+            )
         if len(networks) == 1 and zones <= {Segment.ISP, Segment.TRANSIT, Segment.EXCHANGE}:
-            return Place("one_network", f"The ways to {what}, all of one network, end before they reach it, at {last}.", facts)
+            return Place(
+                "one_network", f"The ways to {what}, all of one network, end before they reach it, at {last}.", facts
+            )
         if zones == {Segment.TRANSIT} and len({self.view.facts.asn(b.address) for b in breaks}) == 1:
-            return Place("transit_many", f"The ways to {what} leave your provider and end in one transit network, at {last}.", facts)
+            return Place(
+                "transit_many",
+                f"The ways to {what} leave your provider and end in one transit network, at {last}.",
+                facts,
+            )
         if zones == {Segment.ISP} and deepest.last:
             state = self._edge_of_isp(deepest, INTERIOR_DEPTH)
             said = {
@@ -243,7 +258,11 @@ class _Judge:
             if len({b.destination.network for b in breaks}) > 1:
                 sentence = f"The ways to {count} reach different delivery networks, and each ends there, the farthest at {last}."
                 return Place("destinations", sentence, facts)
-            return Place("destination", f"The ways to {count} reach the network that serves them and end there, at {last}.", facts)
+            return Place(
+                "destination",
+                f"The ways to {count} reach the network that serves them and end there, at {last}.",
+                facts,
+            )
         if zones == {Segment.ISP} and not any(self._cached_at_isp(b) for b in breaks):
             passing = self.paths.carried(deepest.address)
             others = f"; {len(passing)} other place(s) are reached through the same router" if passing else ""
@@ -258,7 +277,9 @@ class _Judge:
         if self._siblings_pass(breaks):
             sentence = f"{count} are silent, while neighbours of theirs answer over the same routers."
             return Place("destination", sentence, facts)
-        return Place("platform_unclear", f"The ways to {count} end at {last}, and it cannot be told whose fault that is.", facts)
+        return Place(
+            "platform_unclear", f"The ways to {count} end at {last}, and it cannot be told whose fault that is.", facts
+        )
 
     def _silent_customers(self, breaks: list[Break]) -> list[str]:
         """Controls that are customers of the one network in which all breaks lie, and silent as well."""
@@ -273,7 +294,8 @@ class _Judge:
     def _only_platform_is_dropped(self, breaks: list[Break], deepest: Break) -> bool:
         """Neighbours of each address, which packets reach by the same way, answer; or addresses in unrelated networks,
         whose ways would part behind the provider, die together at a router behind which the provider's network goes on
-        for everybody else."""
+        for everybody else.
+        """
         if all(self._neighbour_answers(b) for b in breaks):
             return True
         networks = {e.network for e in self.view.failing_edges} - {""}

@@ -13,24 +13,78 @@ class Question(NamedTuple):
 
 #: The first row that fits holds, in either order; so the special stand before the general.
 QUESTIONS: tuple[Question, ...] = (
-    Question("home.gateway", "isp.access", "Look at the home router's lights, or ask it for its status page: does it say that the line is up?"),
-    Question("home.dns", "isp.dns", "Ask the home router which name server it passes questions on to, and ask that one directly."),
-    Question("home.dns", "policy.dns", "Ask the provider's own name server directly, past the one in your home: is its answer wrong too?"),
-    Question("policy.dns", "platform.dns", "Ask the platform's own name servers directly, from here and from another provider."),
-    Question("policy.dns", "isp.dns", "Ask the same name server for more names that have nothing to do with the platform."),
-    Question("policy.tls.sni_reset", "policy.tls.sni_drop", "Repeat the handshake several times: is it a reset or silence each time?"),
-    Question("policy.tls", "platform", "Send the platform's name to an address that has nothing to do with the platform: is the name alone enough?"),
-    Question("policy.ip", "platform.cdn", "Try the same addresses over another provider, for instance a phone's mobile data: do they answer there?"),
-    Question("policy", "platform", "Try the platform over another provider, for instance a phone's mobile data: does it work there?"),
+    Question(
+        "home.gateway",
+        "isp.access",
+        "Look at the home router's lights, or ask it for its status page: does it say that the line is up?",
+    ),
+    Question(
+        "home.dns",
+        "isp.dns",
+        "Ask the home router which name server it passes questions on to, and ask that one directly.",
+    ),
+    Question(
+        "home.dns",
+        "policy.dns",
+        "Ask the provider's own name server directly, past the one in your home: is its answer wrong too?",
+    ),
+    Question(
+        "policy.dns",
+        "platform.dns",
+        "Ask the platform's own name servers directly, from here and from another provider.",
+    ),
+    Question(
+        "policy.dns", "isp.dns", "Ask the same name server for more names that have nothing to do with the platform."
+    ),
+    Question(
+        "policy.tls.sni_reset",
+        "policy.tls.sni_drop",
+        "Repeat the handshake several times: is it a reset or silence each time?",
+    ),
+    Question(
+        "policy.tls",
+        "platform",
+        "Send the platform's name to an address that has nothing to do with the platform: is the name alone enough?",
+    ),
+    Question(
+        "policy.ip",
+        "platform.cdn",
+        "Try the same addresses over another provider, for instance a phone's mobile data: do they answer there?",
+    ),
+    Question(
+        "policy",
+        "platform",
+        "Try the platform over another provider, for instance a phone's mobile data: does it work there?",
+    ),
     Question("policy", "transit", "Try other services behind the same network: do they fail as well?"),
-    Question("isp", "transit", "Trace to more unrelated services, and compare with a trace from the time when it worked: which router comes next?"),
-    Question("transit", "platform", "Try another customer of the same delivery network, and the platform over another provider."),
-    Question("isp", "platform", "Try the platform over another provider, for instance a phone's mobile data: does it work there?"),
+    Question(
+        "isp",
+        "transit",
+        "Trace to more unrelated services, and compare with a trace from the time when it worked: which router comes next?",
+    ),
+    Question(
+        "transit",
+        "platform",
+        "Try another customer of the same delivery network, and the platform over another provider.",
+    ),
+    Question(
+        "isp",
+        "platform",
+        "Try the platform over another provider, for instance a phone's mobile data: does it work there?",
+    ),
     Question("home", "isp", "Try another device, and another name server; then the provider's status page."),
     Question("home", "policy", "Try the same device in another network, for instance over a phone's mobile data."),
     Question("home", "platform", "Try the same device in another network, for instance over a phone's mobile data."),
-    Question("none", "platform", "Try the app itself, and netprobe again while it fails: is one of the services slow or missing then?"),
-    Question("platform", "platform", "Ask again in a few minutes: which of the platform's services fail, and do they all belong to one delivery network?"),
+    Question(
+        "none",
+        "platform",
+        "Try the app itself, and netprobe again while it fails: is one of the services slow or missing then?",
+    ),
+    Question(
+        "platform",
+        "platform",
+        "Ask again in a few minutes: which of the platform's services fail, and do they all belong to one delivery network?",
+    ),
 )
 
 NOTHING_KNOWN = "Run netprobe again while it fails, from a machine with a cable to the home router."

@@ -25,7 +25,8 @@ Groups = Mapping[str, Mapping[str, float]]  # group -> cause -> nats
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one trouble. `node` is the deepest supported place of the hierarchy, empty when not even the
-    component is; `leaf` the best cause in any case. `posterior` is over all causes."""
+    component is; `leaf` the best cause in any case. `posterior` is over all causes.
+    """
 
     node: str
     leaf: str
@@ -108,7 +109,8 @@ def unexplained(groups: Groups, cause: str) -> dict[str, Mapping[str, float]]:
 
 def second_trouble(groups: Groups, first: Decision, tables: Tables) -> Decision | None:
     """Another cause at the same time: what the first does not explain has a clear explanation of its own, and the first
-    keeps evidence that this one does not explain."""
+    keeps evidence that this one does not explain.
+    """
     rest = unexplained(groups, first.leaf)
     second = decide(rest, tables)
     if not second.determined or second.component is Component.NONE or second.leaf == first.leaf:

@@ -26,11 +26,17 @@ def configured(view: View) -> Finding | None:
         good = sum(names.kind(a) is Kind.GOOD for _, a in rows)
         return Finding("works", f"Your name server works: it found {of(good, len(rows))} names.", indices)
     if any(names.works(r) is None for r in facts.configured):
-        return Finding("unclear", "Your name server answers, but what it denies is known to nobody else either.", indices)
+        return Finding(
+            "unclear", "Your name server answers, but what it denies is known to nobody else either.", indices
+        )
     loci = {names.locus(r) for r in facts.configured}
     first = facts.configured[0]
     if len(loci) > 1:
-        return Finding("mixed_fails", f"None of your {len(facts.configured)} name servers, at different places, finds any name.", indices)
+        return Finding(
+            "mixed_fails",
+            f"None of your {len(facts.configured)} name servers, at different places, finds any name.",
+            indices,
+        )
     (locus,) = loci
     kinds = {names.kind(a) for _, a in answers}
     told = f"Your name server {first} ({_WHOSE[locus]}) finds {of(0, len(answers))} names"
@@ -53,7 +59,10 @@ def _home_resolver(view: View, answers: list[Answer], kinds: set[Kind]) -> tuple
         if elsewhere and host_dead:
             return "home_down", ": the machine that runs it is gone"
         if any(answer.rcode for _, answer in facts.resolver_selves):
-            return "home_waits", ": it answers about itself only, and has none for you from the name server that it asks"
+            return (
+                "home_waits",
+                ": it answers about itself only, and has none for you from the name server that it asks",
+            )
         if any(t.answered for _, t in facts.resolver_trains if t.protocol is Protocol.TCP):
             return "home_mute", ": its port is there, but it does not answer"
         return "home_silent", ": it does not answer"
@@ -102,15 +111,23 @@ def platform(view: View) -> Finding | None:
         known = len(names.known_names)
         injected = [i for i, a in rows if a.responses > 1]
         if len(injected) * 2 > len(rows) and not any(a.responses > 1 for _, a in facts.control_answers):
-            return Finding("injected", f"{of(len(injected), len(rows))} questions about the platform drew several answers: somebody on the way answers too.", tuple(injected))
-        return Finding("right", f"{of(len(good), len(working))} name servers that work know the platform, {known} name(s) in all.", indices)
+            return Finding(
+                "injected",
+                f"{of(len(injected), len(rows))} questions about the platform drew several answers: somebody on the way answers too.",
+                tuple(injected),
+            )
+        return Finding(
+            "right",
+            f"{of(len(good), len(working))} name servers that work know the platform, {known} name(s) in all.",
+            indices,
+        )
     return _nobody(view, working, [a for _, a in rows], indices)
 
 
 def _counts(found: list[Contradiction]) -> bool:
     """One wrong address is enough; a denial is believed when it is repeated."""
     denials = sum(c.kind in DENIALS for c in found)
-    return any(c.kind is Kind.BOGUS for c in found) or denials > 1 or len(found) > 2  # noqa: PLR2004 - more than chance
+    return any(c.kind is Kind.BOGUS for c in found) or denials > 1 or len(found) > 2
 
 
 def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
@@ -126,7 +143,11 @@ def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
     beside = f", while {len(right)} other name server(s) know better" if right else ""
     told = f"Your name server {resolver} ({_WHOSE[locus]}) answers {of(len(found), asked)} questions about the platform with {kind}{beside}"
     if not right and any(Kind.BOGUS in kinds for kinds in kinds_of.values()):
-        return Finding("bogus_everywhere", f"Every name server, even in other networks, answers on the platform with {kind}: the answers are replaced on the way.", indices)
+        return Finding(
+            "bogus_everywhere",
+            f"Every name server, even in other networks, answers on the platform with {kind}: the answers are replaced on the way.",
+            indices,
+        )
     if {c.kind for c in found} <= {Kind.SILENT, Kind.SERVFAIL}:
         state = "fails_at_home" if locus is Locus.HOME else "fails_here"
         return Finding(state, f"{told}.", indices)
@@ -136,10 +157,18 @@ def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
         return Finding("wrong_outside", f"{told}.", indices)
     local = names.made_at_home(resolver, found)
     if local is True:
-        return Finding("wrong_at_home", f"{told}; these answers are made in your home, they come as fast as a ping.", indices)
+        return Finding(
+            "wrong_at_home", f"{told}; these answers are made in your home, they come as fast as a ping.", indices
+        )
     if local is False:
-        return Finding("wrong_passed_on", f"{told}; these answers take the time of a question that was passed on to your provider.", indices)
-    return Finding("wrong_somewhere", f"{told}; it cannot be told whether they are made in your home or passed on.", indices)
+        return Finding(
+            "wrong_passed_on",
+            f"{told}; these answers take the time of a question that was passed on to your provider.",
+            indices,
+        )
+    return Finding(
+        "wrong_somewhere", f"{told}; it cannot be told whether they are made in your home or passed on.", indices
+    )
 
 
 def _nobody(view: View, working: list[str], answers: list[Answer], indices: tuple[int, ...]) -> Finding:
@@ -148,12 +177,14 @@ def _nobody(view: View, working: list[str], answers: list[Answer], indices: tupl
     told = f"{of(0, len(working))} name servers that work know the platform; they answer with {kinds.pop().value if len(kinds) == 1 else 'failures'}"
     independent = [r for r in working if r in view.facts.independent]
     kinds = {names.kind(a) for a in answers}
-    if len(working) < 2 or not independent:  # noqa: PLR2004 - one witness cannot be compared
+    if len(working) < 2 or not independent:
         return Finding("denied_by_only", f"{told}; there is no other name server to compare with.", indices)
     if kinds == {Kind.SILENT}:
         return Finding("silent_everywhere", f"{told}.", indices)
     if kinds <= {Kind.SILENT, Kind.SERVFAIL, Kind.REFUSED}:
-        return Finding("fails_everywhere", f"{told}: those who run the platform's own name servers are to answer for it.", indices)
+        return Finding(
+            "fails_everywhere", f"{told}: those who run the platform's own name servers are to answer for it.", indices
+        )
     if kinds == {Kind.BOGUS}:
         return Finding("bogus_everywhere", f"{told}: the answers are replaced on the way.", indices)
     return Finding("denied_everywhere", f"{told}.", indices)
@@ -163,7 +194,21 @@ SIGNALS = (
     Signal(
         "dns.configured",
         "resolver",
-        ("works", "home_down", "home_silent", "home_mute", "home_waits", "home_fails", "home_fails_itself", "home_passes_on", "isp_fails", "outside_fails", "public_fails", "mixed_fails", "unclear"),
+        (
+            "works",
+            "home_down",
+            "home_silent",
+            "home_mute",
+            "home_waits",
+            "home_fails",
+            "home_fails_itself",
+            "home_passes_on",
+            "isp_fails",
+            "outside_fails",
+            "public_fails",
+            "mixed_fails",
+            "unclear",
+        ),
         configured,
         good=("works",),
     ),

@@ -22,10 +22,14 @@ def link(view: View) -> Finding | None:
     host = hosts[0][1]
     routed = next((x for x in host.links if x.name == host.default_link), None)
     if host.default_link and (routed is None or routed.carrier or routed.state in {"up", "unknown"}):
-        return Finding("up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts)
+        return Finding(
+            "up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts
+        )
     if any(x.carrier for x in host.links):
         return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
-    return Finding("down", f"None of your {len(host.links)} network connection(s) has a link: a cable or Wi-Fi is off.", facts)
+    return Finding(
+        "down", f"None of your {len(host.links)} network connection(s) has a link: a cable or Wi-Fi is off.", facts
+    )
 
 
 def gateway(view: View) -> Finding | None:
@@ -40,7 +44,9 @@ def gateway(view: View) -> Finding | None:
     if answered:
         return Finding("yes", f"Your home router {address} answers {of(answered, sent)} pings.", indices)
     speaks = any(s.address == address for i, p in facts.all_paths for s in view.paths.steps(i, p))
-    speaks = speaks or any(a.lookup.resolver == address and a.rcode for _, a in facts.platform_answers + facts.control_answers)
+    speaks = speaks or any(
+        a.lookup.resolver == address and a.rcode for _, a in facts.platform_answers + facts.control_answers
+    )
     if speaks or view.paths.life_beyond_gateway:
         return Finding("ignores_ping", f"Your home router {address} ignores pings, but it forwards packets.", indices)
     states = [h.neighbour.lower() for _, h in facts.hosts]
@@ -51,12 +57,22 @@ def gateway(view: View) -> Finding | None:
         for x in t.exchanges
     )
     if failed and states[-1] not in _NEIGHBOUR_ALIVE:
-        return Finding("dead", f"Your home router {address} is dead: {of(0, sent)} pings answered, and it does not even say its hardware address.", indices)
+        return Finding(
+            "dead",
+            f"Your home router {address} is dead: {of(0, sent)} pings answered, and it does not even say its hardware address.",
+            indices,
+        )
     if states[-1] in _NEIGHBOUR_ALIVE and not unreachable:
-        return Finding("half_dead", f"Your home router {address} is there, but answers {of(0, sent)} pings and nothing passes it.", indices)
+        return Finding(
+            "half_dead",
+            f"Your home router {address} is there, but answers {of(0, sent)} pings and nothing passes it.",
+            indices,
+        )
     if not sent:
         return None
-    return Finding("silent", f"Your home router {address} answers {of(0, sent)} pings, and nothing behind it answers.", indices)
+    return Finding(
+        "silent", f"Your home router {address} answers {of(0, sent)} pings, and nothing behind it answers.", indices
+    )
 
 
 def clock(view: View) -> Finding | None:
@@ -81,8 +97,12 @@ def clock(view: View) -> Finding | None:
     wrong = [o for o in offsets if abs(o) > CLOCK_LIMIT_S]
     if 2 * len(wrong) > len(offsets):
         days = abs(sorted(wrong)[len(wrong) // 2]) / 86400
-        return Finding("wrong", f"Your clock is off by {days:.0f} day(s), say {of(len(wrong), len(offsets))} servers.", tuple(used))
-    return Finding("right", f"Your clock is right, say {of(len(offsets) - len(wrong), len(offsets))} servers.", tuple(used))
+        return Finding(
+            "wrong", f"Your clock is off by {days:.0f} day(s), say {of(len(wrong), len(offsets))} servers.", tuple(used)
+        )
+    return Finding(
+        "right", f"Your clock is right, say {of(len(offsets) - len(wrong), len(offsets))} servers.", tuple(used)
+    )
 
 
 def hosts_file(view: View) -> Finding | None:
@@ -92,13 +112,23 @@ def hosts_file(view: View) -> Finding | None:
     index, host = view.facts.hosts[0]
     names = host.hosts_overrides
     if names:
-        return Finding("overrides", f"Your hosts file gives its own address for {len(names)} name(s) of the platform, {names[0]} among them.", (index,))
+        return Finding(
+            "overrides",
+            f"Your hosts file gives its own address for {len(names)} name(s) of the platform, {names[0]} among them.",
+            (index,),
+        )
     return Finding("clean", "Your hosts file does not touch the platform's names.", (index,))
 
 
 SIGNALS = (
     Signal("host.link", "host", ("up", "no_route", "down"), link, good=("up",)),
-    Signal("gateway.answers", "gateway", ("yes", "ignores_ping", "half_dead", "silent", "dead"), gateway, good=("yes", "ignores_ping")),
+    Signal(
+        "gateway.answers",
+        "gateway",
+        ("yes", "ignores_ping", "half_dead", "silent", "dead"),
+        gateway,
+        good=("yes", "ignores_ping"),
+    ),
     Signal("host.clock", "clock", ("right", "wrong"), clock, good=("right",)),
     Signal("host.hosts_file", "hosts_file", ("clean", "overrides"), hosts_file, good=("clean",)),
 )

@@ -29,7 +29,9 @@ def controls(view: View) -> Finding | None:
     indices = tuple(i for i, _ in fetched)
     served = [r for _, r in fetched if r.handshaken.done and r.status]
     state = "all" if len(served) == len(fetched) else "some" if served else "none"
-    return Finding(state, f"{of(len(served), len(fetched))} unrelated services that accept connections serve their pages.", indices)
+    return Finding(
+        state, f"{of(len(served), len(fetched))} unrelated services that accept connections serve their pages.", indices
+    )
 
 
 def status(view: View) -> Finding | None:
@@ -43,15 +45,25 @@ def status(view: View) -> Finding | None:
     failed = {k: f for k, f in seen.items() if not f[1].status or f[1].status >= _SERVER_ERROR}
     notices = {k: f for k, f in seen.items() if f[1].status in {_FORBIDDEN, _LEGAL}}
     if any(f[1].status == _LEGAL for f in notices.values()) and 2 * len(notices) > total:
-        return Finding("notice", f"{of(len(notices), total)} of the platform's servers say, under their own certificates, that they may not serve you (451).", indices)
+        return Finding(
+            "notice",
+            f"{of(len(notices), total)} of the platform's servers say, under their own certificates, that they may not serve you (451).",
+            indices,
+        )
     if len(notices) == total and _web_among(view, notices):
-        return Finding("forbidden", f"{of(total, total)} of the platform's servers refuse to serve you (403), under their own certificates.", indices)
+        return Finding(
+            "forbidden",
+            f"{of(total, total)} of the platform's servers refuse to serve you (403), under their own certificates.",
+            indices,
+        )
     if not failed:
         return Finding("fine", f"{of(total, total)} of the platform's pages are answered.", indices)
     indices = tuple(i for i, _ in failed.values())
     stalled = [f for f in failed.values() if not f[1].status]
     if len(stalled) == len(failed):
-        return Finding("stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices)
+        return Finding(
+            "stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices
+        )
     codes = sorted({f[1].status for f in failed.values() if f[1].status})
     told = f"{of(len(failed), total)} of the platform's servers answer with an error ({', '.join(map(str, codes))})"
     planned = [f for f in failed.values() if f[1].status == _UNAVAILABLE and "retry-after" in f[1].headers]
@@ -61,9 +73,20 @@ def status(view: View) -> Finding | None:
     fine_networks = {view.facts.edges[a].network for k, (_, a) in zip(seen, seen, strict=True) if k not in failed}
     customers = _failing_customers(view, failed_networks)
     if customers and len(failed_networks) == 1 and not failed_networks & fine_networks:
-        return Finding("errors_vendor", f"{told}, all of one delivery network, and so does {customers[0]}, another customer of it.", indices)
-    if len(failed_networks) == 1 and fine_networks and not failed_networks & fine_networks and _many_roles(view, failed):
-        return Finding("errors_one_network", f"{told}, all of one delivery network; {len(fine_networks)} other(s) serve.", indices)
+        return Finding(
+            "errors_vendor",
+            f"{told}, all of one delivery network, and so does {customers[0]}, another customer of it.",
+            indices,
+        )
+    if (
+        len(failed_networks) == 1
+        and fine_networks
+        and not failed_networks & fine_networks
+        and _many_roles(view, failed)
+    ):
+        return Finding(
+            "errors_one_network", f"{told}, all of one delivery network; {len(fine_networks)} other(s) serve.", indices
+        )
     state = "errors_all" if len(failed) == total else "errors_some"
     return Finding(state, f"{told}, over good connections.", indices)
 
@@ -91,14 +114,18 @@ def _many_roles(view: View, keys: dict[tuple[str, str], Found[Response]]) -> boo
 
 def speed(view: View) -> Finding | None:
     """Do the platform's servers think for long, while the network is quick?"""
-    timed = [f for f in _answers(view).values() if f[1].first_byte_s is not None and f[1].handshaken.connect_s is not None]
+    timed = [
+        f for f in _answers(view).values() if f[1].first_byte_s is not None and f[1].handshaken.connect_s is not None
+    ]
     if not timed:
         return None
     indices = tuple(i for i, _ in timed)
     slow = [r for _, r in timed if _is_slow(r)]
     if len(slow) < min(SLOW_COUNT, len(timed)):
         typical = median(r.first_byte_s or 0.0 for _, r in timed)
-        return Finding("quick", f"The platform's servers answer within {1000 * typical:.0f} ms (median of {len(timed)}).", indices)
+        return Finding(
+            "quick", f"The platform's servers answer within {1000 * typical:.0f} ms (median of {len(timed)}).", indices
+        )
     wait = median(r.first_byte_s or 0.0 for r in slow)
     told = f"{of(len(slow), len(timed))} of the platform's servers think for {wait:.1f} s"
     unrelated = [r for c in view.controls for _, r in c.fetches if r.first_byte_s is not None]
@@ -140,7 +167,17 @@ SIGNALS = (
     Signal(
         "http.status",
         "http",
-        ("fine", "notice", "forbidden", "stalls", "maintenance", "errors_vendor", "errors_one_network", "errors_some", "errors_all"),
+        (
+            "fine",
+            "notice",
+            "forbidden",
+            "stalls",
+            "maintenance",
+            "errors_vendor",
+            "errors_one_network",
+            "errors_some",
+            "errors_all",
+        ),
         status,
         good=("fine",),
     ),

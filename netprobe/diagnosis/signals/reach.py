@@ -55,11 +55,17 @@ def vendors(view: View) -> Finding | None:
         return Finding("parts", f"{told}; others of the same delivery networks do.", facts)
     if len(gone) == 1 and passing:
         name = next(iter(gone)) or "unnamed"
-        return Finding("one", f"{told}, all that was tried of one delivery network ({name}); {len(passing)} other(s) do.", facts)
+        return Finding(
+            "one", f"{told}, all that was tried of one delivery network ({name}); {len(passing)} other(s) do.", facts
+        )
     if passing:
         return Finding("several", f"{told}, of {len(gone)} delivery networks; {len(passing)} other(s) do.", facts)
     if len(gone) == 1:
-        return Finding("only", f"{told}; they are of one delivery network ({next(iter(gone)) or 'unnamed'}), and no other was seen.", facts)
+        return Finding(
+            "only",
+            f"{told}; they are of one delivery network ({next(iter(gone)) or 'unnamed'}), and no other was seen.",
+            facts,
+        )
     return Finding("all", f"{told}, in all of the {len(gone)} delivery networks that were tried.", facts)
 
 
@@ -82,7 +88,9 @@ def refused(view: View) -> Finding | None:
         return Finding("parts", f"{told}; others of the same delivery network accept.", facts)
     if len(networks) == 1:
         rest = "others accept" if accepting else "no other network was seen"
-        return Finding("one_network", f"{told}, all of one delivery network ({next(iter(networks)) or 'unnamed'}); {rest}.", facts)
+        return Finding(
+            "one_network", f"{told}, all of one delivery network ({next(iter(networks)) or 'unnamed'}); {rest}.", facts
+        )
     return Finding("several_networks", f"{told}, of {len(networks)} delivery networks.", facts)
 
 

@@ -82,7 +82,9 @@ def _trials(view: View) -> list[_Trial]:
         )
         away = elsewhere.get(name)
         indices = (index, *(f[0] for f in (control, away) if f))
-        trials.append(_Trial(name, address, target, control[1] if control else None, away[1] if away else None, indices))
+        trials.append(
+            _Trial(name, address, target, control[1] if control else None, away[1] if away else None, indices)
+        )
     return trials
 
 
@@ -94,14 +96,24 @@ def handshakes(view: View) -> Finding | None:
     cut = {key: f for key, f in seen.items() if _is_cut(f[1].handshaken)}
     indices = tuple(i for i, _ in (cut or seen).values())
     if not cut:
-        return Finding("fine", f"No handshake with the platform is cut off, {of(len(seen), len(seen))} go through or are answered.", indices)
+        return Finding(
+            "fine",
+            f"No handshake with the platform is cut off, {of(len(seen), len(seen))} go through or are answered.",
+            indices,
+        )
     told = f"{of(len(cut), len(seen))} handshakes with the platform are cut off"
     controls = _controls(view)
     cut_controls = [f for f in controls if _is_cut(f[1].handshaken)]
     if controls and 2 * len(cut_controls) >= len(controls):
-        return Finding("everywhere", f"{told}, and {of(len(cut_controls), len(controls))} with unrelated services too.", indices)
+        return Finding(
+            "everywhere", f"{told}, and {of(len(cut_controls), len(controls))} with unrelated services too.", indices
+        )
     if cut_controls and all(f[1].handshaken.error == "timeout" for f in cut.values()):
-        return Finding("unclear", f"{told} by silence, and {of(len(cut_controls), len(controls))} with unrelated services too: it may be loss.", indices)
+        return Finding(
+            "unclear",
+            f"{told} by silence, and {of(len(cut_controls), len(controls))} with unrelated services too: it may be loss.",
+            indices,
+        )
     trials = _trials(view)
     indices += tuple(i for t in trials for i in t.facts)
     if not trials:
@@ -112,16 +124,26 @@ def handshakes(view: View) -> Finding | None:
         return Finding("any_name", f"{told}, whatever name is asked for: it is the server, not the name.", indices)
     named = [t for t in trials if t.by_name]
     if len(named) < len(trials):
-        return Finding("mixed", f"{told}; at {of(len(named), len(trials))} of them it is the name, at others any name is cut off.", indices)
+        return Finding(
+            "mixed",
+            f"{told}; at {of(len(named), len(trials))} of them it is the name, at others any name is cut off.",
+            indices,
+        )
     if any(t.name_alone is False for t in named):
-        return Finding("by_name_here", f"{told} because of the name, but the same name passes at another address: the server may do it itself.", indices)
+        return Finding(
+            "by_name_here",
+            f"{told} because of the name, but the same name passes at another address: the server may do it itself.",
+            indices,
+        )
     resets = sum(t.error in {"reset", "closed"} for t in named)
     how, state = ("reset", "reset_by_name") if 2 * resets > len(named) else ("swallowed", "drop_by_name")
     alone = sum(t.name_alone is True for t in named)
     proof = f"; even at an address of somebody else the name alone is enough ({of(alone, len(named))})" if alone else ""
-    if not alone and len({view.facts.edges[t.address].network for t in named}) < 2:  # noqa: PLR2004 - two witnesses
+    if not alone and len({view.facts.edges[t.address].network for t in named}) < 2:
         return Finding("by_name_unproved", f"{told} because of the name, seen at one delivery network only.", indices)
-    return Finding(state, f"{told} and {how} because of the name: another name at the same address goes through{proof}.", indices)
+    return Finding(
+        state, f"{told} and {how} because of the name: another name at the same address goes through{proof}.", indices
+    )
 
 
 def certificates(view: View) -> Finding | None:
@@ -144,17 +166,27 @@ def certificates(view: View) -> Finding | None:
         told = f"{told}, nor are {of(len(bad_unrelated), len(unrelated))} of unrelated services"
         if 2 * len(out_of_time) > len(bad):
             return Finding("time_everywhere", f"{told}: all are outside their time, says your clock.", indices)
-        return Finding("unknown_everywhere", f"{told}: somebody between you and everything else shows certificates of his own.", indices)
+        return Finding(
+            "unknown_everywhere",
+            f"{told}: somebody between you and everything else shows certificates of his own.",
+            indices,
+        )
     if not unrelated:
         return Finding("unclear", f"{told}; no other service was there to compare with.", indices)
     if bad_unrelated:
         return Finding("mixed", f"{told}, and {of(len(bad_unrelated), len(unrelated))} of unrelated services.", indices)
     if 2 * len(out_of_time) > len(bad):
-        return Finding("expired", f"{told}: they have run out. Those of {len(unrelated)} unrelated services are valid.", indices)
+        return Finding(
+            "expired", f"{told}: they have run out. Those of {len(unrelated)} unrelated services are valid.", indices
+        )
     told = f"{told}: they are somebody else's. Those of {len(unrelated)} unrelated services are valid"
     networks = {view.facts.edges[r.fetch.handshake.address].network for _, r in bad} - {""}
     if len(networks) > 1:
-        return Finding("unknown_networks", f"{told}; {len(networks)} delivery networks that have nothing to do with each other cannot all have lost theirs.", indices)
+        return Finding(
+            "unknown_networks",
+            f"{told}; {len(networks)} delivery networks that have nothing to do with each other cannot all have lost theirs.",
+            indices,
+        )
     return Finding("unknown_platform", f"{told}.", indices)
 
 
@@ -169,14 +201,33 @@ SIGNALS = (
     Signal(
         "tls.handshakes",
         "tls",
-        ("fine", "everywhere", "unclear", "any_name", "mixed", "by_name_here", "by_name_unproved", "reset_by_name", "drop_by_name"),
+        (
+            "fine",
+            "everywhere",
+            "unclear",
+            "any_name",
+            "mixed",
+            "by_name_here",
+            "by_name_unproved",
+            "reset_by_name",
+            "drop_by_name",
+        ),
         handshakes,
         good=("fine",),
     ),
     Signal(
         "tls.certificates",
         "certificates",
-        ("valid", "time_everywhere", "unknown_everywhere", "unclear", "mixed", "expired", "unknown_platform", "unknown_networks"),
+        (
+            "valid",
+            "time_everywhere",
+            "unknown_everywhere",
+            "unclear",
+            "mixed",
+            "expired",
+            "unknown_platform",
+            "unknown_networks",
+        ),
         certificates,
         good=("valid",),
     ),
