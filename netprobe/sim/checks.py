@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name")),
     "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
-    "dns": (("resolver",), ("rcode", "addresses", "silence", "names", "delay_ms")),
+    "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms")),
 }
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _LOOP_ENDS = 2
@@ -180,16 +180,11 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         if key not in _COMMON_KEYS and key not in keys and getattr(fault, key) != getattr(default, key):
             msg = f"key '{key}' means nothing in {where} (its keys: {', '.join(keys) or 'none'})"
             raise WrongError(msg)
-    known = _names(scenario, *places)
-    for at in fault.at:
-        _known(at, known, " or ".join(places), f"'at' in {where}")
-    if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):
-        msg = f"'at' in {where}: " + ("a loop is between two routers" if fault.at else "it is nowhere")
-        raise WrongError(msg)
+    _check_fault_place(scenario, fault, where, places)
+    _check_numbers(fault, where)
     if not 0 <= fault.begin_s < fault.end_s:
         msg = f"{where} begins at {fault.begin_s:g} s and ends at {fault.end_s:g} s"
         raise WrongError(msg)
-    _check_numbers(fault, where)
     if fault.rcode and fault.rcode not in _RCODES:
         msg = f"'rcode' in {where}: there is no response code '{fault.rcode}' ({hint(fault.rcode, _RCODES)})"
         raise WrongError(msg)
@@ -199,6 +194,18 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         raise WrongError(msg)
     for address in fault.addresses:
         _check_address(address, f"'addresses' in {where}")
+
+
+def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tuple[str, ...]) -> None:
+    known = _names(scenario, *places)
+    for at in fault.at:
+        _known(at, known, " or ".join(places), f"'at' in {where}")
+    if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):
+        msg = f"'at' in {where}: " + ("a loop is between two routers" if fault.at else "it is nowhere")
+        raise WrongError(msg)
+    if fault.kind == "dns" and (fault.silence or fault.delay_ms) and set(fault.at) & set(_names(scenario, "router")):
+        msg = f"{where} at a router forges answers: for silence or delay use the kinds 'drop' and 'delay'"
+        raise WrongError(msg)
 
 
 def _check_connected(scenario: Scenario) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import Fault, RateLimit, Scenario
+from netprobe.sim.records import Fault, Match, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT
+from netprobe.sim.servers.answers import Records
 
-#: What a router does to packets in passing. The other kinds are looked up where they apply.
-IN_PASSING = ("drop", "reset", "loop", "delay")
+#: What a router does to packets in passing. The other kinds are looked up where they apply; `dns` at a resolver too.
+IN_PASSING = ("drop", "reset", "loop", "delay", "dns")
 
 
 class Hook:
@@ -21,10 +22,12 @@ class Hook:
 
     def __init__(self, fault: Fault, at: str, draw: random.Random) -> None:
         self.kind = fault.kind
+        self.forged = Records(fault.rcode or "NOERROR", addresses=fault.addresses)
         self.delay_s = fault.delay_ms / 1e3
         self.at = at
         self.other = next((name for name in fault.at if name != at), at)
-        self._matches: Callable[[Packet], bool] = Matcher(fault.match).matches
+        match = Match(protocol="udp", port=53, query_name=fault.names or ("*",)) if fault.kind == "dns" else fault.match
+        self._matches: Callable[[Packet], bool] = Matcher(match).matches
         self._fraction = fault.fraction
         self._draw = draw
 

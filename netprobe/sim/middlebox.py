@@ -127,7 +127,8 @@ class Matcher:
     def _asks(self, packet: Packet) -> bool:
         assert self._query_name is not None  # noqa: S101  # the caller has looked
         data = packet.payload[2:] if packet.protocol == TCP else packet.payload  # RFC 1035, 4.2.2: a length first
-        return packet.protocol in {TCP, UDP} and bool(self._query_name.match(query_name(data)))
+        is_question = len(data) > 12 and data[2] < 0x80  # RFC 1035, 4.1.1: QR, the first flag, is set in answers
+        return packet.protocol in {TCP, UDP} and is_question and bool(self._query_name.match(query_name(data)))
 
     def _names(self, packet: Packet) -> bool:
         assert self._server_name is not None  # noqa: S101  # the caller has looked

@@ -14,7 +14,7 @@ from netprobe.sim import packet as ip
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import RateLimit, Router, Scenario
-from netprobe.sim.replies import echo_reply, forged_resets, refusal
+from netprobe.sim.replies import echo_reply, forged_answer, forged_resets, refusal
 from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
 
 SERVERS = "servers"
@@ -173,11 +173,16 @@ class Network:
         """What faults do to it before hop `stop`: the seconds that they hold it up, None when it goes no further."""
         held = 0.0
         for index, hook in plan.hooks:
-            if index < stop and hook.acts_on(packet):
-                if hook.kind != "delay":
-                    self._fall(packet, plan, index, hook, now + held, epoch)
-                    return None
+            if index >= stop or not hook.acts_on(packet):
+                continue
+            if hook.kind == "delay":
                 held += hook.delay_s
+            elif hook.kind == "dns":
+                at = now + held + plan.way.arrive_s[index]
+                self._travel(forged_answer(packet, hook.forged), plan.way.hops[index], at, epoch)
+            else:
+                self._fall(packet, plan, index, hook, now + held, epoch)
+                return None
         return held
 
     def _plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:

@@ -2,6 +2,8 @@
 
 from netprobe.sim import packet as ip
 from netprobe.sim.packet import Packet
+from netprobe.sim.servers.answers import Records
+from netprobe.sim.wirebytes import dns_answer
 
 
 def echo_reply(packet: Packet, ttl: int) -> Packet:
@@ -62,3 +64,15 @@ def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
         window=0,
     )
     return back, onward
+
+
+def forged_answer(question: Packet, records: Records) -> Packet:
+    """An answer to a DNS question in its resolver's name, from somebody on the way who is quicker."""
+    return Packet(
+        question.destination,
+        question.source,
+        protocol=ip.UDP,
+        source_port=question.destination_port,
+        destination_port=question.source_port,
+        payload=dns_answer(question.payload, records),
+    )

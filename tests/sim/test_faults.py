@@ -5,7 +5,8 @@ import pytest
 from netprobe.sim import packet as ip
 from netprobe.sim.network import Network
 from netprobe.sim.packet import Packet
-from netprobe.sim.wirebytes import client_hello, dns_query
+from netprobe.sim.servers.answers import Records
+from netprobe.sim.wirebytes import client_hello, dns_answer, dns_query, parse_dns_answer
 from tests.sim.small import CLIENT, RESOLVER, ROUTERS, SERVER, datagram, echo, fault, line, segment
 from tests.sim.test_network import only, outcome
 
@@ -168,3 +169,16 @@ def test_a_dead_resolver_takes_only_its_service_with_it() -> None:
 def test_a_dead_server_is_silent_and_its_router_is_not() -> None:
     """The last hop before a dead server still answers."""
     assert alive(Network(line(fault("down", "edge"))), 0.0) == [True, True, True, True, False]
+
+
+def test_a_router_on_the_way_forges_answers() -> None:
+    """The client hears the liar first, in the resolver's name; the question itself passes."""
+    network = Network(line(fault("dns", "r1", names=("*.tiktok.com",), addresses=("10.9.9.9",))))
+    forged, question = outcome(network, datagram(RESOLVER, payload=dns_query(7, "www.tiktok.com")))
+    assert (forged.node, forged.packet.source, forged.packet.destination_port) == ("client", RESOLVER, 5000)
+    assert parse_dns_answer(forged.packet.payload).addresses == ("10.9.9.9",)
+    assert question.node == "servers"
+    assert [d.node for d in outcome(network, datagram(RESOLVER, payload=dns_query(7, "a.example")))] == ["servers"]
+    answer = Packet(RESOLVER, CLIENT, protocol=ip.UDP, source_port=53, destination_port=5000)
+    answer.payload = dns_answer(dns_query(7, "www.tiktok.com"), Records("NOERROR"))
+    assert [d.node for d in outcome(network, answer, at="servers")] == ["client"]

@@ -151,6 +151,11 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "dns"\nat = "core"\nsilence = true\n',
+        "[[fault]] 'dns' at a router forges answers: for silence or delay use the kinds 'drop' and 'delay'",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "drop"\nat = "core"\nfraction = 50.0\n',
         "'fraction' in [[fault]] 'drop': 50 is not between 0 and 1",
     ),
