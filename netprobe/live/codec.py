@@ -24,6 +24,7 @@ _TCP = struct.Struct("!HHIIBBHHH")
 _UDP = struct.Struct("!HHHH")
 _DONT_FRAGMENT = 0x4000
 _FRAGMENT_OFFSET = 0x1FFF
+_FRAGMENTATION_NEEDED = 4
 _QUOTED_BYTES = 8  # RFC 792: an error quotes the header and at least 8 bytes
 
 NONCE_BYTES = 8
@@ -83,7 +84,10 @@ class EchoReply(Record, frozen=True):
 
 
 class IcmpError(Record, frozen=True):
-    """Time exceeded, destination unreachable or parameter problem, with the quote and the MPLS stack of RFC 4950."""
+    """Time exceeded, destination unreachable or parameter problem, with the quote and the MPLS stack of RFC 4950.
+
+    `mtu` is the next hop's, where fragmentation is needed and the router says it (RFC 1191), else 0.
+    """
 
     source: str
     ttl: int
@@ -92,6 +96,7 @@ class IcmpError(Record, frozen=True):
     code: int
     quote: Quote
     mpls: tuple[tuple[int, int, int, int], ...] = ()
+    mtu: int = 0
 
 
 class Segment(Record, frozen=True):
@@ -210,7 +215,8 @@ def _parse_icmp(sender: str, ttl: int, ip_id: int, body: bytes) -> Message | Non
         return EchoReply(sender, ttl, ip_id, ident, sequence, body[_ICMP.size :])
     if kind in _ICMP_ERRORS:
         quote = parse_quote(body[_ICMP.size :])
-        return IcmpError(sender, ttl, ip_id, kind, code, quote, parse_mpls(body)) if quote else None
+        mtu = sequence if (kind, code) == (ICMP_UNREACHABLE, _FRAGMENTATION_NEEDED) else 0  # RFC 1191, 4: same place
+        return IcmpError(sender, ttl, ip_id, kind, code, quote, parse_mpls(body), mtu) if quote else None
     return None
 
 

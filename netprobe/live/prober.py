@@ -106,8 +106,7 @@ class Prober:
         header = codec.Header(source, destination, probe.ttl, mark.ip_id)
         match flow.protocol:
             case Protocol.ICMP:
-                _, check = self._identity.flow_constants(flow)
-                packet = codec.build_echo(header, local, mark.sequence, check, mark.nonce, probe.size)
+                packet = codec.build_echo(header, local, mark.sequence, mark.check, mark.nonce, probe.size)
             case Protocol.TCP:
                 packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
             case Protocol.UDP:
@@ -119,8 +118,7 @@ class Prober:
     def _local_number(self, flow: Flow, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
         if flow.protocol is Protocol.ICMP:
-            low, _ = self._identity.flow_constants(flow)
-            return self._wire.blocks.ident_base | low
+            return self._wire.blocks.ident_base | self._identity.flow_constants(flow)[0]
         ports = self._tcp_ports if flow.protocol is Protocol.TCP else self._udp_ports
         return ports.port(flow.label, now)
 
@@ -219,6 +217,7 @@ class Prober:
             icmp=(error.type, error.code),
             quoted=(error.quote.ttl, error.quote.tos),
             mpls=error.mpls,
+            mtu=error.mtu,
         )
 
     def _quoted(self, quote: Quote) -> _Sent | None:
@@ -226,15 +225,17 @@ class Prober:
         if quote.protocol == codec.PROTOCOL_ICMP:
             if quote.first >> 8 != codec.ICMP_ECHO:
                 return None
-            return self._find("icmp", quote.destination, quote.third, quote.fourth)
-        if quote.protocol == codec.PROTOCOL_TCP:
-            name, number = "tcp", quote.third
-        elif quote.protocol == codec.PROTOCOL_UDP:
-            name, number = "udp", quote.fourth
-        else:
-            return None
+            probe = (quote.destination, quote.third, quote.fourth)
+            return self._find("icmp", *probe, quote.second) or self._find("icmp id", *probe, quote.ident)
         flow = (quote.destination, quote.first, quote.second)
-        return self._find(name, *flow, number) or self._find(f"{name} id", *flow, quote.ident)
+        if quote.protocol == codec.PROTOCOL_TCP:
+            return self._find("tcp", *flow, quote.third) or self._find("tcp id", *flow, quote.ident)
+        if quote.protocol == codec.PROTOCOL_UDP:
+            sent = self._find("udp", *flow, quote.fourth)
+            if sent and quote.ident in _mangled(sent.mark.ip_id):  # 16 bits alone would be too few
+                return sent
+            return self._find("udp id", *flow, quote.ident)
+        return None
 
     def _watch_udp(self, sock: socket.socket) -> None:
         stamps.want_stamps(sock)
@@ -272,6 +273,7 @@ class Prober:
         tcp_flags: int = 0,
         tcp_window: int = -1,
         mpls: tuple[tuple[int, int, int, int], ...] = (),
+        mtu: int = 0,
     ) -> None:
         reply = Reply(
             kind=kind,
@@ -286,6 +288,7 @@ class Prober:
             tcp_window=tcp_window,
             ip_id=ip_id,
             mpls=mpls,
+            mtu=mtu,
         )
         self._emit(sent.token, at_s, reply)
 
@@ -294,13 +297,20 @@ def _keys(flow: Flow, destination: str, local: int, mark: Mark) -> tuple[Key, ..
     """By what a reply to this probe may be known."""
     if flow.protocol is Protocol.ICMP:
         return (
-            ("icmp", destination, local, mark.sequence),
+            ("icmp", destination, local, mark.sequence, mark.check),
+            ("icmp id", destination, local, mark.sequence, mark.ip_id),
             ("nonce", local, mark.sequence, mark.nonce.hex()),
         )
     tuple_ = (destination, local, flow.port)
     if flow.protocol is Protocol.TCP:
         return (("tcp", *tuple_, mark.isn), ("tcp id", *tuple_, mark.ip_id))
     return (("udp", *tuple_, mark.check), ("udp id", *tuple_, mark.ip_id), ("udp", *tuple_, mark.nonce.hex()))
+
+
+def _mangled(ip_id: int) -> tuple[int, ...]:
+    """What routers make of an IP identification when they quote it: the same, its bytes swapped, one more."""
+    swapped = (ip_id >> 8) | (ip_id & 0xFF) << 8
+    return ip_id, swapped, ip_id + 1 & 0xFFFF, swapped + 1 & 0xFFFF
 
 
 def _send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:

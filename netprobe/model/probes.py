@@ -1,4 +1,4 @@
-"""Packets that are sent one at a time and what comes back: Flow, Probe, Reply, Exchange, Hop, Path."""
+"""Packets that are sent one at a time and what comes back: Flow, Probe, Reply, Exchange, and the facts made of them."""
 
 from enum import StrEnum
 
@@ -61,7 +61,8 @@ class Reply(Record, frozen=True):
     `source` is the address that sent it; `rtt_s` lies between the kernel's stamps where there are any; `ttl` is the TTL
     on arrival. `icmp_type`/`icmp_code` are -1 for anything but ICMP. `quoted_ttl` and `quoted_tos` come from the header
     that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of RFC 4950 as (label, class, bottom,
-    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED.
+    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED. `mtu` is
+    the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody told.
     """
 
     kind: ReplyKind
@@ -77,6 +78,7 @@ class Reply(Record, frozen=True):
     ip_id: int = -1
     mpls: tuple[tuple[int, int, int, int], ...] = ()
     error: str = ""
+    mtu: int = 0
 
     @property
     def from_destination(self) -> bool:
@@ -149,3 +151,94 @@ class Train(Fact, frozen=True, tag="train"):
         """Probes that were answered by an echo reply or a SYN-ACK: the service is there."""
         good = (ReplyKind.ECHO_REPLY, ReplyKind.SYN_ACK)
         return sum(1 for x in self.exchanges if x.reply and x.reply.kind in good)
+
+
+class Vertex(Record, frozen=True):
+    """An address that answered at one TTL, and the labels of the flows that it answered."""
+
+    ttl: int
+    address: str
+    flows: tuple[int, ...]
+
+
+class Branch(Record, frozen=True):
+    """A way from `near` at the TTL before to `far` at `ttl`: at least one flow was answered by both."""
+
+    ttl: int
+    near: str
+    far: str
+
+
+class Multipath(Fact, frozen=True, tag="multipath"):
+    """The paths of many flows to one destination, as a graph in order of TTL.
+
+    `flow` is what the flows have in common; they differ in their labels. A TTL without a vertex is silent. At the TTLs of
+    `per_packet` one flow drew different addresses, so that flows tell nothing about which way leads where: there are no
+    branches to or from there. `complete`: the stopping rule was met at every TTL (a silent one is none of its business).
+    `unanswered` counts the probes that had to be sent again, of `probes_sent`.
+    """
+
+    flow: Flow
+    vertices: tuple[Vertex, ...]
+    branches: tuple[Branch, ...]
+    per_packet: tuple[int, ...]
+    reached: bool
+    complete: bool
+    probes_sent: int
+    unanswered: int
+
+    def at(self, ttl: int) -> tuple[str, ...]:
+        """The addresses at `ttl`, each once."""
+        return tuple(vertex.address for vertex in self.vertices if vertex.ttl == ttl)
+
+
+class RatePhase(Record, frozen=True):
+    """Probes that left at `rate` a second, and how many of them were answered."""
+
+    rate: float
+    sent: int
+    answered: int
+
+
+class RateTest(Fact, frozen=True, tag="rate_test"):
+    """One hop asked at several rates, in order of time. `ttl` 64 asks the destination itself.
+
+    The phases count from the first unanswered probe on: until then a limiter may have lived on its savings.
+    `probes_sent` has all of them.
+    """
+
+    flow: Flow
+    ttl: int
+    phases: tuple[RatePhase, ...]
+    probes_sent: int
+
+
+class Sized(Record, frozen=True):
+    """The exchange of a probe of `size` bytes (the IP packet's) that must not be fragmented."""
+
+    size: int
+    exchange: Exchange
+
+
+class BlackHole(Record, frozen=True):
+    """Packets of `size` bytes die without a word behind `near`, the last to answer them, and before `far`.
+
+    Each is (TTL, address); `far` is the first that answers small packets only.
+    """
+
+    size: int
+    near: tuple[int, str]
+    far: tuple[int, str]
+
+
+class PathMtu(Fact, frozen=True, tag="path_mtu"):
+    """What sizes get to a destination. `mtu` is the largest that was answered, 0 when none was.
+
+    `told` are the routers that said "fragmentation needed" and the MTU they gave (0 when they gave none), in order.
+    """
+
+    flow: Flow
+    mtu: int
+    told: tuple[tuple[str, int], ...]
+    black_hole: BlackHole | None
+    exchanges: tuple[Sized, ...]

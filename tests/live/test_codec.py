@@ -135,6 +135,18 @@ def test_mpls_stack_is_found_wherever_it_is(said: int) -> None:
     assert error.mpls == ((16001, 5, 0, 1), (29657, 0, 1, 2))
 
 
+@given(st.integers(0, 0xFFFF), st.integers(0, 15))
+def test_next_hop_mtu_is_read_where_it_means_one(mtu: int, code: int) -> None:
+    """The MTU word of RFC 1191 counts in "fragmentation needed" and in no other unreachable."""
+    packet = codec.build_echo(Header("192.0.2.1", "203.0.113.1", 64, 4321), 1, 2, 3, bytes(8), 1500)
+    oracle = IP(src="198.51.100.9", dst="192.0.2.1") / ICMP(type=3, code=code, nexthopmtu=mtu if code == 4 else 0)
+    data = bytearray(bytes(oracle / packet[:28]))
+    struct.pack_into("!H", data, 26, mtu)
+    error = codec.parse(bytes(data))
+    assert isinstance(error, IcmpError)
+    assert error.mtu == (mtu if code == 4 else 0)
+
+
 def test_bytes_after_a_long_quote_are_no_labels() -> None:
     """What only looks like an extension, its checksum wrong, is not one."""
     quote = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"").ljust(128, b"\0")
