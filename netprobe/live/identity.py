@@ -10,13 +10,16 @@ import secrets
 import struct
 from typing import NamedTuple
 
-from netprobe.model.probes import Flow
+from netprobe.model.probes import Flow, Protocol
 
 _MARK = struct.Struct("!IHHH8sI")
 
 
 class Mark(NamedTuple):
-    """One probe's numbers. None of the 16-bit ones is 0 or 0xFFFF, which have meanings of their own on the wire."""
+    """One probe's numbers; `check` is its UDP checksum, or the ICMP checksum that its whole flow shares.
+
+    None of the 16-bit ones is 0 or 0xFFFF, which have meanings of their own on the wire.
+    """
 
     isn: int
     ip_id: int
@@ -36,13 +39,15 @@ class Identity:
         """The numbers of one probe; another `attempt` gives others, should these be in use."""
         digest = self._hash(f"probe {flow.protocol} {flow.destination} {flow.port} {flow.label} {token} {attempt}")
         isn, ip_id, sequence, check, nonce, timestamp = _MARK.unpack_from(digest)
+        if flow.protocol is Protocol.ICMP:
+            _, check = self.flow_constants(flow)
         return Mark(isn, _inner(ip_id), _inner(sequence), _inner(check), nonce, timestamp)
 
     def flow_constants(self, flow: Flow) -> tuple[int, int]:
         """The low byte of the ICMP identifier and the ICMP checksum that all probes of `flow` share."""
         digest = self._hash(f"flow {flow.protocol} {flow.destination} {flow.port} {flow.label}")
         low, check = struct.unpack_from("!BH", digest)
-        return low, _inner(check)
+        return low, check
 
     def _hash(self, text: str) -> bytes:
         return hashlib.blake2s(text.encode(), key=self._secret).digest()

@@ -154,11 +154,14 @@ def test_a_rewritten_sequence_number_is_recognised(bench: Bench) -> None:
     assert len(bench.receive(quoting(probe))) == 1
 
 
-def test_a_rewritten_checksum_is_recognised(bench: Bench) -> None:
-    """A NAT that adjusts the UDP checksum and forgets the quote's leaves the IP identification."""
-    probe = bench.send(Protocol.UDP)
-    probe[UDP].chksum ^= 0x1234
+@pytest.mark.parametrize(("protocol", "layer"), [(Protocol.UDP, UDP), (Protocol.ICMP, ICMP)])
+def test_a_rewritten_checksum_is_recognised(bench: Bench, protocol: Protocol, layer: type) -> None:
+    """A NAT that adjusts a checksum and forgets the quote's leaves the IP identification; without both it is a guess."""
+    probe = bench.send(protocol)
+    probe[layer].chksum ^= 0x1234
     assert len(bench.receive(quoting(probe))) == 1
+    probe.id ^= 0x1234
+    assert bench.receive(quoting(probe)) == []
 
 
 def _other_destination(packet: IP) -> None:
