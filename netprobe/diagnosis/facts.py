@@ -34,8 +34,8 @@ class Reach(StrEnum):
 class Destination:
     """One address of the platform or of a control, with all that was measured there.
 
-    `network` is who delivers it (a CDN vendor's key, `own`, `AS<number>`, or empty where nobody knows); `claimed` who the
-    catalogue says that it is, which differs where a CDN's server stands in somebody else's network. `family` is the
+    `network` is who delivers it (a CDN vendor's key, `own`, `AS<number>`, or empty where nobody knows); `claimed` who
+    the catalogue says that it is, which differs where a CDN's server stands in somebody else's network. `family` is the
     control's. `customer_of` marks a control that is another customer of one of the platform's vendors.
     """
 

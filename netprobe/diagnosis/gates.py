@@ -12,7 +12,7 @@ from netprobe.model.verdict import Evidence, Level
 
 
 class Gate(NamedTuple):
-    """When `signal` is in one of `states`, the signals in `discards` are discarded, except in the states in `spares`."""
+    """When `signal` is in one of `states`, the signals in `discards` are discarded, but for the states in `spares`."""
 
     signal: str
     states: tuple[str, ...]

@@ -25,8 +25,8 @@ class Step(Record, frozen=True):
 def track(before: Track, verdict: Verdict, now_s: float, next_id: int) -> Step:
     """Add the round of `now_s` (Unix time). A new incident gets the number `next_id`.
 
-    An incident begins with the first bad round and ends with the first good one. A round that cannot tell neither begins
-    nor ends one, and a single round that names another component changes nothing: it may have been mistaken.
+    An incident begins with the first bad round and ends with the first good one. A round that cannot tell neither
+    begins nor ends one, and a single round that names another component changes nothing: it may have been mistaken.
     """
     if verdict.component is Component.UNDETERMINED:
         return Step(before)

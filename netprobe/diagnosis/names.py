@@ -15,7 +15,7 @@ FORWARDED_MARGIN_S = 0.003  # one that takes longer than the router's echo and t
 LOCAL_SHARE = 0.5  # a local answer takes at most this part of the time of one that had to be asked for,
 LOCAL_AT_MOST_S = 0.02  # and no longer than a busy home router thinks
 FORWARDED_SHARE = 0.6  # one that was asked for takes at least this part of the time of another such
-APART_S = 0.002  # differences below this are no differences
+APART_S = 0.004  # differences below this are no differences
 
 
 class Kind(StrEnum):
@@ -106,8 +106,9 @@ class Names:
         return frozenset(a.lookup.name for _, a in self.facts.control_answers if self.kind(a) is Kind.GOOD)
 
     def works(self, resolver: str) -> bool | None:
-        """Whether it knows a name that has nothing to do with the platform; or one of the platform's, where it knows no
-        other. None: it answers, but nobody knows the names that it was asked for, so that nothing can be compared.
+        """Whether it knows a name that has nothing to do with the platform, or else one of the platform's.
+
+        None: it answers, but nobody knows the names that it was asked for, so that nothing can be compared.
         """
         controls = self.at(resolver, self.facts.control_answers)
         comparable = [a for _, a in controls if a.lookup.name in self._known_controls]
@@ -157,8 +158,9 @@ class Names:
 
     @cached_property
     def _strangers(self) -> frozenset[str]:
-        """Addresses at which no certificate of any platform name was ever valid, but one was not, for a name that has a
-        valid certificate at an address that another resolver gave.
+        """Addresses at which no certificate of any platform name was ever valid.
+
+        But one was not, for a name that has a valid certificate at an address that another resolver gave.
         """
         proved_names = {name for _, name in self._proofs}
         proved_places = {address for address, _ in self._proofs}
@@ -204,24 +206,30 @@ class Names:
         control = [a.rtt_s for _, a in self.at(resolver, self.facts.fresh_control) if a.rcode and a.rtt_s]
         calm = [a for _, a in self.at(resolver, self.facts.fresh_platform) if a.rtt_s]
         lies = {address for c in wrong for address in c.answer.addresses}
-        same = [a for a in calm if lies.intersection(a.addresses)]
-        denied = [a for a in calm if not a.addresses and self.kind(a) in {c.kind for c in wrong}]
+        same = [a.rtt_s for a in calm if a.rtt_s and lies.intersection(a.addresses)]
+        denied = [a.rtt_s for a in calm if a.rtt_s and not a.addresses and self.kind(a) in {c.kind for c in wrong}]
         if control and (same or denied):
-            told = self._local(median(a.rtt_s or 0.0 for a in same or denied), median(control))
+            told = self._local(same or denied, control)
             if same or told:
                 return told
         others = [a for _, a in self.at(resolver, self.facts.control_answers) if self.kind(a) is Kind.GOOD]
-        rtts = [c.answer.rtt_s for c in wrong if c.answer.rtt_s]
-        return self._local(min(rtts), min((a.rtt_s for a in others if a.rtt_s), default=None)) if rtts else None
+        burst = [c.answer.rtt_s for c in wrong if c.answer.rtt_s]
+        asked = [a.rtt_s for a in others if a.rtt_s]
+        return self._local([min(burst)], [min(asked)] if asked else []) if burst else None
 
-    def _local(self, made_s: float, asked_s: float | None) -> bool | None:
-        """Whether an answer in `made_s` was made at home, when one that was asked for elsewhere takes `asked_s`."""
+    def _local(self, made: list[float], asked: list[float]) -> bool | None:
+        """Whether answers in `made` seconds were made at home, when ones that were asked for elsewhere take `asked`.
+
+        A busy machine delays anything by some milliseconds, so that all of one kind must differ from all of the other.
+        """
         echoes = [x.reply.rtt_s for _, t in self.facts.gateway for x in t.exchanges if x.reply]
-        beyond = made_s - min(echoes, default=0.0)
-        if asked_s is None:
-            if beyond > FORWARDED_MARGIN_S:
+        beyond = max(made) - min(echoes, default=0.0)
+        if not asked:
+            if min(made) - max(echoes, default=0.0) > FORWARDED_MARGIN_S:
                 return False
             return True if beyond <= LOCAL_MARGIN_S else None
-        if asked_s - made_s >= APART_S and made_s <= LOCAL_SHARE * asked_s and beyond <= LOCAL_AT_MOST_S:
+        apart = min(asked) - max(made) >= APART_S and max(made) <= LOCAL_SHARE * min(asked)
+        if apart and beyond <= LOCAL_AT_MOST_S:
             return True
-        return False if beyond >= APART_S and made_s >= FORWARDED_SHARE * asked_s else None
+        slow = min(made) - max(echoes, default=0.0) >= APART_S
+        return False if slow and min(made) >= FORWARDED_SHARE * median(asked) else None

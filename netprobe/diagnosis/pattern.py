@@ -39,8 +39,10 @@ class View:
 
     @cached_property
     def controls(self) -> list[Destination]:
-        """The controls' addresses where anything was sent. One that shares an address with the platform (both are customers
-        of one delivery network) shares whatever is done to that address: it is no witness of its own.
+        """The controls' addresses where anything was sent.
+
+        One that shares an address with the platform (both are customers of one delivery network) shares whatever is
+        done to that address: it is no witness of its own.
         """
         taken = {e.address for e in self.edges}
         return [c for a, c in self.facts.controls.items() if c.reach is not Reach.UNKNOWN and a not in taken]
@@ -253,7 +255,10 @@ class _Judge:
         if zones == {Segment.DESTINATION}:
             customers = self._silent_customers(breaks)
             if customers:
-                sentence = f"The ways to {count} reach one delivery network and end there; {customers[0]}, another customer of it, is silent too."
+                sentence = (
+                    f"The ways to {count} reach one delivery network and end there; "
+                    f"{customers[0]}, another customer of it, is silent too."
+                )
                 return Place("vendor", sentence, facts)
             if len({b.destination.network for b in breaks}) > 1:
                 sentence = f"The ways to {count} reach different delivery networks, and each ends there, the farthest at {last}."
@@ -292,7 +297,9 @@ class _Judge:
         return self.view.facts.asn(at.destination.address) in self.paths.isp
 
     def _only_platform_is_dropped(self, breaks: list[Break], deepest: Break) -> bool:
-        """Neighbours of each address, which packets reach by the same way, answer; or addresses in unrelated networks,
+        """Whether packets die on the way for the platform, and for nobody else on the same way.
+
+        Neighbours of each address, which packets reach by the same way, answer; or addresses in unrelated networks,
         whose ways would part behind the provider, die together at a router behind which the provider's network goes on
         for everybody else.
         """

@@ -60,7 +60,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "isp",
         "transit",
-        "Trace to more unrelated services, and compare with a trace from the time when it worked: which router comes next?",
+        "Trace to more unrelated services, and compare with a trace from the time when it worked: "
+        "which router comes next?",
     ),
     Question(
         "transit",
@@ -83,7 +84,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "platform",
         "platform",
-        "Ask again in a few minutes: which of the platform's services fail, and do they all belong to one delivery network?",
+        "Ask again in a few minutes: which of the platform's services fail, "
+        "and do they all belong to one delivery network?",
     ),
 )
 

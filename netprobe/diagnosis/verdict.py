@@ -78,7 +78,7 @@ def _verdict(
         cause=first.node or _UNKNOWN_CAUSE,
         guide_class=leaf.guide_class if first.determined else "-",
         probability=round(first.probability, 4),
-        sentence=_sentence(first, rivals, evidence, table),
+        sentence=_sentence(first, evidence, table),
         runners_up=tuple(
             Candidate(c, table.causes[c].component, round(first.posterior[c], 4), round(first.scores[c], 3))
             for c in (rivals if first.determined else [first.leaf, *rivals])[:RUNNERS_UP]
@@ -102,7 +102,7 @@ def _next(first: Decision, rivals: Sequence[str], evidence: Sequence[Evidence]) 
     return next_probe(first.leaf, rivals[0] if first.determined else other)
 
 
-def _sentence(first: Decision, rivals: Sequence[str], evidence: Sequence[Evidence], table: Tables) -> str:
+def _sentence(first: Decision, evidence: Sequence[Evidence], table: Tables) -> str:
     if first.node == first.leaf:
         return table.causes[first.leaf].sentence
     if first.determined:

@@ -1,8 +1,9 @@
 """Weighing: log prior plus what each group of evidence adds, and when that is not enough to say whose fault it is.
 
-What an item adds to a cause is its log-likelihood under that cause less the median over all causes, in nats: an item that
-fits all causes alike adds nothing. Signals of one group see one trouble, so only the first of them that was measured counts, and it
-is capped. The numbers are scores until they have been calibrated on situations that the tables have not seen.
+What an item adds to a cause is its log-likelihood under that cause less the median over all causes, in nats: an item
+that fits all causes alike adds nothing. Signals of one group see one trouble, so only the first of them that was
+measured counts, and it is capped. The numbers are scores until they have been calibrated on situations that the tables
+have not seen.
 """
 
 import math
@@ -24,8 +25,10 @@ Groups = Mapping[str, Mapping[str, float]]  # group -> cause -> nats
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one trouble. `node` is the deepest supported place of the hierarchy, empty when not even the
-    component is; `leaf` the best cause in any case. `posterior` is over all causes.
+    """The answer to one trouble.
+
+    `node` is the deepest supported place of the hierarchy, empty when not even the component is; `leaf` the best cause
+    in any case. `posterior` is over all causes.
     """
 
     node: str
@@ -108,8 +111,10 @@ def unexplained(groups: Groups, cause: str) -> dict[str, Mapping[str, float]]:
 
 
 def second_trouble(groups: Groups, first: Decision, tables: Tables) -> Decision | None:
-    """Another cause at the same time: what the first does not explain has a clear explanation of its own, and the first
-    keeps evidence that this one does not explain.
+    """Another cause at the same time.
+
+    What the first does not explain has a clear explanation of its own, and the first keeps evidence that this one does
+    not explain.
     """
     rest = unexplained(groups, first.leaf)
     second = decide(rest, tables)

@@ -1,4 +1,4 @@
-"""The questions that are put to the facts, one family a file; SIGNALS is all of them, in the order of a packet's way."""
+"""The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
 from netprobe.diagnosis.signals import dns, home, http, reach, tls
 from netprobe.diagnosis.signals.base import Finding, Signal

@@ -17,8 +17,8 @@ class Finding(NamedTuple):
 class Signal(NamedTuple):
     """One question. `states` is every answer it can give; `judge` returns None where nothing was measured.
 
-    Signals of one `group` see the same trouble: the first of them that was measured counts for all, so the order of SIGNALS
-    puts the one that knows most first. The states in `good` are those of a network in which nothing is wrong.
+    Signals of one `group` see the same trouble: the first of them that was measured counts for all, so the order of
+    SIGNALS puts the one that knows most first. The states in `good` are those of a network in which nothing is wrong.
     """
 
     id: str

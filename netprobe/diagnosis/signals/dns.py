@@ -113,7 +113,8 @@ def platform(view: View) -> Finding | None:
         if len(injected) * 2 > len(rows) and not any(a.responses > 1 for _, a in facts.control_answers):
             return Finding(
                 "injected",
-                f"{of(len(injected), len(rows))} questions about the platform drew several answers: somebody on the way answers too.",
+                f"{of(len(injected), len(rows))} questions about the platform drew several answers: "
+                "somebody on the way answers too.",
                 tuple(injected),
             )
         return Finding(
@@ -141,11 +142,15 @@ def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
     kinds_of = {r: {names.kind(a) for _, a in names.at(r, view.facts.platform_answers)} for r in elsewhere}
     right = [r for r in elsewhere if Kind.GOOD in kinds_of[r]]
     beside = f", while {len(right)} other name server(s) know better" if right else ""
-    told = f"Your name server {resolver} ({_WHOSE[locus]}) answers {of(len(found), asked)} questions about the platform with {kind}{beside}"
+    told = (
+        f"Your name server {resolver} ({_WHOSE[locus]}) answers {of(len(found), asked)} questions "
+        f"about the platform with {kind}{beside}"
+    )
     if not right and any(Kind.BOGUS in kinds for kinds in kinds_of.values()):
         return Finding(
             "bogus_everywhere",
-            f"Every name server, even in other networks, answers on the platform with {kind}: the answers are replaced on the way.",
+            f"Every name server, even in other networks, answers on the platform with {kind}: "
+            "the answers are replaced on the way.",
             indices,
         )
     if {c.kind for c in found} <= {Kind.SILENT, Kind.SERVFAIL}:
@@ -174,9 +179,9 @@ def _contradicted(view: View, wrong: dict[str, list[Contradiction]]) -> Finding:
 def _nobody(view: View, working: list[str], answers: list[Answer], indices: tuple[int, ...]) -> Finding:
     names = view.names
     kinds = {names.kind(a) for a in answers}
-    told = f"{of(0, len(working))} name servers that work know the platform; they answer with {kinds.pop().value if len(kinds) == 1 else 'failures'}"
+    answer = next(iter(kinds)).value if len(kinds) == 1 else "failures"
+    told = f"{of(0, len(working))} name servers that work know the platform; they answer with {answer}"
     independent = [r for r in working if r in view.facts.independent]
-    kinds = {names.kind(a) for a in answers}
     if len(working) < 2 or not independent:
         return Finding("denied_by_only", f"{told}; there is no other name server to compare with.", indices)
     if kinds == {Kind.SILENT}:

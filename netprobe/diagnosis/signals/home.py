@@ -59,7 +59,8 @@ def gateway(view: View) -> Finding | None:
     if failed and states[-1] not in _NEIGHBOUR_ALIVE:
         return Finding(
             "dead",
-            f"Your home router {address} is dead: {of(0, sent)} pings answered, and it does not even say its hardware address.",
+            f"Your home router {address} is dead: {of(0, sent)} pings answered, "
+            "and it does not even say its hardware address.",
             indices,
         )
     if states[-1] in _NEIGHBOUR_ALIVE and not unreachable:

@@ -47,7 +47,8 @@ def status(view: View) -> Finding | None:
     if any(f[1].status == _LEGAL for f in notices.values()) and 2 * len(notices) > total:
         return Finding(
             "notice",
-            f"{of(len(notices), total)} of the platform's servers say, under their own certificates, that they may not serve you (451).",
+            f"{of(len(notices), total)} of the platform's servers say, under their own certificates, "
+            "that they may not serve you (451).",
             indices,
         )
     if len(notices) == total and _web_among(view, notices):

@@ -68,7 +68,7 @@ def _controls(view: View) -> list[Found[Response]]:
 
 
 def _trials(view: View) -> list[_Trial]:
-    """Trials at edges whose fetches all failed, and whose handshake failed in the trial too: what worked once is chance."""
+    """Trials at edges whose fetches all failed, and the handshake in the trial too: what worked once is chance."""
     shaken = view.facts.handshakes
     failed = {key for key, (_, r) in outcomes(view).items() if _is_cut(r.handshaken)}
     elsewhere: dict[str, Found[Handshaken]] = {h.handshake.server_name: (i, h) for i, h in shaken["sni.elsewhere"]}
@@ -111,7 +111,8 @@ def handshakes(view: View) -> Finding | None:
     if cut_controls and all(f[1].handshaken.error == "timeout" for f in cut.values()):
         return Finding(
             "unclear",
-            f"{told} by silence, and {of(len(cut_controls), len(controls))} with unrelated services too: it may be loss.",
+            f"{told} by silence, and {of(len(cut_controls), len(controls))} with unrelated services too: "
+            "it may be loss.",
             indices,
         )
     trials = _trials(view)
@@ -184,7 +185,8 @@ def certificates(view: View) -> Finding | None:
     if len(networks) > 1:
         return Finding(
             "unknown_networks",
-            f"{told}; {len(networks)} delivery networks that have nothing to do with each other cannot all have lost theirs.",
+            f"{told}; {len(networks)} delivery networks that have nothing to do with each other "
+            "cannot all have lost theirs.",
             indices,
         )
     return Finding("unknown_platform", f"{told}.", indices)
