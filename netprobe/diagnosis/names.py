@@ -220,15 +220,17 @@ class Names:
     def _local(self, made: list[float], asked: list[float]) -> bool | None:
         """Whether answers in `made` seconds were made at home, when ones that were asked for elsewhere take `asked`.
 
-        A busy machine delays anything by some milliseconds, so that all of one kind must differ from all of the other.
+        A busy machine delays anything by some milliseconds, and never makes it faster: so the slowest but one of the
+        former must be well before the fastest of the latter.
         """
         echoes = [x.reply.rtt_s for _, t in self.facts.gateway for x in t.exchanges if x.reply]
-        beyond = max(made) - min(echoes, default=0.0)
+        slowest = sorted(made)[-2:][0]
+        beyond = slowest - min(echoes, default=0.0)
         if not asked:
             if min(made) - max(echoes, default=0.0) > FORWARDED_MARGIN_S:
                 return False
             return True if beyond <= LOCAL_MARGIN_S else None
-        apart = min(asked) - max(made) >= APART_S and max(made) <= LOCAL_SHARE * min(asked)
+        apart = min(asked) - slowest >= APART_S and slowest <= LOCAL_SHARE * min(asked)
         if apart and beyond <= LOCAL_AT_MOST_S:
             return True
         slow = min(made) - max(echoes, default=0.0) >= APART_S

@@ -16,7 +16,7 @@ from netprobe.probing.train import TrainSession
 DNS = 53
 PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
-CALM_TURNS = 3
+CALM_TURNS = 4
 
 
 def failing_resolvers(found: Sequence[Observation], configured: Sequence[str]) -> Iterable[Session[Observation]]:
@@ -70,8 +70,10 @@ def second_look(
             batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
         elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
-    looked = yield [gather(batch), *(_calmly(*doubt, stamp) for doubt in _doubts(found, resolvers))]
-    return [observation for group in looked for observation in group]
+    looked: list[Observation] = yield from gather(batch)
+    for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
+        looked += yield from _calmly(*doubt, stamp)
+    return looked
 
 
 def _doubts(found: Sequence[Observation], resolvers: Sequence[str]) -> list[tuple[str, str, str]]:
