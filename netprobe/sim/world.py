@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -186,10 +186,10 @@ def run_in_world(
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if capture or not _is_open(0):
         options["stdin"] = subprocess.DEVNULL
-    with World(scenario, seed) as world:
+    with World(scenario, seed) as world, _Signals() as signals:
         process = world.popen(command, env=env, **options)
-        with _signals_to(process):
-            out, err = process.communicate()
+        signals.go_to(process)
+        out, err = process.communicate()
     return subprocess.CompletedProcess(list(command), process.returncode, out, err)
 
 
@@ -201,25 +201,43 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _signals_to(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Let signals end the command instead of the caller, which then cleans up as after any other end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; signals are its business then
-        return
+class _Signals:
+    """While in it, signals end the command instead of the caller, which then cleans up as after any other end."""
 
-    def forward(number: int, _: FrameType | None) -> None:
-        if number in _FROM_TERMINAL and _in_foreground():
-            return  # the terminal has told the command already
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[Any] | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        # Only the main thread may set handlers; in another one signals are the main thread's business.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._take) for number in _FORWARDED}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._process is None:  # there was no command after all
+            for number in self._early:
+                signal.raise_signal(number)
+
+    def go_to(self, process: subprocess.Popen[Any]) -> None:
+        """Name the command, which gets what came before it was known."""
+        self._process = process
+        for number in self._early:
+            self._send(process, number)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+        elif number not in _FROM_TERMINAL or not _in_foreground():  # else the terminal has told the command already
+            self._send(self._process, number)
+
+    @staticmethod
+    def _send(process: subprocess.Popen[Any], number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _in_foreground() -> bool:

@@ -34,7 +34,6 @@ class Leftovers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mounts = Path("/proc/self/mounts").read_text()
 
     def _processes(self) -> list[str]:
         mark = f"TMPDIR={self._folder}".encode()
@@ -49,8 +48,9 @@ class Leftovers:
         """Whether there are none; what has been killed may take a moment to go."""
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
-            mounts = Path("/proc/self/mounts").read_text()
-            if not [*self._folder.glob("netprobe-lab-*"), *self._processes()] and mounts == self._mounts:
+            mounts = Path("/proc/self/mountinfo").read_text()  # it names what is mounted, not only where
+            folders = self._folder.glob("netprobe-lab-*")
+            if not [*folders, *self._processes()] and "/netprobe-lab-" not in mounts:
                 return True
             time.sleep(0.02)
         return False
