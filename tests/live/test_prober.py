@@ -156,7 +156,7 @@ def test_a_rewritten_sequence_number_is_recognised(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("protocol", "layer"), [(Protocol.UDP, UDP), (Protocol.ICMP, ICMP)])
 def test_a_rewritten_checksum_is_recognised(bench: Bench, protocol: Protocol, layer: type) -> None:
-    """A NAT that adjusts a checksum and forgets the quote's leaves the IP identification; without both it is a guess."""
+    """A NAT that adjusts a checksum and not the quote's leaves the IP identification; without both it is a guess."""
     probe = bench.send(protocol)
     probe[layer].chksum ^= 0x1234
     assert len(bench.receive(quoting(probe))) == 1
