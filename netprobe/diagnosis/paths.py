@@ -54,6 +54,11 @@ class Break:
         return self.last.address if self.last else ""
 
     @property
+    def block(self) -> str:
+        """The /24 around the destination."""
+        return block_of(self.destination.address)
+
+    @property
     def told(self) -> bool:
         """A router said that it cannot hand the packet on, instead of being silent."""
         return self.last is not None and self.last.reply.kind is ReplyKind.UNREACHABLE
@@ -87,8 +92,9 @@ class Paths:
         self._steps: dict[int, tuple[Step, ...]] = {}
 
     def steps(self, index: int, path: Path) -> tuple[Step, ...]:
-        """The routers that answered on the path of observation `index`, in order of TTL. The own machine's messages and
-        the destination's are left out.
+        """The routers that answered on the path of observation `index`, in order of TTL.
+
+        The own machine's messages and the destination's are left out.
         """
         if index not in self._steps:
             self._steps[index] = tuple(self._walk(path))
@@ -131,15 +137,18 @@ class Paths:
         return Break(destination, index, last)
 
     def _last(self, steps: tuple[Step, ...]) -> Step | None:
-        """The last router that answered, where it first did, with what it said in the end: a router that cannot hand
-        packets on says "time exceeded" to those that expire there, and "unreachable" to those that should go on.
+        """The last router that answered, where it first did, with what it said in the end.
+
+        A router that cannot hand packets on says "time exceeded" to those that expire there, and "unreachable" to those
+        that should go on.
         """
         first = next((s for s in steps if s.address == steps[-1].address), None)
         return Step(first.ttl, first.address, first.segment, steps[-1].reply) if first else None
 
     def _serves(self, router: str, destination: Destination) -> bool:
-        """Whether a router belongs to whoever delivers `destination`, though the numbers of their networks differ: one
-        organisation, or a CDN's router in front of its server in somebody else's network.
+        """Whether a router belongs to whoever delivers `destination`, though the numbers of their networks differ.
+
+        One organisation, or a CDN's router in front of its server in somebody else's network.
         """
         network = self.facts.network(router)
         if network and network in {destination.network, destination.claimed}:
@@ -148,8 +157,10 @@ class Paths:
         return one is not None and other is not None and same_organisation(one, other)
 
     def filtered(self, destination: Destination) -> bool:
-        """Whether a router beyond the home said that it filters what was sent to `destination`: on a path such a message
-        may be missing, because the router's limit on ICMP errors was used up by the time exceeded before.
+        """Whether a router beyond the home said that it filters what was sent to `destination`.
+
+        On a path such a message may be missing, because the router's limit on ICMP errors was used up by the time
+        exceeded before.
         """
         replies = [x.reply for _, train in destination.trains for x in train.exchanges if x.reply]
         return any(_prohibits(reply) and not self.facts.at_home(reply.source) for reply in replies)
@@ -196,8 +207,10 @@ def _prohibits(reply: Reply) -> bool:
 
 
 def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    """The members of a cycle of which some are silent: a router that comes again RETURNS times, never twice in a row, and
-    whoever answers in between. The flow is constant, so load balancing cannot look like this.
+    """The members of a cycle of which some are silent.
+
+    A router that comes again RETURNS times, never twice in a row, and whoever answers in between. The flow is constant,
+    so load balancing cannot look like this.
     """
     seen: dict[str, list[int]] = {}
     for step in steps:
@@ -208,3 +221,8 @@ def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:
         if len(ttls) > RETURNS and apart:
             return tuple(dict.fromkeys(s.address for s in steps if s.ttl >= ttls[0]))
     return ()
+
+
+def block_of(address: str) -> str:
+    """The /24 (for IPv6 all but the last group) around an address: neighbours are reached by one way."""
+    return address.rpartition("." if "." in address else ":")[0]

@@ -5,12 +5,13 @@ from functools import cached_property
 
 from netprobe.diagnosis.facts import Destination, Facts, Reach
 from netprobe.diagnosis.names import Names
-from netprobe.diagnosis.paths import Break, Paths
+from netprobe.diagnosis.paths import Break, Paths, Step, block_of
 from netprobe.topology.segments import Segment
 
 SILENT_FAMILIES = 2  # families of controls that must be silent before they say something of the way to them
 
 INTERIOR_DEPTH = 2  # routers of the provider behind a router for that one to be inside, and not perhaps its last
+SILENT_ROUTERS = 2  # one router that misses on a path may have spent its allowance of ICMP errors
 MANY_NETWORKS = 3  # unrelated networks of the platform whose ways would hardly all part behind one router
 
 
@@ -261,7 +262,10 @@ class _Judge:
                 )
                 return Place("vendor", sentence, facts)
             if len({b.destination.network for b in breaks}) > 1:
-                sentence = f"The ways to {count} reach different delivery networks, and each ends there, the farthest at {last}."
+                sentence = (
+                    f"The ways to {count} reach different delivery networks, and each ends there, "
+                    f"the farthest at {last}."
+                )
                 return Place("destinations", sentence, facts)
             return Place(
                 "destination",
@@ -299,32 +303,39 @@ class _Judge:
     def _only_platform_is_dropped(self, breaks: list[Break], deepest: Break) -> bool:
         """Whether packets die on the way for the platform, and for nobody else on the same way.
 
-        Neighbours of each address, which packets reach by the same way, answer; or addresses in unrelated networks,
-        whose ways would part behind the provider, die together at a router behind which the provider's network goes on
-        for everybody else.
+        Routers behind the last one answer on the ways to neighbours of each address, SILENT_ROUTERS times in all; or
+        addresses in unrelated networks, whose ways would part behind the provider, die together at a router behind which
+        the provider's network goes on for everybody else.
         """
-        if all(self._neighbour_answers(b) for b in breaks):
+        missing = [self._missing(b) for b in breaks]
+        if all(missing) and sum(missing) >= SILENT_ROUTERS:
             return True
         networks = {e.network for e in self.view.failing_edges} - {""}
         same_router = len({b.key for b in breaks}) == 1
         depth = 1 if len(networks) >= MANY_NETWORKS else INTERIOR_DEPTH
         return len(networks) > 1 and same_router and self._edge_of_isp(deepest, depth) == "interior"
 
-    def _neighbour_answers(self, at: Break) -> bool:
-        """Whether an unrelated service in the same /24 answers: routes are never narrower (RFC 7454, 6.1.3)."""
-        block = _block(at.destination.address)
-        return any(_block(c.address) == block for c in self.view.passing_controls)
+    def _missing(self, at: Break) -> int:
+        """How many routers behind the last one answer on the way to a neighbour, and did not on this one."""
+        return max((len(ways) for ways in self._neighbours(at)), default=0)
+
+    def _neighbours(self, at: Break) -> list[tuple[Step, ...]]:
+        """For each destination in the same /24 that is reached through the last router: the routers behind that one.
+        Routes part at a /24 at the narrowest (RFC 7454, 6.1.3), so packets for both go the same way."""
+        found = []
+        for index, path in self.paths.passing:
+            if path.flow.destination != at.destination.address and block_of(path.flow.destination) == at.block:
+                steps = self.paths.steps(index, path)
+                place = next((n for n, s in enumerate(steps) if s.address == at.address), None)
+                if place is not None:
+                    found.append(steps[place + 1 :])
+        return found
 
     def _siblings_pass(self, breaks: list[Break]) -> bool:
-        """For each break there is a destination that answers, whose last router is the break's last router."""
-        last_routers = set()
+        """Whether the last router that answered is the last one on the way to a neighbour that answers, for each."""
+        last = set()
         for index, path in self.paths.passing:
             steps = self.paths.steps(index, path)
-            if steps and path.hops and steps[-1].ttl >= len(path.hops) - 1:
-                last_routers.add((steps[-1].address, _block(path.flow.destination)))
-        return all(b.last and (b.address, _block(b.destination.address)) in last_routers for b in breaks)
-
-
-def _block(address: str) -> str:
-    """The /24 (or for IPv6 the written prefix) around an address: neighbours share their last router."""
-    return address.rpartition("." if "." in address else ":")[0]
+            if steps and steps[-1].ttl >= len(path.hops) - 1:
+                last.add((steps[-1].address, block_of(path.flow.destination)))
+        return all((b.address, b.block) in last for b in breaks)

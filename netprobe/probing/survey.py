@@ -161,10 +161,16 @@ def _paths(
             destinations.setdefault(address, ("control.path", control.name))
     trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
     heard = {train.destination for train in trains if train.answered}
-    failing = [address for address in destinations if address not in heard]
-    passing = [address for address in destinations if address in heard and destinations[address][0] == "edge.path"]
-    for address in _over_networks(failing)[:FAILING_PATHS] + _over_networks(passing)[:PASSING_PATHS]:
+    failing = _over_networks(address for address in destinations if address not in heard)[:FAILING_PATHS]
+    # A neighbour that answers is the best comparison: routes part at a /24 at the narrowest.
+    beside = [a for f in failing for a in destinations if a in heard and _block(a) == _block(f)]
+    passing = [a for a in destinations if a in heard and destinations[a][0] == "edge.path"]
+    for address in failing + _over_networks(beside + passing)[:PASSING_PATHS]:
         yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+
+
+def _block(address: str) -> str:
+    return address.rpartition(".")[0]
 
 
 def _over_networks(addresses: Iterable[str]) -> list[str]:

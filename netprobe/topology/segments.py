@@ -203,7 +203,17 @@ class Surroundings:
         chosen = [entry for entry in votes if entry.origin.asn == asn]
         near = min(entry.silent for entry in chosen) <= _SILENT_BEFORE_PROVIDER
         runs_resolver = any(o.asn == asn for o in map(self._origin, self._resolvers) if o)
-        return chosen[0].origin if 2 * count > len(votes) and (near or runs_resolver) else None
+        if 2 * count <= len(votes) or not (near or runs_resolver) or self._begins_beside_others(chosen[0].origin):
+            return None
+        return chosen[0].origin
+
+    def _begins_beside_others(self, provider: Origin) -> bool:
+        """Whether some path shows another network as near as this one begins: then whoever leads to both comes before."""
+        rows = [[self._own(hop) for hop in path.hops] for path in self._paths]
+        places = [n for row in rows for n, origin in enumerate(row) if origin and origin.asn == provider.asn]
+        begin = min(places, default=-1)
+        near = [origin for row in rows for origin in row[: begin + 1] if origin]
+        return any(not same_organisation(origin, provider) for origin in near)
 
     def _entry(self, path: Path) -> _Entry | None:
         """The first network beyond the home, and how many hops before it stayed silent.
