@@ -158,8 +158,10 @@ class Agent:
     def _undisturbed(self) -> Iterator[None]:
         """A signal that comes in here takes effect at the end."""
         self._at_rest = False
-        yield
-        self._at_rest = True
+        try:
+            yield
+        finally:
+            self._at_rest = True
         if self._stopped:
             raise _Stop
 

@@ -1,6 +1,9 @@
 """Reports to show: real diagnoses of simulated networks in virtual time."""
 
 from functools import cache
+from typing import TypeVar
+
+import msgspec
 
 from netprobe.engine import diagnose
 from netprobe.model.report import Report
@@ -8,6 +11,8 @@ from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.topology.asn import AsnTable, Origin
 from netprobe.topology.platform import load_platform
+
+T = TypeVar("T")
 
 
 @cache
@@ -24,3 +29,18 @@ def whose(address: str) -> Origin | None:
 def sample(scenario: str) -> Report:
     """What a diagnosis inside `scenario` says; the same on every call."""
     return diagnose(VirtualVantage(load(scenario), 1), load_platform(), whose)
+
+
+def soiled(value: T, dirt: str) -> T:
+    """`value` with `dirt` in place of every free text in it; enumerations keep what they are."""
+    found: object = value
+    if type(value) is str:
+        found = dirt
+    elif isinstance(value, tuple):
+        found = tuple(soiled(item, dirt) for item in value)
+    elif isinstance(value, dict):
+        found = {key: soiled(item, dirt) for key, item in value.items()}
+    elif isinstance(value, msgspec.Struct):
+        changed = {name: soiled(getattr(value, name), dirt) for name in value.__struct_fields__}
+        found = msgspec.structs.replace(value, **changed)
+    return found  # type: ignore[return-value]  # of the same kind, whatever it is

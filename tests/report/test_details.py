@@ -4,8 +4,10 @@ import pytest
 
 from netprobe.report.details import details
 from netprobe.report.lines import render
+from netprobe.report.text import answer
 from netprobe.sim import library
-from tests.report.samples import sample, whose
+from netprobe.topology.asn import Origin
+from tests.report.samples import sample, soiled, whose
 
 
 def shown(scenario: str) -> str:
@@ -50,3 +52,14 @@ def test_whatever_happens_can_be_shown(scenario: str) -> None:
     text = shown(scenario)
     assert "This computer" in text
     assert all(row.isprintable() for row in text.split("\n"))
+
+
+@pytest.mark.parametrize("dirt", ["\x1b[2J\x1b]0;owned\x07", "a\nb\r\tc", "\u202egnp.exe", "\udcff", "\x9b31m"])
+@pytest.mark.parametrize("scenario", ["healthy", "sni-reset", "isp-core-black-hole"])
+def test_nothing_that_was_heard_can_touch_the_terminal(scenario: str, dirt: str) -> None:
+    """Escapes, line breaks and overrides of direction in any text of a report are shown as what they are."""
+    report = soiled(sample(scenario), dirt)
+    lines = [*details(report, lambda _: Origin(64, dirt)), *answer(report, {})]
+    text = render(lines)
+    assert all(row.isprintable() or set(row) & {"\ufffd"} for row in text.split("\n"))
+    assert not set(text) & set("\x1b\x07\x9b\r\t\u202e\udcff")
