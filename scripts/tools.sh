@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin  # where some live, and what an ordinary user's path 
 table="
 ip             iproute2
 unshare        util-linux
+sysctl         procps
 ping           iputils-ping
 traceroute     traceroute
 mtr            mtr-tiny

@@ -1,8 +1,9 @@
 """An Internet of kernel routers: nothing of ours in it but the client's `netprobe diagnose`.
 
-Run as `python internet.py ADDRESSING FAULT`: it re-executes itself in namespaces of its own (network, mounts, processes),
-builds routers as network namespaces joined by veth pairs, starts nginx and dnsmasq as servers, breaks what FAULT says with
-routes, nftables and configuration, and prints the JSON of one diagnosis. Everything is gone when it ends.
+Run as `python internet.py ADDRESSING FAULT`: it re-executes itself in namespaces of its own (network, mounts,
+processes), builds routers as network namespaces joined by veth pairs, starts nginx and dnsmasq as servers, breaks what
+FAULT says with routes, nftables and configuration, and prints the JSON of one diagnosis. Everything is gone when it
+ends.
 
     client - home - bng - core - border - ixp --- akamai
                                         |      +- cloudflare
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,7 +30,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 ROUTERS = ("home", "bng", "core", "border", "ixp", "transit")
-CHAIN = (("client", "home"), ("home", "bng"), ("bng", "core"), ("core", "border"), ("border", "ixp"), ("border", "transit"))
+CHAIN = (
+    ("client", "home"),
+    ("home", "bng"),
+    ("bng", "core"),
+    ("core", "border"),
+    ("border", "ixp"),
+    ("border", "transit"),
+)
 BEHIND = {
     "akamai": "ixp",
     "cloudflare": "ixp",
@@ -82,11 +91,11 @@ def inside(node: str, *words: str) -> None:
 class Internet:
     """The network as it is when nothing is broken, and handles to break it with."""
 
-    def __init__(self, addresses: dict, folder: Path) -> None:
+    def __init__(self, addresses: dict[str, Any], folder: Path) -> None:
         self.addresses = addresses
         self.folder = folder
         self.links: dict[tuple[str, str], str] = {}
-        self.services: dict[str, subprocess.Popen] = {}
+        self.services: dict[str, subprocess.Popen[bytes]] = {}
         self.ca_file = folder / "ca.pem"
 
     def build(self) -> None:
@@ -116,7 +125,7 @@ class Internet:
         self.links[near, far] = net
 
     def route(self) -> None:
-        """The network is a tree: everybody gets a route to every link and server, towards the neighbour it lies behind."""
+        """The network is a tree: everybody gets a route to all links and servers, by the neighbour they lie behind."""
         places = [(net + ".0/24", near) for (near, _), net in self.links.items()]
         places += [(self.addresses[server] + "/32", server) for server in BEHIND]
         places.append((self.addresses["isp-resolver"] + "/32", "core"))
@@ -125,7 +134,7 @@ class Internet:
             for prefix, place in places:
                 if prefix.split("/")[0].rpartition(".")[0] not in own and place != node:
                     inside(node, "ip", "route", "replace", prefix, "via", self.towards(node, place))
-        for node, outwards in (("client", "home"), ("home", "bng"), ("bng", "core"), ("core", "border"), ("border", "transit")):
+        for node, outwards in (pair for pair in CHAIN if pair[1] != "ixp"):
             inside(node, "ip", "route", "replace", "default", "via", self.towards(node, outwards))
 
     def towards(self, node: str, place: str) -> str:
@@ -139,7 +148,7 @@ class Internet:
         return self.links[inwards[node], node] + (".23" if inwards[node] == "client" else ".1")
 
     def serve(self) -> None:
-        """nginx for pages, dnsmasq for names."""
+        """Start nginx for pages and dnsmasq for names."""
         make_authority(self.folder, sorted({name for names in NAMES.values() for name in names}))
         for server in BEHIND:
             self.pages(server, "return 200 'ok';")
@@ -161,8 +170,8 @@ class Internet:
 
     def resolver(self, place: str, options: list[str]) -> None:
         self.stop(f"dnsmasq-{place}")
-        words = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", "--user=root", "--pid-file", "--conf-file=/dev/null", "--cache-size=0"]
-        self.start(f"dnsmasq-{place}", place, *words, *options)
+        words = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", "--user=root", "--pid-file", "--conf-file=/dev/null"]
+        self.start(f"dnsmasq-{place}", place, *words, "--cache-size=0", *options)
 
     def start(self, name: str, node: str, *words: str) -> None:
         log = (self.folder / f"{name}.out").open("w")
@@ -179,7 +188,7 @@ class Internet:
         text = "table ip t { chain f { type filter hook forward priority 0;\n" + "\n".join(rules) + "\n}\n}\n"
         subprocess.run(["ip", "netns", "exec", node, "nft", "-f", "-"], input=text.encode(), check=True)
 
-    def diagnose(self) -> dict:
+    def diagnose(self) -> Any:
         resolv = self.folder / "resolv.conf"
         resolv.write_text(f"nameserver {self.links['client', 'home']}.1\n")
         run("mount", "--bind", str(resolv), "/etc/resolv.conf")
@@ -208,7 +217,8 @@ def make_authority(folder: Path, names: list[str]) -> None:
             .not_valid_after(now + dt.timedelta(days=30))
         )
 
-    root = certificate(issuer, key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    authority = x509.BasicConstraints(ca=True, path_length=None)
+    root = certificate(issuer, key.public_key()).add_extension(authority, critical=True)
     (folder / "ca.pem").write_bytes(root.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     own = ec.generate_private_key(ec.SECP256R1())
     every = [*names, "one.one.one.one", "dns.google", "dns.quad9.net"]
@@ -247,11 +257,22 @@ def _broken_origin(net: Internet) -> None:
         net.pages(server, "return 500 'oops';")
 
 
-FAULTS: dict[str, Callable[[Internet], object]] = {
-    "healthy": lambda net: None,
-    "silent-router": lambda net: inside("core", "nft", "add table ip s; add chain ip s o { type filter hook output priority 0; }; add rule ip s o icmp type time-exceeded drop"),
-    "gateway-dead": lambda net: inside("home", "ip", "link", "set", "to-client", "down"),
-    "access-outage": lambda net: inside("bng", "ip", "link", "set", "to-home", "down"),
+def _hook(node: str, hook: str, rule: str) -> None:
+    """Add an nftables rule to what `node` itself sends (`output`) or gets (`input`)."""
+    chain = f"add chain ip s c {{ type filter hook {hook} priority 0; }}"
+    inside(node, "nft", f"add table ip s; {chain}; add rule ip s c {rule}")
+
+
+def _no_public_resolvers(net: Internet) -> None:
+    for place in ("cloudflare", "google", "quad9"):
+        net.stop(f"dnsmasq-{place}")
+
+
+FAULTS: dict[str, Callable[[Internet], None]] = {
+    "healthy": lambda _: None,
+    "silent-router": lambda _: _hook("core", "output", "icmp type time-exceeded drop"),
+    "gateway-dead": lambda _: inside("home", "ip", "link", "set", "to-client", "down"),
+    "access-outage": lambda _: inside("bng", "ip", "link", "set", "to-home", "down"),
     "core-black-hole": lambda net: net.nft("core", "drop"),
     "routing-loop": _loop,
     "transit-outage": lambda net: net.nft("transit", "drop"),
@@ -259,19 +280,30 @@ FAULTS: dict[str, Callable[[Internet], object]] = {
     "isp-resolver-dead": lambda net: net.stop("dnsmasq-core"),
     "dns-tampering": _tampering,
     "ip-block": lambda net: net.nft("border", f"ip daddr {{ {_platform(net)} }} drop"),
-    "ip-block-said": lambda net: net.nft("border", f"ip daddr {{ {_platform(net)} }} reject with icmp type admin-prohibited"),
-    "vendor-down": lambda net: inside("akamai", "nft", "add table ip s; add chain ip s i { type filter hook input priority 0; }; add rule ip s i drop"),
+    "ip-block-said": lambda net: net.nft(
+        "border", f"ip daddr {{ {_platform(net)} }} reject with icmp type admin-prohibited"
+    ),
+    "vendor-down": lambda _: _hook("akamai", "input", "drop"),
     "maintenance": _maintenance,
     "origin-500": _broken_origin,
-    "one-control-dead": lambda net: inside("wikimedia", "nft", "add table ip s; add chain ip s i { type filter hook input priority 0; }; add rule ip s i drop"),
-    "no-public-resolvers": lambda net: [net.stop(f"dnsmasq-{place}") for place in ("cloudflare", "google", "quad9")],
+    "one-control-dead": lambda _: _hook("wikimedia", "input", "drop"),
+    "no-public-resolvers": _no_public_resolvers,
 }
 
 
 def main(addressing: str, fault: str) -> None:
     if os.environ.get("KERNEL_INTERNET") != "inside":
         os.environ["KERNEL_INTERNET"] = "inside"
-        own = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        own = [
+            "unshare",
+            "--net",
+            "--mount",
+            "--propagation=private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]
         os.execvp(own[0], [*own, sys.executable, *sys.argv])  # noqa: S606
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     Path("/run/netns").mkdir()

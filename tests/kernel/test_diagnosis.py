@@ -1,4 +1,4 @@
-"""The diagnosis against routers, servers and resolvers that nobody of us wrote: Linux, nginx, dnsmasq (see internet.py)."""
+"""The diagnosis against routers, servers and resolvers that nobody of us wrote: Linux, nginx, dnsmasq."""
 
 import json
 import subprocess
