@@ -1,0 +1,75 @@
+"""Many targets in one pass, in virtual time."""
+
+import msgspec
+
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
+from netprobe.probing.traceroute import Traceroute
+from netprobe.sim.scenario import load
+from netprobe.sim.virtual import VirtualVantage
+from netprobe.tracing import Traced, trace
+
+
+def test_names_are_found_by_the_machine_s_own_resolver() -> None:
+    """A name and an address lead to paths, in the order in which they were given."""
+    vantage = VirtualVantage(load("healthy"), 1)
+    first, second = trace(vantage, ["www.tiktok.com", "9.9.9.9"], Protocol.ICMP)
+    assert (first.target, first.address) == ("www.tiktok.com", "23.50.131.10")
+    assert first.path is not None
+    assert [hop.addresses[0] for hop in first.path.hops][:2] == ["192.168.1.1", "87.186.224.94"]
+    assert (second.target, second.address) == ("9.9.9.9", "9.9.9.9")
+    assert second.path is not None
+    assert second.path.reached
+
+
+def test_a_target_that_is_named_twice_is_traced_once() -> None:
+    """Two names of one address share its probes: the flows would be the same."""
+    once, twice = VirtualVantage(load("healthy"), 1), VirtualVantage(load("healthy"), 1)
+    trace(once, ["9.9.9.9"], Protocol.TCP, port=443)
+    both = trace(twice, ["9.9.9.9", "dns.quad9.net", "9.9.9.9"], Protocol.TCP, port=443)
+    assert [one.path for one in both] == [both[0].path] * 3
+    assert twice.usage().packets_sent - once.usage().packets_sent <= 4  # the lookup
+
+
+def test_the_next_resolver_is_asked_when_the_first_one_fails() -> None:
+    """And what the last one said is what is told when all of them fail."""
+    scenario = load("isp-resolver-failing")
+    (only,) = trace(VirtualVantage(scenario, 1), ["www.tiktok.com"], Protocol.ICMP)
+    assert only == Traced(
+        "www.tiktok.com", error=f"the resolver {scenario.client.resolvers[0]} gave no address (SERVFAIL)"
+    )
+    client = msgspec.structs.replace(scenario.client, resolvers=(*scenario.client.resolvers, "9.9.9.9"))
+    (found,) = trace(
+        VirtualVantage(msgspec.structs.replace(scenario, client=client), 1), ["www.tiktok.com"], Protocol.ICMP
+    )
+    assert found.path is not None
+
+
+def test_a_name_without_any_resolver_says_why() -> None:
+    """No resolv.conf is not the name's fault."""
+    scenario = load("healthy")
+    client = msgspec.structs.replace(scenario.client, resolvers=())
+    (one,) = trace(
+        VirtualVantage(msgspec.structs.replace(scenario, client=client), 1), ["www.tiktok.com"], Protocol.ICMP
+    )
+    assert one.error == "no resolver is configured in /etc/resolv.conf"
+
+
+def test_somebody_can_watch_the_paths_grow() -> None:
+    """Each traceroute is handed out once, with the target's name, before it begins."""
+    seen: list[tuple[str, Traceroute]] = []
+    trace(
+        VirtualVantage(load("healthy"), 1), ["1.1.1.1", "8.8.8.8"], Protocol.ICMP, watch=lambda *one: seen.append(one)
+    )
+    assert [target for target, _ in seen] == ["1.1.1.1", "8.8.8.8"]
+    assert all(session.result().reached for _, session in seen)
+
+
+def test_a_probe_that_never_left_is_not_a_lost_one() -> None:
+    """Only when nothing at all could be sent is there no way; the errno is kept."""
+    failed = Reply(ReplyKind.SEND_FAILED, "", 0.0, error="ENETUNREACH")
+    flow = Flow(Protocol.ICMP, "192.0.2.1")
+    hops = (Hop(1, (Exchange(1, 1, 0.0, failed),)), Hop(2, (Exchange(2, 2, 0.0),)))
+    assert Traced("t", "192.0.2.1", Path(flow, hops, reached=False)).never_left == "ENETUNREACH"
+    heard = Hop(2, (Exchange(2, 2, 0.0, Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.1", 0.001)),))
+    assert Traced("t", "192.0.2.1", Path(flow, (hops[0], heard), reached=False)).never_left == ""
+    assert Traced("t").never_left == ""
