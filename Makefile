@@ -34,7 +34,7 @@ bench: $(VENV)/.ready tools  ## measurements beside the tools that people use to
 	$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/.ready  ## write docs/causes.md and docs/man anew
-	$(BIN)/python scripts/causes_page.py
+	$(BIN)/python -m netprobe.diagnosis.table > docs/causes.md
 	$(BIN)/python scripts/man_pages.py
 
 requirements: $(VENV)/.ready  ## pin the closure of pyproject.toml anew
