@@ -304,8 +304,8 @@ class _Judge:
         """Whether packets die on the way for the platform, and for nobody else on the same way.
 
         Routers behind the last one answer on the ways to neighbours of each address, SILENT_ROUTERS times in all; or
-        addresses in unrelated networks, whose ways would part behind the provider, die together at a router behind which
-        the provider's network goes on for everybody else.
+        addresses in unrelated networks, whose ways would part behind the provider, die together at a router behind
+        which the provider's network goes on for everybody else.
         """
         missing = [self._missing(b) for b in breaks]
         if all(missing) and sum(missing) >= SILENT_ROUTERS:
@@ -321,7 +321,9 @@ class _Judge:
 
     def _neighbours(self, at: Break) -> list[tuple[Step, ...]]:
         """For each destination in the same /24 that is reached through the last router: the routers behind that one.
-        Routes part at a /24 at the narrowest (RFC 7454, 6.1.3), so packets for both go the same way."""
+
+        Routes part at a /24 at the narrowest (RFC 7454, 6.1.3), so packets for both go the same way.
+        """
         found = []
         for index, path in self.paths.passing:
             if path.flow.destination != at.destination.address and block_of(path.flow.destination) == at.block:

@@ -208,7 +208,7 @@ class Surroundings:
         return chosen[0].origin
 
     def _begins_beside_others(self, provider: Origin) -> bool:
-        """Whether some path shows another network as near as this one begins: then whoever leads to both comes before."""
+        """Whether some path shows another network as near as this one: then whoever leads to both comes before."""
         rows = [[self._own(hop) for hop in path.hops] for path in self._paths]
         places = [n for row in rows for n, origin in enumerate(row) if origin and origin.asn == provider.asn]
         begin = min(places, default=-1)
