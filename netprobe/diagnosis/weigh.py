@@ -18,6 +18,7 @@ GROUP_CAP = 8.0  # nats that one group may add or take: a factor of about three 
 FLOOR = 3.0  # nats of evidence of its own that a cause needs: a factor of twenty
 MARGIN = 3.0  # how many times likelier than its best rival an answer must be
 SECOND_FLOOR = 5.0  # nats that a second trouble needs, of its own: two at once are rarer than one
+SUMMARY = "service"  # the group that sums up all troubles: where there are two it tells nothing of either
 EXPLAINS = 1.0  # nats from which a cause counts as the explanation of a group
 
 Groups = Mapping[str, Mapping[str, float]]  # group -> cause -> nats
@@ -106,8 +107,8 @@ def _deepest(leaf: str, posterior: Mapping[str, float]) -> str:
 
 
 def unexplained(groups: Groups, cause: str) -> dict[str, Mapping[str, float]]:
-    """The groups that `cause` is not the explanation of."""
-    return {name: group for name, group in groups.items() if group[cause] < EXPLAINS}
+    """The groups that `cause` is not the explanation of, without the one that sums up all."""
+    return {name: group for name, group in groups.items() if group[cause] < EXPLAINS and name != SUMMARY}
 
 
 def second_trouble(groups: Groups, first: Decision, tables: Tables) -> Decision | None:

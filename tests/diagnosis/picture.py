@@ -1,0 +1,260 @@
+"""A small internet as a survey would see it, fact by fact, without any packet: change a line, and ask for the verdict.
+
+    client - 192.168.1.1 - 87.0.0.1 - 87.0.0.2 - 87.0.0.3 -+- 62.0.0.1 - 62.0.0.2 - (own) 71.0.0.1, quad9, wikipedia
+             home          ISP (AS 100)                    +- 4.0.0.1  - 4.0.0.2  - (akamai) 23.0.0.1, cloudflare, google, fastly
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from netprobe.diagnosis import diagnose
+from netprobe.model.host import HostState, Link
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind, Train
+from netprobe.model.report import AnyFact, Observation
+from netprobe.model.services import Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.model.targets import Control, Platform, Target
+from netprobe.model.verdict import Verdict
+from netprobe.topology.asn import Origin
+
+NOW_S = 1_790_000_000.0
+DAY_S = 86400.0
+HOME, ISP_RESOLVER = "192.168.1.1", "87.0.9.9"
+ISP = ("87.0.0.1", "87.0.0.2", "87.0.0.3")
+VIA_A, VIA_B = ("62.0.0.1", "62.0.0.2"), ("4.0.0.1", "4.0.0.2")
+NETWORKS = {
+    "87.": (100, "Provider"),
+    "62.": (200, "Transit Alpha"),
+    "4.": (300, "Beta Carrier"),
+    "23.": (20940, "Akamai"),
+    "151.": (54113, "Fastly"),
+    "71.": (396986, "Bytedance"),
+    "1.": (13335, "Cloudflare"),
+    "8.": (15169, "Google"),
+    "9.": (19281, "Quad9"),
+    "185.": (14907, "Wikimedia"),
+}
+PLATFORM = Platform(
+    "TikTok",
+    targets=(
+        Target("www.tiktok.com", "web", "akamai", essential=True),
+        Target("api.tiktokv.com", "api", "own", essential=True),
+        Target("video.tiktokcdn.com", "video", "fastly", essential=True),
+        Target("image.tiktokcdn.com", "image", "akamai", essential=True),
+    ),
+    controls=(
+        Control("one.one.one.one", "cloudflare", "1.1.1.1", resolver=True),
+        Control("dns.google", "google", "8.8.8.8", resolver=True),
+        Control("dns.quad9.net", "quad9", "9.9.9.9", resolver=True),
+        Control("www.wikipedia.org", "wikimedia"),
+        Control("www.apple.com", "apple", vendor="akamai"),
+    ),
+    zones=("tiktok.com", "tiktokv.com", "tiktokcdn.com"),
+    own_asns=(396986,),
+    cdn_asns={"akamai": (20940,), "fastly": (54113,)},
+)
+NAMES = {
+    "www.tiktok.com": "23.0.1.10",
+    "image.tiktokcdn.com": "23.0.1.11",
+    "video.tiktokcdn.com": "151.0.1.10",
+    "api.tiktokv.com": "71.0.1.10",
+    "www.wikipedia.org": "185.0.1.10",
+    "www.apple.com": "23.0.1.99",
+}
+CONTROLS = {c.name: c.address or NAMES[c.name] for c in PLATFORM.controls}
+TARGETS = {t.name: NAMES[t.name] for t in PLATFORM.targets}
+EVERYTHING = (*CONTROLS.values(), *TARGETS.values())
+EDGES = tuple(TARGETS.values())
+BEHIND_A = ("71.0.1.10", "9.9.9.9", "185.0.1.10")
+LAST = {"23": "23.0.0.1", "151": "151.0.0.1", "71": "71.0.0.1"}
+
+
+def origin(address: str) -> Origin | None:
+    """The networks of the drawing; everything private belongs to nobody."""
+    found = next((v for k, v in NETWORKS.items() if address.startswith(k)), None)
+    return Origin(*found) if found else None
+
+
+def nowhere(address: str) -> None:
+    """No AS data at all."""
+    del address
+
+
+def way(address: str) -> tuple[str, ...]:
+    """The routers on the way to `address`."""
+    via = VIA_A if address in BEHIND_A else VIA_B
+    last = LAST.get(address.split(".")[0])
+    return (HOME, *ISP, *via, *((last,) if last else ()))
+
+
+def ended(code: str, *, at: str = "tls") -> Callable[[Handshake], Handshaken]:
+    """A handshake that ended with `code` in phase `at`."""
+    return lambda h: Handshaken(h, at, code, connect_s=None if at == "connect" else 0.02)
+
+
+def done(h: Handshake) -> Handshaken:
+    """A handshake as it should be."""
+    return Handshaken(h, "done", connect_s=0.02, tls_s=0.03, tls_version="TLSv1.3")
+
+
+def certificate(begin_s: float, end_s: float) -> Callable[[Handshake], Handshaken]:
+    """A certificate that was not accepted, valid from `begin_s` to `end_s` beside NOW_S."""
+    shown = Certificate("CN=x", "CN=y", not_before_s=NOW_S + begin_s, not_after_s=NOW_S + end_s)
+    return lambda h: Handshaken(h, "tls", "certificate", connect_s=0.02, certificate=shown)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is there. Every field is what a healthy network shows; `but` changes some."""
+
+    link: bool = True
+    gateway: str = HOME
+    gateway_answers: bool = True
+    neighbour: str = "reachable"
+    resolvers: tuple[str, ...] = (HOME,)
+    hosts_overrides: tuple[str, ...] = ()
+    clock_off_s: float = 0.0
+    platform: Platform = PLATFORM
+    silent: tuple[str, ...] = ()  # addresses that answer no SYN and no echo
+    refusing: tuple[str, ...] = ()
+    ways: dict[str, tuple[str, ...]] = field(default_factory=dict)  # where the way ends, by address; "" is a silent hop
+    shaken: dict[str, Callable[[Handshake], Handshaken]] = field(default_factory=dict)  # by address
+    named: Callable[[Handshake], Handshaken] | None = None  # what any handshake with a platform's name ends in
+    status: dict[str, int] = field(default_factory=dict)  # by address
+    headers: dict[str, str] = field(default_factory=dict)  # of the platform's answers
+    first_byte_s: dict[str, float] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)  # (resolver, "platform" or "control")
+    stale: tuple[str, ...] = ()  # the platform's names that nobody knows any more
+    unmeasured: tuple[str, ...] = ()  # controls that nothing is known about
+
+    def but(self, **changes: object) -> "Picture":
+        """This picture with something else in it."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # names and types are the caller's
+
+    def verdict(self, origin_of: Callable[[str], Origin | None] = origin) -> Verdict:
+        """Whose fault it is."""
+        return diagnose(self.observations(), self.platform, origin_of)
+
+    def observations(self) -> tuple[Observation, ...]:
+        """What a survey would have written down."""
+        found: list[Observation] = [self._see("host", "self", self._host(), 0.0)]
+        if self.link:
+            found += self._around()
+            found += self._lookups()
+            for name, address in CONTROLS.items():
+                if name not in self.unmeasured:
+                    found += self._place("control", name, address)
+            for name, address in TARGETS.items():
+                if name not in self.stale:
+                    found += self._place("edge", name, address)
+            found += self._second_look()
+            found.append(self._see("host", "self", self._host(), 20.0))
+        return tuple(found)
+
+    def _see(self, purpose: str, subject: str, fact: AnyFact, at_s: float = 1.0) -> Observation:
+        return Observation(at_s, purpose, subject, fact)
+
+    def _host(self) -> HostState:
+        link = Link("eth0", "up" if self.link else "down", self.link, ("192.168.1.23/24",))
+        wall = NOW_S + self.clock_off_s
+        if not self.link:
+            return HostState((link,), wall_clock_s=wall)
+        return HostState((link,), "eth0", self.gateway, self.neighbour, self.resolvers, wall, self.hosts_overrides)
+
+    def _around(self) -> list[Observation]:
+        reply = Reply(ReplyKind.ECHO_REPLY, self.gateway, 0.001) if self.gateway_answers else None
+        train = Train(Protocol.ICMP, self.gateway, 0, tuple(Exchange(64, n, 0.1 * n, reply) for n in range(4)))
+        return [self._see("gateway", self.gateway, train)]
+
+    def _lookups(self) -> list[Observation]:
+        found = []
+        public = [c.address for c in self.platform.controls if c.resolver and c.address not in self.resolvers]
+        for resolver in (*self.resolvers, *public):
+            for kind, names in (("platform", TARGETS), ("control", ("www.wikipedia.org", "www.apple.com"))):
+                for name in names:
+                    found.append(self._see(f"lookup.{kind}", name, self._answer(resolver, kind, name)))
+        return found
+
+    def _answer(self, resolver: str, kind: str, name: str) -> Answer:
+        asked = Lookup(name, resolver)
+        given = self.answers.get((resolver, kind))
+        if given is not None:
+            return Answer(asked, given.rcode, given.addresses, rtt_s=given.rtt_s, error=given.error)
+        if resolver in self.silent:
+            return Answer(asked, error="timeout")
+        if name in self.stale:
+            return Answer(asked, "NXDOMAIN", rtt_s=0.02)
+        return Answer(asked, "NOERROR", (NAMES[name],), rtt_s=0.02, responses=1)
+
+    def _place(self, what: str, name: str, address: str) -> list[Observation]:
+        found = [self._see(f"{what}.train", name, self._train(address, p)) for p in (Protocol.TCP, Protocol.ICMP)]
+        found.append(self._see(f"{what}.path", name, self._path(address)))
+        found.append(self._see(f"{what}.fetch", name, self._fetch(name, address, platform=what == "edge")))
+        return found
+
+    def _train(self, address: str, protocol: Protocol) -> Train:
+        good = ReplyKind.SYN_ACK if protocol is Protocol.TCP else ReplyKind.ECHO_REPLY
+        kind = ReplyKind.RST if address in self.refusing and protocol is Protocol.TCP else good
+        reply = None if address in self.silent else Reply(kind, address, 0.02)
+        port = 443 if protocol is Protocol.TCP else 0
+        return Train(protocol, address, port, tuple(Exchange(64, n, 1.0, reply) for n in range(3)))
+
+    def _path(self, address: str) -> Path:
+        ends = address in self.silent
+        routers = self.ways.get(address, way(address))
+        kind = ReplyKind.RST if address in self.refusing else ReplyKind.SYN_ACK
+        replies = [Reply(ReplyKind.TIME_EXCEEDED, r, 0.01, icmp_type=11, icmp_code=0) if r else None for r in routers]
+        replies += [None] * 5 if ends else [Reply(kind, address, 0.02)]
+        hops = tuple(Hop(n, (Exchange(n, n, 1.0, reply),)) for n, reply in enumerate(replies, 1))
+        return Path(Flow(Protocol.TCP, address, 443), hops, not ends, None if ends else 0.02)
+
+    def _shake(self, address: str, name: str, *, verify: bool = True) -> Handshaken:
+        asked = Handshake(address, 443, name, verify)
+        if address in self.silent:
+            return ended("timeout", at="connect")(asked)
+        if address in self.refusing:
+            return ended("refused", at="connect")(asked)
+        if self.named is not None and name in TARGETS:
+            return self.named(asked)
+        return self.shaken.get(address, done)(asked)
+
+    def _fetch(self, name: str, address: str, *, platform: bool) -> Response:
+        shaken = self._shake(address, name)
+        asked = Fetch(shaken.handshake)
+        if not shaken.done:
+            return Response(asked, shaken, 0, shaken.error)
+        headers = {"date": "Mon, 21 Sep 2026 14:13:20 GMT", **(self.headers if platform else {})}
+        wait = self.first_byte_s.get(address, 0.03)
+        return Response(asked, shaken, self.status.get(address, 200), first_byte_s=wait, headers=headers)
+
+    def _second_look(self) -> list[Observation]:
+        found = []
+        elsewhere = "9.9.9.9"
+        for name, address in TARGETS.items():
+            if name in self.stale:
+                continue
+            first = self._fetch(name, address, platform=True)
+            if first.status and first.status < 400:
+                continue
+            found.append(self._see("edge.fetch.again", name, first, 10.0))
+            if first.handshaken.phase == "tls":
+                for purpose, at, sent in (
+                    ("sni.target", address, name),
+                    ("sni.control", address, "dns.quad9.net"),
+                    ("sni.elsewhere", elsewhere, name),
+                ):
+                    found.append(self._see(purpose, name, self._shake(at, sent, verify=False), 10.0))
+        return found
+
+
+def cut(addresses: tuple[str, ...], after: int) -> dict[str, tuple[str, ...]]:
+    """Ways to `addresses` of which only the first `after` routers answer."""
+    return {address: way(address)[:after] for address in addresses}
+
+
+def loops(addresses: tuple[str, ...], one: str, other: str) -> dict[str, tuple[str, ...]]:
+    """Ways to `addresses` that circle between `one` and `other`."""
+    found = {}
+    for address in addresses:
+        routers = way(address)
+        found[address] = (*routers[: routers.index(one)], *((one, other) * 8))
+    return found

@@ -1,0 +1,157 @@
+"""Every cause as a survey would see it, and what is like it: right where it can be told, and never somebody else."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from netprobe.diagnosis.causes import tables
+from netprobe.model.services import Answer, Lookup
+from tests.diagnosis.picture import (
+    BEHIND_A,
+    DAY_S,
+    EDGES,
+    EVERYTHING,
+    HOME,
+    ISP,
+    ISP_RESOLVER,
+    VIA_A,
+    Picture,
+    certificate,
+    cut,
+    ended,
+    loops,
+    nowhere,
+    origin,
+)
+
+ASKED = Lookup("", "")
+TIMEOUT = Answer(ASKED, error="timeout")
+REFUSED = Answer(ASKED, error="refused")
+LATE_SERVFAIL = Answer(ASKED, "SERVFAIL", rtt_s=2.4)
+SERVFAIL = Answer(ASKED, "SERVFAIL", rtt_s=0.02)
+QUICK_ZERO = Answer(ASKED, "NOERROR", ("0.0.0.0",), rtt_s=0.001)  # noqa: S104 - an answer, not a socket
+SLOW_LOOPBACK = Answer(ASKED, "NOERROR", ("127.0.0.1",), rtt_s=0.02)
+NXDOMAIN = Answer(ASKED, "NXDOMAIN", rtt_s=0.02)
+PUBLIC = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
+
+healthy = Picture()
+nothing = healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 1), answers={(HOME, k): TIMEOUT for k in ("platform", "control")})
+by_name = healthy.but(named=ended("reset"))
+
+
+def everywhere(answer: Answer, kind: str) -> dict[tuple[str, str], Answer]:
+    """All resolvers say the same."""
+    return {(resolver, kind): answer for resolver in (HOME, *PUBLIC)}
+
+
+def here(resolver: str, platform: Answer | None, control: Answer | None) -> dict[tuple[str, str], Answer]:
+    """What one resolver says."""
+    rows = {(resolver, "platform"): platform, (resolver, "control"): control}
+    return {key: answer for key, answer in rows.items() if answer}
+
+
+CAUSES: dict[str, Picture] = {
+    "none.app_device": healthy,
+    "home.link.down": healthy.but(link=False),
+    "home.gateway.dead": nothing.but(gateway_answers=False, neighbour="failed", ways=cut(EVERYTHING, 0)),
+    "home.dns.resolver_down": healthy.but(answers=here(HOME, REFUSED, REFUSED)),
+    "home.dns.blocklist": healthy.but(answers=here(HOME, QUICK_ZERO, None)),
+    "home.hosts.override": healthy.but(hosts_overrides=("www.tiktok.com",)),
+    "home.clock.wrong": healthy.but(
+        clock_off_s=900 * DAY_S, shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, 90 * DAY_S))
+    ),
+    "home.tls.interception": healthy.but(shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, DAY_S))),
+    "isp.access.outage": nothing,
+    "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
+    "isp.routing.loop": healthy.but(silent=EVERYTHING, ways=loops(EVERYTHING, ISP[1], ISP[2])),
+    "isp.dns.failure": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SERVFAIL, SERVFAIL)),
+    "transit.outage": healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 5)),
+    "transit.routing.loop": healthy.but(silent=BEHIND_A, ways=loops(BEHIND_A, *VIA_A)),
+    "policy.tls.sni_reset": by_name,
+    "policy.tls.sni_drop": healthy.but(named=ended("timeout")),
+    "policy.tls.interception": healthy.but(shaken=dict.fromkeys(EDGES, certificate(-DAY_S, DAY_S))),
+    "policy.dns.tampering": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SLOW_LOOPBACK, None)),
+    "policy.ip.block": healthy.but(silent=EDGES, ways=cut(EDGES, 2)),
+    "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
+    "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),
+    "platform.cdn.edge_down": healthy.but(silent=("23.0.1.10",), ways=cut(("23.0.1.10",), 7)),
+    "platform.origin.error": healthy.but(status=dict.fromkeys(EDGES, 502)),
+    "platform.origin.slow": healthy.but(first_byte_s=dict.fromkeys(EDGES, 4.0)),
+    "platform.maintenance": healthy.but(status=dict.fromkeys(EDGES, 503), headers={"retry-after": "3600"}),
+    "platform.dns.authoritative": healthy.but(answers=everywhere(SERVFAIL, "platform")),
+    "platform.certificate": healthy.but(shaken=dict.fromkeys(EDGES, certificate(-90 * DAY_S, -DAY_S))),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_cause_is_named(cause: str) -> None:
+    """Where the evidence is complete the cause is named to the leaf, and calibration is not claimed."""
+    verdict = CAUSES[cause].verdict()
+    assert verdict.cause == cause, verdict.sentence
+    assert verdict.component == cause.split(".")[0]
+    assert not verdict.abstained
+    assert not verdict.calibrated
+
+
+def test_every_cause_has_a_picture() -> None:
+    """A cause without a situation in which it is found would be decoration."""
+    assert set(CAUSES) == set(tables().causes)
+
+
+@dataclass(frozen=True)
+class Nasty:
+    """A situation that misleads: `component` is at fault; where it cannot be told, `undetermined` is the right answer."""
+
+    truth: str
+    picture: Picture
+    blind: bool = False  # no AS data at all
+
+
+lost_control = healthy.but(silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 6))
+NASTY: dict[str, Nasty] = {
+    "a gateway that only ignores pings is not dead": Nasty("none", healthy.but(gateway_answers=False, answers=everywhere(Answer(ASKED, "NOERROR", ("23.0.1.10",), rtt_s=0.02), "platform") | everywhere(Answer(ASKED, "NOERROR", ("185.0.1.10",), rtt_s=0.02), "control"))),
+    "one control alone is that control's fault": Nasty("none", lost_control),
+    "one control is dead while an edge is": Nasty("platform", lost_control.but(silent=("9.9.9.9", "151.0.1.10"), ways=cut(("9.9.9.9",), 6) | cut(("151.0.1.10",), 7))),
+    "few controls": Nasty("policy", by_name.but(unmeasured=("one.one.one.one", "dns.google", "www.apple.com", "www.wikipedia.org"))),
+    "no AS data: health": Nasty("none", healthy, blind=True),
+    "no AS data: a dead line": Nasty("isp", nothing, blind=True),
+    "no AS data: a name that is cut off": Nasty("policy", by_name, blind=True),
+    "no AS data: maintenance": Nasty("platform", CAUSES["platform.maintenance"], blind=True),
+    "a resolver's failure that is passed on": Nasty("isp", healthy.but(answers=here(HOME, LATE_SERVFAIL, LATE_SERVFAIL))),
+    "a denial that is passed on": Nasty("policy", healthy.but(answers=here(HOME, SLOW_LOOPBACK, None))),
+    "a name that nobody knows any more": Nasty("none", healthy.but(stale=("image.tiktokcdn.com",))),
+    "a drop at the border of the provider": Nasty("transit", healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 4))),
+}
+
+
+@pytest.mark.parametrize("case", NASTY)
+def test_misleading_situation(case: str) -> None:
+    """What misleads is seen through."""
+    nasty = NASTY[case]
+    assert nasty.picture.verdict(nowhere if nasty.blind else origin).component == nasty.truth
+
+
+AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
+    "everything dies at a router whose owner is unknown": (CAUSES["isp.core.blackhole"], True),
+    "a transit's outage without AS data": (CAUSES["transit.outage"], True),
+    "a block by address without AS data": (CAUSES["policy.ip.block"], True),
+    "the only resolver denies the platform": (
+        healthy.but(answers=here(HOME, NXDOMAIN, None) | {(r, k): TIMEOUT for r in PUBLIC for k in ("platform", "control")}),
+        False,
+    ),
+    "a home resolver fails, neither at once nor late": (healthy.but(answers=here(HOME, Answer(ASKED, "SERVFAIL", rtt_s=0.0032), Answer(ASKED, "SERVFAIL", rtt_s=0.0032))), False),
+    "a server that cuts off one name itself": (healthy.but(shaken={"151.0.1.10": ended("reset")}, named=None), False),
+    "all edges silent inside their networks": (healthy.but(silent=EDGES, ways=cut(EDGES, 7)), False),
+    "one network's certificate is a stranger's": (healthy.but(shaken={"151.0.1.10": certificate(-DAY_S, DAY_S)}), False),
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_what_cannot_be_told_blames_nobody_wrongly(case: str) -> None:
+    """Two explanations that fit alike give no name, but the runner-up and the probe that would settle it."""
+    picture, blind = AMBIGUOUS[case]
+    verdict = picture.verdict(nowhere if blind else origin)
+    if case != "a server that cuts off one name itself":
+        assert verdict.component == "undetermined", verdict.cause
+        assert verdict.next_probe
+    assert verdict.component not in {"home", "isp", "policy", "transit"}

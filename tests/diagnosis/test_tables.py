@@ -1,0 +1,103 @@
+"""The tables themselves: complete, consistent, and refused with a hint where they are not."""
+
+from pathlib import Path
+
+import pytest
+
+from netprobe.diagnosis import table
+from netprobe.diagnosis.causes import CAUSES, LIKELIHOODS, TableError, inner_nodes, load, tables
+from netprobe.diagnosis.gates import GATES
+from netprobe.diagnosis.plan import QUESTIONS
+from netprobe.diagnosis.signals import SIGNALS
+from netprobe.model.verdict import Component
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_ids_are_unique() -> None:
+    """Every signal has one id, every state one name in its signal."""
+    ids = [s.id for s in SIGNALS]
+    assert len(ids) == len(set(ids))
+    assert all(len(s.states) == len(set(s.states)) and set(s.good) <= set(s.states) for s in SIGNALS)
+
+
+def test_rows_are_complete() -> None:
+    """Every cause says all that the verdict prints, and names a look-alike that is another cause."""
+    for cause in tables().causes.values():
+        assert cause.sentence.endswith(".")
+        assert cause.advice
+        assert cause.duration
+        assert cause.discriminator
+        assert cause.look_alike != cause.id
+        assert cause.guide_class in set("abcde")
+        assert cause.component is not Component.UNDETERMINED
+
+
+def test_every_inner_place_has_a_sentence() -> None:
+    """Where only `policy.tls` is supported there is something to say."""
+    assert set(inner_nodes(tables().causes)) == set(tables().nodes)
+
+
+def test_every_cause_has_evidence() -> None:
+    """A cause that no state of any signal speaks for could never be found."""
+    rows = tables().likelihood.values()
+    for cause in tables().causes:
+        assert any(row[cause] > sorted(row.values())[len(row) // 2] + 1 for row in rows), cause
+
+
+def test_gates_and_questions_name_what_exists() -> None:
+    """A gate or a question about something unknown would be dead."""
+    states = {s.id: set(s.states) for s in SIGNALS}
+    for gate in GATES:
+        assert set(gate.states) <= states[gate.signal]
+        assert set(gate.discards) <= set(states)
+    places = {*tables().causes, *inner_nodes(tables().causes)}
+    assert all(q.one in places and q.other in places for q in QUESTIONS)
+
+
+def test_page_is_current() -> None:
+    """docs/causes.md is what the table gives."""
+    assert (ROOT / "docs" / "causes.md").read_text(encoding="utf-8") == table.page(tables())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('look_alike = "home.gateway.dead"', 'look_alike = "home.gateway.deed"', "causes.toml: unknown look_alike 'home.gateway.deed' in 'home.link.down' (did you mean 'home.gateway.dead'?)"),
+        ('id = "home.link.down"', 'id = "hme.link.down"', "causes.toml: unknown component 'hme' in 'hme.link.down' (did you mean 'home'?)"),
+        ('advice = ["set_clock"]', 'advice = ["set_clok"]', "causes.toml: unknown advice 'set_clok' in 'home.clock.wrong' (did you mean 'set_clock'?)"),
+        ('checks = ["dns.others"]', 'checks = ["dns.other"]', "causes.toml: unknown signal 'dns.other' in 'advice.other_resolver' (did you mean 'dns.others'?)"),
+    ],
+)
+def test_wrong_cause_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """What is wrong in the causes is said with the place and a hint."""
+    changed = tmp_path / "causes.toml"
+    changed.write_text(CAUSES.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(TableError) as error:
+        load(changed, LIKELIHOODS)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('[signal."host.link"]', '[signal."host.lnk"]', "likelihoods.toml: unknown signal 'host.lnk' in 'signal' (did you mean 'host.link'?)"),
+        ("no_route = {", "no_rout = {", "likelihoods.toml: unknown state 'no_rout' in 'signal.\"host.link\"' (did you mean 'no_route'?)"),
+        ('up = { "*" = 0.98, "home.link.down"', 'up = { "*" = 0.98, "home.link.dwn"', "likelihoods.toml: unknown cause 'home.link.dwn' in 'signal.\"host.link\".up' (did you mean 'home.link.down'?)"),
+        ('up = { "*" = 0.98', 'up = { "*" = 1.98', "likelihoods.toml: in signal.\"host.link\".up: '*' must lie between 0 and 1, not 1.98"),
+        ('"home.gateway.dead" = 4\n', "", "likelihoods.toml: [prior] lacks 'home.gateway.dead'"),
+    ],
+)
+def test_wrong_likelihood_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """What is wrong in the likelihoods is said with the place and a hint."""
+    changed = tmp_path / "likelihoods.toml"
+    changed.write_text(LIKELIHOODS.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(TableError) as error:
+        load(CAUSES, changed)
+    assert str(error.value) == message
+
+
+def test_missing_table_is_said(tmp_path: Path) -> None:
+    """A table that is not there is named."""
+    with pytest.raises(TableError, match="nowhere.toml: no such file"):
+        load(tmp_path / "nowhere.toml", LIKELIHOODS)
