@@ -61,8 +61,8 @@ class Reply(Record, frozen=True):
     `source` is the address that sent it; `rtt_s` lies between the kernel's stamps where there are any; `ttl` is the TTL
     on arrival. `icmp_type`/`icmp_code` are -1 for anything but ICMP. `quoted_ttl` and `quoted_tos` come from the header
     that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of RFC 4950 as (label, class, bottom,
-    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED. `mtu` is
-    the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody told.
+    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED. `mtu`
+    is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody told.
     """
 
     kind: ReplyKind
@@ -172,10 +172,10 @@ class Branch(Record, frozen=True):
 class Multipath(Fact, frozen=True, tag="multipath"):
     """The paths of many flows to one destination, as a graph in order of TTL.
 
-    `flow` is what the flows have in common; they differ in their labels. A TTL without a vertex is silent. At the TTLs of
-    `per_packet` one flow drew different addresses, so that flows tell nothing about which way leads where: there are no
-    branches to or from there. `complete`: the stopping rule was met at every TTL (a silent one is none of its business).
-    `unanswered` counts the probes that had to be sent again, of `probes_sent`.
+    `flow` is what the flows have in common; they differ in their labels. A TTL without a vertex is silent. At the TTLs
+    of `per_packet` one flow drew different addresses, so that flows tell nothing about which way leads where: there are
+    no branches to or from there. `complete`: the stopping rule was met at every TTL (a silent one is none of its
+    business). `unanswered` counts the probes that had to be sent again, of `probes_sent`.
     """
 
     flow: Flow
