@@ -86,13 +86,21 @@ def score(
     fidelity: Annotated[
         ScoreFidelity, typer.Option(help="virtual: in memory, without a packet; tun: real packets.")
     ] = ScoreFidelity.VIRTUAL,
+    worlds: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1_000_000, help="N generated worlds instead of files.")
+    ] = 0,
     repeat: Repeat = 1,
-    seed: Annotated[int, typer.Option(metavar="S", help="The first seed.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="S", help="The first seed; of worlds, the first world too.")] = 1,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
     """Diagnose scenarios and compare with the truth. The exit code is 1 if anybody was blamed wrongly."""
     from netprobe.cli.laboratory import score_scenarios
 
+    if worlds and paths:
+        msg = "--worlds generates networks instead of reading them; leave the PATHs out"
+        raise typer.BadParameter(msg)
     seeds = range(seed, seed + repeat)
-    return score_scenarios(paths or [], seeds, config, real=fidelity is ScoreFidelity.TUN, as_json=as_json)
+    numbers = range(seed, seed + worlds)
+    real = fidelity is ScoreFidelity.TUN
+    return score_scenarios(paths or [], numbers, seeds, config, real=real, as_json=as_json)

@@ -62,14 +62,21 @@ def run_inside(name: str, command: Sequence[str], seed: int) -> int:
 
 
 def score_scenarios(
-    paths: Sequence[str], seeds: Sequence[int], config: Path | None, *, real: bool, as_json: bool
+    paths: Sequence[str],
+    worlds: Sequence[int],
+    seeds: Sequence[int],
+    config: Path | None,
+    *,
+    real: bool,
+    as_json: bool,
 ) -> int:
-    """Diagnose every scenario with every seed and compare; 1 when somebody was blamed wrongly."""
+    """Diagnose every scenario (or generated world) with every seed and compare; 1 when somebody was blamed wrongly."""
     from netprobe.lab.score import ScenarioScore, run_tun, run_virtual, runs, score
+    from netprobe.sim.worlds import generate
     from netprobe.topology.platform import load_platform
 
     settings = load_settings(config)
-    scenarios = [load(path) for path in _files(paths)]
+    scenarios = [generate(number) for number in worlds] or [load(path) for path in _files(paths)]
     platform = load_platform(settings.platform)
     began_s = time.monotonic()
     done = []

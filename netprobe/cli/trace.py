@@ -14,14 +14,23 @@ class Method(StrEnum):
     ICMP = "icmp"
     SYN = "syn"
     UDP = "udp"
+    QUIC = "quic"
 
 
 #: The destination port of each method: a web server's, and traceroute's first.
-PORTS = {Method.ICMP: 0, Method.SYN: 443, Method.UDP: 33434}
+PORTS = {Method.ICMP: 0, Method.SYN: 443, Method.UDP: 33434, Method.QUIC: 443}
 
 Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help="Names or IPv4 addresses; all share one pass.")]
-How = Annotated[Method, typer.Option(help="icmp: echo requests; syn: TCP connection attempts; udp: datagrams.")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Destination port; 443 for syn, 33434 for udp.")]
+How = Annotated[
+    Method,
+    typer.Option(
+        help="icmp: echo requests; syn: TCP connection attempts; udp: datagrams; quic: datagrams that draw a "
+        "version negotiation."
+    ),
+]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Destination port; 443 for syn and quic, 33434 for udp.")
+]
 Rate = Annotated[
     float | None, typer.Option(metavar="PACKETS_PER_SECOND", help="At most so many probes a second (400).")
 ]
@@ -45,7 +54,7 @@ def trace(
     from netprobe.cli.tracing import Job, carry_out
 
     if port and method is Method.ICMP:
-        msg = "--port: ICMP has no ports; leave it out, or use --method syn or --method udp"
+        msg = "--port: ICMP has no ports; leave it out, or use --method syn, udp or quic"
         raise typer.BadParameter(msg)
     if rate is not None and not rate > 0:
         msg = "--rate: must be more than 0"

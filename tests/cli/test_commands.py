@@ -77,6 +77,14 @@ def test_scoring_in_virtual_time_has_the_contract_s_keys(capsys: pytest.CaptureF
     assert "wrongly blamed 0.0%" in output(["lab", "score", "healthy"], capsys)
 
 
+def test_generated_worlds_are_scored_like_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--worlds` makes that many networks, the same for the same seed."""
+    command = ["lab", "score", "--json", "--worlds", "3", "--seed", "7"]
+    first, second = (json.loads(output(command, capsys)) for _ in range(2))
+    assert list(first["per_scenario"]) == ["world-7", "world-8", "world-9"]
+    assert {**first, "wall_s": 0} == {**second, "wall_s": 0}
+
+
 @pytest.mark.parametrize(("kind", "has"), [("verdict", "verdict"), ("scenario", "fault"), ("config", "platform")])
 def test_schemas_are_json_schemas(kind: str, has: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the report, of a scenario file, and of the configuration."""
