@@ -6,7 +6,7 @@ own kernel does is modelled too: RSTs to answers that nobody expects, and what b
 
 import random
 from collections import deque
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 
 from netprobe.model.host import HostState, Inspect, Link
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
@@ -63,6 +63,10 @@ class VirtualVantage:
         """Start `request` and return the token that its events will carry."""
         self._tokens += 1
         token = self._tokens
+        impossible = _impossible(request)
+        if impossible is not None:
+            self._emit(token, impossible)
+            return token
         match request:
             case Probe():
                 self._probe(request, token)
@@ -293,3 +297,26 @@ class VirtualVantage:
 def _port(flow: Flow) -> int:
     """The local port of a flow: what its label is for."""
     return _PORT_BASE[flow.protocol] + flow.label % _PORTS
+
+
+def _impossible(request: Request) -> Outcome | None:
+    """What becomes of a request to something that is no IPv4 address; None for one that can be tried."""
+    match request:
+        case Probe(flow=Flow(destination=address)) if not _is_ipv4(address):
+            return Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EAFNOSUPPORT")
+        case Lookup(resolver=address) if not _is_ipv4(address):
+            return Answer(request, error="unreachable")
+        case Handshake(address=address) if not _is_ipv4(address):
+            return Handshaken(request, "connect", "local", "EAFNOSUPPORT")
+        case Fetch(handshake=Handshake(address=address)) if not _is_ipv4(address):
+            shaken = Handshaken(request.handshake, "connect", "local", "EAFNOSUPPORT")
+            return Response(request, shaken, error="local")
+    return None
+
+
+def _is_ipv4(address: str) -> bool:
+    try:
+        IPv4Address(address)
+    except ValueError:
+        return False
+    return True

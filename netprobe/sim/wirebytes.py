@@ -16,7 +16,6 @@ _TYPES = {"A": _A, "TXT": 16}
 _CLASSES = {"IN": _IN, "CH": 3}
 _RECURSION = 0x0100
 _RESPONSE = 0x8180  # RFC 1035, 4.1.1: QR, RD, RA
-_MASK = 0xFFFF
 _HEADER = struct.Struct("!6H")
 _POINTER = 0xC0
 

@@ -173,6 +173,25 @@ def test_questions_about_the_resolver_itself_are_refused() -> None:
         assert outcome.rcode == rcode
 
 
+@pytest.mark.parametrize("address", ["2001:db8::1", "www.tiktok.com", "", "1.2.3"])
+def test_what_is_no_address_is_refused_at_once(address: str) -> None:
+    """An outcome like any other, and never an exception."""
+    requests = (
+        Probe(Flow(Protocol.TCP, address, 443)),
+        Lookup("a.b", address),
+        Handshake(address),
+        Fetch(Handshake(address)),
+    )
+    outcomes = [ask(request) for request in requests]
+    assert [outcome.error for outcome, _ in outcomes if not isinstance(outcome, HostState)] == [
+        "EAFNOSUPPORT",
+        "unreachable",
+        "local",
+        "local",
+    ]
+    assert {at_s for _, at_s in outcomes} == {0.0}
+
+
 # --- lookups
 
 
