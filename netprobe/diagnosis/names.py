@@ -15,6 +15,10 @@ FORWARDED_MARGIN_S = 0.003  # one that takes longer than the router's echo and t
 LOCAL_SHARE = 0.5  # a local answer takes at most this part of the time of one that had to be asked for,
 LOCAL_AT_MOST_S = 0.02  # and no longer than a busy home router thinks
 FORWARDED_SHARE = 0.6  # one that was asked for takes at least this part of the time of another such
+FORGED_SHARE = 0.75  # of the round trip: an answer that comes sooner was made on the way
+HONEST_SHARE = 0.9  # of the round trip: no answer of the resolver itself comes sooner than about this
+SHORTEST_TRIP_S = 0.004  # below this the shares are lost in jitter
+FORGERIES = 3  # answers that are too soon before any is called forged
 APART_S = 0.004  # differences below this are no differences
 
 
@@ -70,9 +74,10 @@ class Names:
         self.isp = isp
 
     def kind(self, answer: Answer) -> Kind:
-        """What kind of answer this is, seen on its own."""
+        """What kind of answer this is."""
         if answer.usable:
-            return Kind.BOGUS if all(self._is_bogus(a) for a in answer.addresses) else Kind.GOOD
+            bogus = all(self._is_bogus(a) for a in answer.addresses) or self._is_forged(answer)
+            return Kind.BOGUS if bogus else Kind.GOOD
         if answer.rcode == "NOERROR":
             return Kind.EMPTY
         simple = {"NXDOMAIN": Kind.NXDOMAIN, "SERVFAIL": Kind.SERVFAIL, "REFUSED": Kind.REFUSED}
@@ -82,6 +87,35 @@ class Names:
 
     def _is_bogus(self, address: str) -> bool:
         return leads_nowhere(address) or (is_private(address) and not self._private_world)
+
+    def _is_forged(self, answer: Answer) -> bool:
+        """Whether it came sooner than any packet can come back from the resolver, where the others do so too."""
+        limit = self._too_soon.get(answer.lookup.resolver)
+        return limit is not None and answer.rtt_s is not None and answer.rtt_s < limit
+
+    @cached_property
+    def _too_soon(self) -> dict[str, float]:
+        """By resolver whose answers on the platform are forged on the way: how soon is too soon. Most of them, and at
+        least FORGERIES, must be sooner than the resolver's round trip allows, and none of those on unrelated names."""
+        found: dict[str, float] = {}
+        for resolver in (*self.facts.configured, *self.facts.independent):
+            trip = self._round_trip(resolver)
+            if trip is None or trip < SHORTEST_TRIP_S:
+                continue
+            limit = FORGED_SHARE * trip
+            asked = [a.rtt_s for _, a in self.at(resolver, self.facts.platform_answers) if a.usable and a.rtt_s]
+            others = [a.rtt_s for _, a in self.at(resolver, self.facts.control_answers) if a.usable and a.rtt_s]
+            soon = sum(rtt < limit for rtt in asked)
+            if soon >= FORGERIES and 2 * soon > len(asked) and others and min(others) >= HONEST_SHARE * trip:
+                found[resolver] = limit
+        return found
+
+    def _round_trip(self, address: str) -> float | None:
+        """The shortest time in which anything came back from `address`; None where nothing did."""
+        trains = [t for d in self.facts.controls.values() if d.address == address for _, t in d.trains]
+        trains += [t for _, t in self.facts.resolver_trains if t.destination == address]
+        rtts = [x.reply.rtt_s for t in trains for x in t.exchanges if x.reply and x.reply.from_destination]
+        return min(rtts, default=None)
 
     @cached_property
     def _private_world(self) -> bool:
