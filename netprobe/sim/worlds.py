@@ -6,6 +6,7 @@ wrong with it is drawn from troubles.py, together with what a perfect diagnosis 
 """
 
 import random
+from functools import cache
 
 import msgspec
 
@@ -58,6 +59,12 @@ def generate(seed: int) -> Scenario:
     return scenario
 
 
+@cache
+def _typical() -> Scenario:
+    """The network whose servers and names every world has."""
+    return load("healthy")
+
+
 class _Builder:
     """Draws a network piece by piece."""
 
@@ -68,7 +75,7 @@ class _Builder:
         self.servers: list[Server] = []
         self.resolvers: list[Resolver] = []
         self.moved: dict[str, str] = {}  # addresses of the typical network -> of this one
-        self.typical = load("healthy")
+        self.typical = _typical()
         self.used = {address for server in self.typical.servers for address in server.addresses}
 
     def build(self) -> WorldPlan:
