@@ -1,4 +1,6 @@
-"""A small internet as a survey would see it, fact by fact, without any packet: change a line, and ask for the verdict.
+"""A small internet as a survey would see it, fact by fact, without any packet.
+
+Change a line of this, and ask for the verdict:
 
     client - 192.168.1.1 - 87.0.0.1 - 87.0.0.2 - 87.0.0.3 -+- 62.0.0.1 - 62.0.0.2 - (own) 71.0.0.1, quad9, wikipedia
              home          ISP (AS 100)                    +- 4.0.0.1  - 4.0.0.2  - (akamai) 23.0.0.1, cloudflare, google, fastly
@@ -82,7 +84,7 @@ def nowhere(address: str) -> None:
 def way(address: str) -> tuple[str, ...]:
     """The routers on the way to `address`."""
     via = VIA_A if address in BEHIND_A else VIA_B
-    last = LAST.get(address.split(".")[0])
+    last = LAST.get(address.split(".", maxsplit=1)[0])
     return (HOME, *ISP, *via, *((last,) if last else ()))
 
 
@@ -170,8 +172,7 @@ class Picture:
         public = [c.address for c in self.platform.controls if c.resolver and c.address not in self.resolvers]
         for resolver in (*self.resolvers, *public):
             for kind, names in (("platform", TARGETS), ("control", ("www.wikipedia.org", "www.apple.com"))):
-                for name in names:
-                    found.append(self._see(f"lookup.{kind}", name, self._answer(resolver, kind, name)))
+                found += [self._see(f"lookup.{kind}", n, self._answer(resolver, kind, n)) for n in names]
         return found
 
     def _answer(self, resolver: str, kind: str, name: str) -> Answer:

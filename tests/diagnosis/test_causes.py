@@ -35,7 +35,9 @@ NXDOMAIN = Answer(ASKED, "NXDOMAIN", rtt_s=0.02)
 PUBLIC = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
 
 healthy = Picture()
-nothing = healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 1), answers={(HOME, k): TIMEOUT for k in ("platform", "control")})
+nothing = healthy.but(
+    silent=EVERYTHING, ways=cut(EVERYTHING, 1), answers={(HOME, k): TIMEOUT for k in ("platform", "control")}
+)
 by_name = healthy.but(named=ended("reset"))
 
 
@@ -88,7 +90,7 @@ def test_cause_is_named(cause: str) -> None:
     """Where the evidence is complete the cause is named to the leaf, and calibration is not claimed."""
     verdict = CAUSES[cause].verdict()
     assert verdict.cause == cause, verdict.sentence
-    assert verdict.component == cause.split(".")[0]
+    assert verdict.component == cause.split(".", maxsplit=1)[0]
     assert not verdict.abstained
     assert not verdict.calibrated
 
@@ -109,15 +111,29 @@ class Nasty:
 
 lost_control = healthy.but(silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 6))
 NASTY: dict[str, Nasty] = {
-    "a gateway that only ignores pings is not dead": Nasty("none", healthy.but(gateway_answers=False, answers=everywhere(Answer(ASKED, "NOERROR", ("23.0.1.10",), rtt_s=0.02), "platform") | everywhere(Answer(ASKED, "NOERROR", ("185.0.1.10",), rtt_s=0.02), "control"))),
+    "a gateway that only ignores pings is not dead": Nasty(
+        "none",
+        healthy.but(
+            gateway_answers=False,
+            answers=everywhere(Answer(ASKED, "NOERROR", ("23.0.1.10",), rtt_s=0.02), "platform")
+            | everywhere(Answer(ASKED, "NOERROR", ("185.0.1.10",), rtt_s=0.02), "control"),
+        ),
+    ),
     "one control alone is that control's fault": Nasty("none", lost_control),
-    "one control is dead while an edge is": Nasty("platform", lost_control.but(silent=("9.9.9.9", "151.0.1.10"), ways=cut(("9.9.9.9",), 6) | cut(("151.0.1.10",), 7))),
-    "few controls": Nasty("policy", by_name.but(unmeasured=("one.one.one.one", "dns.google", "www.apple.com", "www.wikipedia.org"))),
+    "one control is dead while an edge is": Nasty(
+        "platform",
+        lost_control.but(silent=("9.9.9.9", "151.0.1.10"), ways=cut(("9.9.9.9",), 6) | cut(("151.0.1.10",), 7)),
+    ),
+    "few controls": Nasty(
+        "policy", by_name.but(unmeasured=("one.one.one.one", "dns.google", "www.apple.com", "www.wikipedia.org"))
+    ),
     "no AS data: health": Nasty("none", healthy, blind=True),
     "no AS data: a dead line": Nasty("isp", nothing, blind=True),
     "no AS data: a name that is cut off": Nasty("policy", by_name, blind=True),
     "no AS data: maintenance": Nasty("platform", CAUSES["platform.maintenance"], blind=True),
-    "a resolver's failure that is passed on": Nasty("isp", healthy.but(answers=here(HOME, LATE_SERVFAIL, LATE_SERVFAIL))),
+    "a resolver's failure that is passed on": Nasty(
+        "isp", healthy.but(answers=here(HOME, LATE_SERVFAIL, LATE_SERVFAIL))
+    ),
     "a denial that is passed on": Nasty("policy", healthy.but(answers=here(HOME, SLOW_LOOPBACK, None))),
     "a name that nobody knows any more": Nasty("none", healthy.but(stale=("image.tiktokcdn.com",))),
     "a drop at the border of the provider": Nasty("transit", healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 4))),
@@ -136,13 +152,23 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
     "a transit's outage without AS data": (CAUSES["transit.outage"], True),
     "a block by address without AS data": (CAUSES["policy.ip.block"], True),
     "the only resolver denies the platform": (
-        healthy.but(answers=here(HOME, NXDOMAIN, None) | {(r, k): TIMEOUT for r in PUBLIC for k in ("platform", "control")}),
+        healthy.but(
+            answers=here(HOME, NXDOMAIN, None) | {(r, k): TIMEOUT for r in PUBLIC for k in ("platform", "control")}
+        ),
         False,
     ),
-    "a home resolver fails, neither at once nor late": (healthy.but(answers=here(HOME, Answer(ASKED, "SERVFAIL", rtt_s=0.0032), Answer(ASKED, "SERVFAIL", rtt_s=0.0032))), False),
+    "a home resolver fails, neither at once nor late": (
+        healthy.but(
+            answers=here(HOME, Answer(ASKED, "SERVFAIL", rtt_s=0.0032), Answer(ASKED, "SERVFAIL", rtt_s=0.0032))
+        ),
+        False,
+    ),
     "a server that cuts off one name itself": (healthy.but(shaken={"151.0.1.10": ended("reset")}, named=None), False),
     "all edges silent inside their networks": (healthy.but(silent=EDGES, ways=cut(EDGES, 7)), False),
-    "one network's certificate is a stranger's": (healthy.but(shaken={"151.0.1.10": certificate(-DAY_S, DAY_S)}), False),
+    "one network's certificate is a stranger's": (
+        healthy.but(shaken={"151.0.1.10": certificate(-DAY_S, DAY_S)}),
+        False,
+    ),
 }
 
 

@@ -9,7 +9,7 @@ GOOD, UNSURE = "none.app_device", "undetermined"
 
 
 def verdict(cause: str) -> Verdict:
-    return Verdict(Component(cause.split(".")[0]), cause, "d", 0.9, f"{cause}.")
+    return Verdict(Component(cause.split(".", maxsplit=1)[0]), cause, "d", 0.9, f"{cause}.")
 
 
 def rounds(*causes: str) -> tuple[Track, list[Incident]]:

@@ -13,7 +13,11 @@ from netprobe.model.verdict import Component, Level, Verdict
 from tests.diagnosis.picture import CONTROLS, EVERYTHING, PLATFORM, Picture, nowhere, origin, way
 from tests.diagnosis.test_causes import AMBIGUOUS, CAUSES, NASTY
 
-SITUATIONS = {**CAUSES, **{name: nasty.picture for name, nasty in NASTY.items()}, **{n: p for n, (p, _) in AMBIGUOUS.items()}}
+SITUATIONS = {
+    **CAUSES,
+    **{name: nasty.picture for name, nasty in NASTY.items()},
+    **{n: p for n, (p, _) in AMBIGUOUS.items()},
+}
 names = st.sampled_from(sorted(SITUATIONS))
 
 
@@ -112,4 +116,7 @@ def test_advice_is_only_what_fits() -> None:
     outage = " ".join(a.step for a in CAUSES["isp.access.outage"].verdict().advice)
     assert "einstall" not in outage
     steps = {a.step: a.checked for a in Picture().verdict().advice}
-    assert steps["Check your own connection: do other sites work, is the Wi-Fi signal good?"] == "checked: your connection is fine"
+    assert (
+        steps["Check your own connection: do other sites work, is the Wi-Fi signal good?"]
+        == "checked: your connection is fine"
+    )
