@@ -96,7 +96,8 @@ class Names:
     @cached_property
     def _too_soon(self) -> dict[str, float]:
         """By resolver whose answers on the platform are forged on the way: how soon is too soon. Most of them, and at
-        least FORGERIES, must be sooner than the resolver's round trip allows, and none of those on unrelated names."""
+        least FORGERIES, must be sooner than the resolver's round trip allows, and none of those on unrelated names.
+        """
         found: dict[str, float] = {}
         for resolver in (*self.facts.configured, *self.facts.independent):
             trip = self._round_trip(resolver)
