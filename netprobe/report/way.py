@@ -21,7 +21,8 @@ _AT_THE_END = (Component.PLATFORM, Component.POLICY)  # packets arrive, the page
 
 class Stop(Record, frozen=True):
     """A station of the way. `network` tells colours apart; `state` is `start`, `passed`, `silent`, `broken`, `beyond`,
-    `arrived` or `failed`; `rtt` is text."""  # noqa: D205, D209 - one sentence a field
+    `arrived` or `failed`; `rtt` is text.
+    """
 
     title: str
     subtitle: str

@@ -34,7 +34,10 @@ USAGE = (
         "--verbose is for the diagnosis that runs without a COMMAND",
     ),
     (["lab", "run", "--fidelity", "kernel", "healthy"], "'kernel' is not"),
-    (["lab", "score", "--worlds", "3", "healthy"], "--worlds generates networks instead of reading them; leave the PATHs"),
+    (
+        ["lab", "score", "--worlds", "3", "healthy"],
+        "--worlds generates networks instead of reading them; leave the PATHs",
+    ),
     (["lab", "score", "{tmp}"], "{tmp}: no scenario (.toml) in this folder"),
     (["agent", "--every", "5"], "'5' is not an interval; write a number and a unit: 30s, 5m, 1h or 1d"),
     (["agent", "--every", "0.1s"], "'0.1s' is out of range; an interval lies between 1s and 7d"),
