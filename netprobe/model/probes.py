@@ -174,8 +174,8 @@ class Multipath(Fact, frozen=True, tag="multipath"):
 
     `flow` is what the flows have in common; they differ in their labels. A TTL without a vertex is silent. At the TTLs
     of `per_packet` one flow drew different addresses, so that flows tell nothing about which way leads where: there are
-    no branches to or from there. `complete`: the stopping rule was met at every TTL (a silent one is none of its
-    business). `unanswered` counts the probes that had to be sent again, of `probes_sent`.
+    no branches to or from there. `complete`: the stopping rule was met for each vertex whose successors answer at
+    all. `unanswered` counts the probes without a reply, of `probes_sent`.
     """
 
     flow: Flow
