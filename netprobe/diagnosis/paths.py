@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from netprobe.diagnosis.facts import Destination, Facts, Found
 from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
+from netprobe.topology.asn import Origin
 from netprobe.topology.paths import loop
 from netprobe.topology.segments import Segment, Surroundings, same_organisation
 
@@ -102,15 +103,21 @@ class Paths:
 
     def _walk(self, path: Path) -> list[Step]:
         found: list[Step] = []
+        networks: list[Origin] = []
         for hop, place in zip(path.hops, self.surroundings.places(path), strict=True):
+            segment = place.segment
+            if segment is Segment.UNKNOWN and place.origin and any(not same_organisation(n, place.origin) for n in networks):
+                segment = Segment.TRANSIT  # whoever the provider is, it stands before another network
+            if place.origin and not place.origin.exchange:
+                networks.append(place.origin)
             for exchange in hop.exchanges:
                 reply = exchange.reply
                 if reply is None or reply.from_destination or not reply.source:
                     continue
                 if reply.source in self.facts.own_addresses or reply.kind is ReplyKind.SEND_FAILED:
                     continue
-                segment = Segment.HOME if self.facts.at_home(reply.source) else place.segment
-                found.append(Step(hop.ttl, reply.source, segment, reply))
+                at_home = self.facts.at_home(reply.source)
+                found.append(Step(hop.ttl, reply.source, Segment.HOME if at_home else segment, reply))
                 break
         return found
 

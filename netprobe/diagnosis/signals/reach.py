@@ -78,12 +78,19 @@ def refused(view: View) -> Finding | None:
     if not refusing:
         return Finding("no", "No connection to the platform is refused.", facts)
     told = f"{of(len(refusing), len(view.edges))} of the platform's addresses refuse connections"
-    if any(c.reach is Reach.REFUSING for c in view.controls):
-        return Finding("everywhere", f"{told}, and so do unrelated services.", facts)
+    networks = _networks(refusing)
+    alike = [c for c in view.controls if c.reach is Reach.REFUSING]
+    customers = [n for c in alike if {c.customer_of} == networks for n in c.names]
+    if 2 * len(alike) > len(view.controls):
+        return Finding(
+            "everywhere", f"{told}, and so do {of(len(alike), len(view.controls))} unrelated services.", facts
+        )
     if any(_comes_early(view, e) for e in refusing):
         return Finding("early", f"{told}, but the refusals come from a place before the platform's network.", facts)
     accepting = _networks([e for e in view.edges if e.reach is Reach.OPEN])
-    networks = _networks(refusing)
+    if customers and not networks & accepting:
+        sentence = f"{told}, all of one delivery network, and so does {customers[0]}, another customer of it."
+        return Finding("vendor", sentence, facts)
     if networks & accepting:
         return Finding("parts", f"{told}; others of the same delivery network accept.", facts)
     if len(networks) == 1:
@@ -153,7 +160,7 @@ SIGNALS = (
     Signal(
         "edge.refused",
         "refusal",
-        ("no", "parts", "one_network", "several_networks", "early", "everywhere"),
+        ("no", "vendor", "parts", "one_network", "several_networks", "early", "everywhere"),
         refused,
         good=("no",),
     ),
