@@ -106,7 +106,11 @@ class Paths:
         networks: list[Origin] = []
         for hop, place in zip(path.hops, self.surroundings.places(path), strict=True):
             segment = place.segment
-            if segment is Segment.UNKNOWN and place.origin and any(not same_organisation(n, place.origin) for n in networks):
+            if (
+                segment is Segment.UNKNOWN
+                and place.origin
+                and any(not same_organisation(n, place.origin) for n in networks)
+            ):
                 segment = Segment.TRANSIT  # whoever the provider is, it stands before another network
             if place.origin and not place.origin.exchange:
                 networks.append(place.origin)
