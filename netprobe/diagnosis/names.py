@@ -89,9 +89,19 @@ class Names:
         return leads_nowhere(address) or (is_private(address) and not self._private_world)
 
     def _is_forged(self, answer: Answer) -> bool:
-        """Whether it came sooner than any packet can come back from the resolver, where the others do so too."""
+        """Whether it came sooner than any packet can come back from the resolver, where the others do so too; or says
+        what such an answer says.
+        """
+        return self._comes_too_soon(answer) or bool(self._forgeries.intersection(answer.addresses))
+
+    def _comes_too_soon(self, answer: Answer) -> bool:
         limit = self._too_soon.get(answer.lookup.resolver)
         return limit is not None and answer.rtt_s is not None and answer.rtt_s < limit
+
+    @cached_property
+    def _forgeries(self) -> frozenset[str]:
+        """The addresses of answers that came too soon."""
+        return frozenset(x for _, a in self.facts.platform_answers if self._comes_too_soon(a) for x in a.addresses)
 
     @cached_property
     def _too_soon(self) -> dict[str, float]:

@@ -181,3 +181,12 @@ def test_what_cannot_be_told_blames_nobody_wrongly(case: str) -> None:
         assert verdict.component == "undetermined", verdict.cause
         assert verdict.next_probe
     assert verdict.component not in {"home", "isp", "policy", "transit"}
+
+
+def test_answers_from_the_way_are_forged() -> None:
+    """Answers on the platform that come sooner than any packet from their resolver were made on the way."""
+    forged = Answer(ASKED, "NOERROR", ("4.0.0.9",), rtt_s=0.01)
+    verdict = healthy.but(
+        answers={(resolver, "platform"): forged for resolver in PUBLIC} | here(HOME, forged, None)
+    ).verdict()
+    assert verdict.cause == "policy.dns.tampering"
