@@ -12,6 +12,7 @@ from top to bottom:
 The loop owns pacing: probes leave at most `rate` a second, whoever wants to send them.
 """
 
+import heapq
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT_RATE = 400.0  # probes a second over all sessions: a guest's share of a home uplink
-_BURST = 20.0  # at most this many probes leave at once,
+_BURST = 100.0  # at most this many probes leave at once to make up for a pause,
 _BURST_S = 0.02  # and no more than this time's share
 _ROUNDING = 1e-9
 _FOREVER = float("inf")
@@ -85,6 +86,8 @@ class _Running:
     parent: _Node
     index: int
     held: bool = False  # its next probe waits for its turn
+    ready: bool = False  # it is to be asked what it wants to send
+    wake: float = _FOREVER  # when to ask it if nothing arrives before
 
 
 class _Pace:
@@ -114,7 +117,10 @@ class _Loop:
         self.vantage = vantage
         self.pace = _Pace(rate, vantage.now())
         self.progress = progress
-        self.running: dict[_Running, None] = {}  # an ordered set: sessions get their turn in order of start
+        self.running: set[_Running] = set()
+        self.ready: deque[_Running] = deque()  # to be asked, in order
+        self.timers: list[tuple[float, int, _Running]] = []  # a heap; entries whose session has moved on are skipped
+        self.set_timers = 0
         self.owner: dict[int, _Running] = {}
         self.held: deque[tuple[_Running, Probe]] = deque()
         self.started = 0
@@ -127,7 +133,9 @@ class _Loop:
             self.advance(_Node(task, parent, index), None)
         else:
             self.started += 1
-            self.running[_Running(task, parent, index)] = None
+            running = _Running(task, parent, index)
+            self.running.add(running)
+            self.make_ready(running)
 
     def advance(self, node: _Node, results: list[Any] | None) -> None:
         """Run a plan up to its next batch; a finished plan delivers its value to the plan that waits for it."""
@@ -155,7 +163,7 @@ class _Loop:
 
     def finish(self, running: _Running) -> None:
         """Retire a session."""
-        del self.running[running]
+        self.running.remove(running)
         self.done += 1
         result = running.session.result()
         if self.progress:
@@ -173,44 +181,59 @@ class _Loop:
         owner = self.owner.get(event.token)
         if owner in self.running and owner is not None:
             owner.session.receive(event.token, event.outcome, self.vantage.now())
+            self.make_ready(owner)
+
+    def make_ready(self, running: _Running) -> None:
+        """Ask it at the next opportunity, once, unless its probe waits for its turn: it is asked after that."""
+        if not running.held and not running.ready:
+            running.ready = True
+            self.ready.append(running)
 
     def pump(self) -> float:
-        """Send whatever may be sent and retire whoever is done; return when to look again."""
-        now = self.vantage.now()
-        wake = self.release_held(now)
-        for running in list(self.running):
-            if not running.held:
-                wake = min(wake, self.ask(running, now))
-        return wake
+        """Send whatever may be sent and retire whoever is done; return when to look again.
 
-    def release_held(self, now: float) -> float:
+        Only those are asked to whom something has happened: it costs nothing that a thousand others wait.
+        """
+        now = self.vantage.now()
+        while self.timers and self.timers[0][0] <= now:
+            when, _, running = heapq.heappop(self.timers)
+            if running.wake == when:
+                self.make_ready(running)
+        self.release_held(now)
+        while self.ready:
+            running = self.ready.popleft()
+            running.ready = False
+            self.ask(running, now)
+        wake = self.pace.ready_at(now) if self.held else _FOREVER
+        return min(wake, self.timers[0][0]) if self.timers else wake
+
+    def release_held(self, now: float) -> None:
         """Send the probes whose turn has come, oldest first."""
-        while self.held:
-            ready = self.pace.ready_at(now)
-            if ready > now:
-                return ready
+        while self.held and self.pace.ready_at(now) <= now:
             running, probe = self.held.popleft()
             running.held = False
             self.pace.spend()
             self.send(running, probe)
-        return _FOREVER
+            self.make_ready(running)
 
-    def ask(self, running: _Running, now: float) -> float:
+    def ask(self, running: _Running, now: float) -> None:
         """Let one session send until it has nothing more to send, must wait for its turn, or is done."""
+        running.wake = _FOREVER
         while (request := running.session.next_request(now)) is not None:
             if isinstance(request, Probe):
-                ready = self.pace.ready_at(now)
-                if self.held or ready > now:
+                if self.held or self.pace.ready_at(now) > now:
                     self.held.append((running, request))
                     running.held = True
-                    return ready
+                    return
                 self.pace.spend()
             self.send(running, request)
         deadline = running.session.deadline()
-        if deadline is not None:
-            return deadline
-        self.finish(running)
-        return now  # whoever it made start wants to be asked at once
+        if deadline is None:
+            self.finish(running)
+            return
+        running.wake = deadline
+        self.set_timers += 1
+        heapq.heappush(self.timers, (deadline, self.set_timers, running))
 
 
 def run(plan: Plan[T], vantage: Vantage, *, rate: float = DEFAULT_RATE, progress: Progress | None = None) -> T:
