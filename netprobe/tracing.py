@@ -11,7 +11,11 @@ from netprobe.model.services import Answer
 from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.port import Vantage
 from netprobe.probing.run import DEFAULT_RATE, Plan, run
+from netprobe.probing.share import trace_shared
 from netprobe.probing.traceroute import Traceroute
+
+_LONG_TURN_S = 0.04  # when each target's turn comes so seldom, an answer is there before the next
+_TURNS = 1.5  # how many turns an answer may take until the next probe leaves without it
 
 NO_ROUTE = frozenset({"ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"})
 
@@ -45,15 +49,33 @@ def trace(
     port: int = 0,
     max_ttl: int = 30,
     rate: float = DEFAULT_RATE,
+    share: bool = False,
     watch: Watcher | None = None,
 ) -> list[Traced]:
-    """The path to each of `targets` (names or addresses), in their order, in one pass of `rate` probes a second."""
-    return run(_plan(targets, protocol, port, max_ttl, watch), vantage, rate=rate)
+    """The path to each of `targets` (names or addresses), in their order, in one pass of `rate` probes a second.
+
+    With `share` what their paths have in common is probed once; there is nothing to watch then.
+    """
+    flows = Flow(protocol, "", port)
+    if share:
+        return run(_plan(targets, flows, lambda found, _: trace_shared(found, max_ttl=max_ttl)), vantage, rate=rate)
+
+    def each(found: Sequence[Flow], names: Sequence[str]) -> Plan[list[Path]]:
+        turn_s = len(found) / rate
+        patience_s = _TURNS * turn_s if turn_s > _LONG_TURN_S else 0.0
+        sessions = [Traceroute(flow, max_ttl=max_ttl, patience_s=patience_s) for flow in found]
+        if watch:
+            for name, session in zip(names, sessions, strict=True):
+                watch(name, session)
+        return (yield sessions)
+
+    return run(_plan(targets, flows, each), vantage, rate=rate)
 
 
 def _plan(
-    targets: Sequence[str], protocol: Protocol, port: int, max_ttl: int, watch: Watcher | None
+    targets: Sequence[str], kind: Flow, paths: Callable[[Sequence[Flow], Sequence[str]], Plan[list[Path]]]
 ) -> Plan[list[Traced]]:
+    """Find the addresses of `targets`, and the way to each by `paths` with flows like `kind` and their targets."""
     names = [target for target in dict.fromkeys(targets) if not _is_address(target)]
     known: dict[str, Traced] = {}
     if names:
@@ -61,15 +83,12 @@ def _plan(
         known = yield from _resolve(names, host)
     resolved = [known.get(target) or Traced(target, target) for target in targets]
     # One probe stream to an address, however many names it has: the flows would be the same.
-    sessions = {
-        address: Traceroute(Flow(protocol, address, port), max_ttl=max_ttl)
-        for address in dict.fromkeys(t.address for t in resolved if t.address)
-    }
-    if watch:
-        for address, session in sessions.items():
-            watch(next(t.target for t in resolved if t.address == address), session)
-    paths = dict(zip(sessions, (yield list(sessions.values())), strict=True)) if sessions else {}
-    return [Traced(t.target, t.address, paths.get(t.address), t.error) for t in resolved]
+    first = {t.address: t.target for t in reversed(resolved) if t.address}
+    addresses = list(dict.fromkeys(t.address for t in resolved if t.address))
+    flows = [Flow(kind.protocol, address, kind.port) for address in addresses]
+    found = yield from paths(flows, [first[address] for address in addresses])
+    by_address = dict(zip(addresses, found, strict=True))
+    return [Traced(t.target, t.address, by_address.get(t.address), t.error) for t in resolved]
 
 
 def _resolve(names: Sequence[str], host: HostState) -> Plan[dict[str, Traced]]:

@@ -36,6 +36,14 @@ Rate = Annotated[
 ]
 MaxTtl = Annotated[int, typer.Option("--max-ttl", min=1, max=63, help="Give up beyond this hop.")]
 
+Share = Annotated[
+    bool,
+    typer.Option(
+        "--share",
+        help="Probe what the paths to many targets have in common once; hops that are taken over say from where.",
+    ),
+]
+
 
 def trace(
     targets: Targets,
@@ -43,12 +51,14 @@ def trace(
     port: Port = None,
     rate: Rate = None,
     max_ttl: MaxTtl = 30,
+    share: Share = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
     """Show the way that packets take to each target.
 
     With --json, one line a target: {target, address, method, port, reached, rtt_ms, probes_sent, hops}.
+    A hop that --share took over has the address of the target that it was asked for as shared_from.
     """
     from netprobe.cli.settings import load
     from netprobe.cli.tracing import Job, carry_out
@@ -60,5 +70,5 @@ def trace(
         msg = "--rate: must be more than 0"
         raise typer.BadParameter(msg)
     settings = load(config)
-    job = Job(tuple(targets), method.value, port or PORTS[method], max_ttl, rate or settings.rate)
+    job = Job(tuple(targets), method.value, port or PORTS[method], max_ttl, rate or settings.rate, share)
     return carry_out(job, settings, as_json=as_json)

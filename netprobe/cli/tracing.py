@@ -34,6 +34,7 @@ class Job(NamedTuple):
     port: int
     max_ttl: int
     rate: float
+    share: bool = False
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
@@ -51,6 +52,7 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
                 port=job.port,
                 max_ttl=job.max_ttl,
                 rate=job.rate,
+                share=job.share,
                 watch=watch,
             )
         if as_json:

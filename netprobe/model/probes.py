@@ -101,11 +101,15 @@ class Exchange(Record, frozen=True):
     reply: Reply | None = None
 
 
-class Hop(Record, frozen=True):
-    """The exchanges at one TTL of one flow."""
+class Hop(Record, frozen=True, omit_defaults=True):
+    """The exchanges at one TTL of one flow.
+
+    With `shared_from` it was not asked on this path, but taken over from the path to that address, which shares it.
+    """
 
     ttl: int
     exchanges: tuple[Exchange, ...]
+    shared_from: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -27,10 +27,22 @@ def path_length(arrival_ttl: int) -> int:
 
 
 class Traceroute:
-    """Find the path of `flow`, hop by hop, in rounds, with up to `tries` probes for a hop that stays silent."""
+    """Find the path of `flow`, hop by hop, in rounds, with up to `tries` probes for a hop that stays silent.
 
-    def __init__(
-        self, flow: Flow, *, max_ttl: int = 30, tries: int = 2, timeout_s: float = 1.0, first_ttls: int = FIRST_TTLS
+    With `patience_s` the TTLs of the first round leave one after the other, each when the one before has been answered
+    or has had that long to be: where many paths share a rate, a round trip passes between two turns of one of them
+    anyway, and what would have gone beyond the destination, or only asked how far it is, is saved.
+    """
+
+    def __init__(  # what to ask, and how long to wait
+        self,
+        flow: Flow,
+        *,
+        max_ttl: int = 30,
+        tries: int = 2,
+        timeout_s: float = 1.0,
+        first_ttls: int = FIRST_TTLS,
+        patience_s: float = 0.0,
     ) -> None:
         self._flow = flow
         self._max_ttl = max_ttl
@@ -38,7 +50,11 @@ class Traceroute:
         self._timeout_s = timeout_s
         away = _DESTINATION_LABEL if flow.protocol is Protocol.TCP else 0
         self._ask_destination = Flow(flow.protocol, flow.destination, flow.port, flow.label + away)
-        self._queue: deque[int] = deque([FULL_TTL, *range(1, min(first_ttls, max_ttl) + 1)])
+        first = range(1, min(first_ttls, max_ttl) + 1)
+        self._queue: deque[int] = deque(first if patience_s else (FULL_TTL, *first))
+        self._patience_s = patience_s
+        self._latest = 0  # the token of the probe that left last,
+        self._next_at = 0.0  # and when the next one may follow though it is unanswered
         self._sent: dict[int, list[Exchange]] = {}  # by TTL, in order of sending
         self._place: dict[int, tuple[int, int]] = {}  # token -> TTL, index
         self._open: set[int] = set()  # tokens of this round without a reply
@@ -56,7 +72,7 @@ class Traceroute:
             self._open.clear()
             self._queue.extend(self._next_round())
             self._done = not self._queue
-        if not self._queue:
+        if not self._queue or (self._latest in self._open and now < self._next_at):
             return None
         ttl = self._queue.popleft()
         self._sequence += 1
@@ -70,6 +86,7 @@ class Traceroute:
             tries.append(Exchange(request.ttl, request.sequence, now))
             self._open.add(token)
             self._round_ends_at = now + self._wait_s
+            self._latest, self._next_at = token, now + self._patience_s
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
         """Keep the first reply to each probe (late ones too) and learn from it how long the path is."""
@@ -95,8 +112,10 @@ class Traceroute:
         self._forget_beyond(self._length or (self._guess or FULL_TTL) + _GUESS_MARGIN)
 
     def deadline(self) -> float | None:
-        """When the current round times out."""
-        return None if self._done else self._round_ends_at
+        """When the current round times out, or the next probe of it may leave."""
+        if self._done:
+            return None
+        return self._next_at if self._queue else self._round_ends_at
 
     def result(self) -> Path:
         """The path: all hops up to the destination, or up to the last that answered and the silence after it."""

@@ -34,7 +34,8 @@ def to_line(target: str, address: str, method: str, port: int, path: Path | None
 
 def _hop(hop: Hop) -> dict[str, Any]:
     replies = [_reply(x.reply) for x in hop.exchanges if x.reply]
-    return {"ttl": hop.ttl, "replies": replies, "sent": len(hop.exchanges), "lost": hop.lost}
+    shared = {"shared_from": hop.shared_from} if hop.shared_from else {}
+    return {"ttl": hop.ttl, "replies": replies, "sent": len(hop.exchanges), "lost": hop.lost, **shared}
 
 
 def _reply(reply: Reply) -> dict[str, Any]:
@@ -84,13 +85,14 @@ def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
         best = min(reply.rtt_s for reply in replies)
         origin = whose(address)
         network = clean(origin.label) if origin else ""
+        shared = f"  [seen on the way to {clean(hop.shared_from, 45)}]" if hop.shared_from else ""
         lines.append(
             (
                 Span(f"{hop.ttl:4}  " if number == 0 else " " * 6),
                 Span(f"{clean(address, 45):<17}"),
                 Span(f"{milliseconds(best):>11}", "mark"),
                 Span(f"{loss:>6}" if number == 0 else " " * 6, "warn" if hop.lost else "faint"),
-                Span("  " + clean(network + _remark(replies), room), "faint"),
+                Span("  " + clean(network + _remark(replies) + shared, room), "faint"),
             )
         )
     return lines

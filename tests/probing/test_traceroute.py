@@ -109,6 +109,17 @@ def test_probe_that_never_left() -> None:
     assert errors <= {"ENETUNREACH"}
 
 
+def test_patience_sends_nothing_beyond_the_destination() -> None:
+    """With patience each TTL leaves when the one before has answered, or has had its time; no probe is wasted."""
+    vantage = LineVantage(9, silent=frozenset({4}))
+    path = run(one(Traceroute(flow(Protocol.ICMP), patience_s=0.1, tries=1)), vantage)
+    assert path.reached
+    assert [probe.ttl for probe in vantage.probes] == list(range(1, 11))
+    left = [at for at, _ in vantage.sent]
+    assert left[4] - left[3] == pytest.approx(0.1)
+    assert left[2] - left[1] == pytest.approx(0.008)
+
+
 def test_path_length_from_the_usual_initial_ttls() -> None:
     """64, 128 and 255 are what stacks start with."""
     assert [path_length(ttl) for ttl in (64, 60, 128, 120, 255, 244)] == [1, 5, 1, 9, 1, 12]
