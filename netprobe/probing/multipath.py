@@ -16,6 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from netprobe.model.probes import Branch, Flow, Multipath, Probe, Reply, ReplyKind, Vertex
 from netprobe.probing.port import Outcome, Request
@@ -265,21 +266,20 @@ class MultipathSession:
     def _lack(self, group: _Group) -> int:
         """How many more answers the stopping rule wants; 0 where nobody answers."""
         found = self._succession(group)
-        failed = self._hops[group.ttl].failed
+        drawn, failed = self._hops[group.ttl].drawn, self._hops[group.ttl].failed
         answered = sum(found.values())
-        given_up = sum(self._given_up(group, label) for label in (failed if group.open_to_all else group.labels))
+        labels, tries = failed if group.open_to_all else group.labels, self._tries(group)
+        given_up = sum(failed[x] >= tries and x not in drawn for x in labels)
         if not found:
             return max(0, _SILENT - given_up)
         need = stopping_point(len(found), self._confidence)
         return 0 if given_up >= need else max(0, need - answered)
 
-    def _given_up(self, group: _Group, label: int) -> bool:
-        """Whether this flow was asked for often enough without an answer."""
-        hop = self._hops[group.ttl]
-        if label in hop.drawn:
-            return False
-        into_silence = _TRIES_INTO_SILENCE if hop.drawn else 1
-        return hop.failed[label] >= (_TRIES if self._succession(group) else into_silence)
+    def _tries(self, group: _Group) -> int:
+        """How often a flow of `group` is sent before it is given up."""
+        drawn = self._hops[group.ttl].drawn
+        into_silence = _TRIES_INTO_SILENCE if drawn else 1
+        return _TRIES if any(x in drawn for x in group.labels) else into_silence
 
     def _wishes_of(self, group: _Group) -> Iterator[_Wish]:
         """Flows of `group` to send to its TTL, or flows to find for it one TTL nearer."""
@@ -288,16 +288,20 @@ class MultipathSession:
         lack = self._lack(group) - sum(hop.pending[x] for x in labels if x not in hop.drawn)
         if lack <= 0:
             return
-        known = [x for x in (self._candidates(group) if group.open_to_all else group.labels) if x not in hop.drawn]
-        usable = [x for x in known if not hop.pending[x] and not self._given_up(group, x)]
+        tries = self._tries(group)
+        candidates = self._candidates(group) if group.open_to_all else group.labels
+        again = [x for x in (hop.failed if group.open_to_all else group.labels) if hop.failed[x]]
+        fresh = (x for x in candidates if not hop.failed[x])
+        usable = (x for x in chain(again, fresh) if x not in hop.drawn and not hop.pending[x] and hop.failed[x] < tries)
         answerers = tuple(self._succession(group)) or tuple(hop.vertices)
-        for label in sorted(usable, key=lambda x: (-hop.failed[x], x))[:lack]:
+        for label in islice(usable, lack):
+            lack -= 1
             yield _Wish(group.ttl, label, answerers)
-        if not group.open_to_all and len(usable) < lack:
+        if lack and not group.open_to_all:
             supply = self._supply(group.ttl - 1, group.near)
             if supply is None:
                 self._complete = False
-            elif sum(self._hops[supply.ttl].pending.values()) < lack - len(usable):
+            elif sum(self._hops[supply.ttl].pending.values()) < lack:
                 yield supply
 
     def _candidates(self, group: _Group) -> Iterator[int]:
