@@ -64,7 +64,7 @@ class Judgement(Record, frozen=True):
     """What a rate test says: an explanation, and the natural logarithms of the likelihoods that it rests on.
 
     `rate` is how many probes a second the limiter answers, None where there is none; `loss` is the fraction that is
-    lost. Beside loss, a limiter is only seen at rates above a quarter of what was tested.
+    lost. Beside a limiter, loss shows only if some phase was slow enough for the limiter to answer all of it.
     """
 
     silence: Silence
