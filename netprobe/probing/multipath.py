@@ -34,6 +34,8 @@ _SLOW_S, _SLOWEST_S = 1.0, 2.0
 _RECOVERY = 0.7
 _BURST, _REFILL = 5.0, 1.0  # errors that an address has in store for us, and gets back in a second
 
+_LONGEST_WAIT_S, _MARGIN = 5.0, 1.5  # for replies, once one was late
+
 _SELF = ""  # the vertex at TTL 0, and whatever else all flows go through
 
 
@@ -97,16 +99,27 @@ class _Wish:
 class MultipathSession:
     """Find the branches of all flows like `flow`, whose label is not used.
 
-    `timeout_s` is how long one reply may take; `confidence` is that of the stopping rule, for each vertex.
+    `timeout_s` is how long one reply may take, longer once one was late; `confidence` is that of the stopping rule, for
+    each vertex. After `longest_s`, nothing new is asked, and the graph is not called complete. (Linux's limits make it
+    10 s for two ways, 52 s for eight that meet again in one router.)
     """
 
     def __init__(
-        self, flow: Flow, *, max_ttl: int = 30, timeout_s: float = 1.0, confidence: float = 0.95, flows: int = _FLOWS
+        self,
+        flow: Flow,
+        *,
+        max_ttl: int = 30,
+        timeout_s: float = 1.0,
+        confidence: float = 0.95,
+        flows: int = _FLOWS,
+        longest_s: float = 300.0,
     ) -> None:
         self._flow = flow
         self._max_ttl = max_ttl
         self._timeout_s = timeout_s
         self._confidence = confidence
+        self._longest_s = longest_s
+        self._began: float | None = None
         self._labels = range(FIRST_LABEL, FIRST_LABEL + flows)
         self._hops = [_Hop() for _ in range(max_ttl + 1)]
         self._ends: dict[int, int] = {}  # label -> the shortest TTL at which the flow's way was over
@@ -123,10 +136,11 @@ class MultipathSession:
 
     def next_request(self, now: float) -> Request | None:
         """The first wanted probe whose hop and whose answerer may be asked now."""
+        self._began = now if self._began is None else self._began
         self._time_out(now)
         wake = min(self._waiting.values(), default=math.inf)
         wanted = False
-        self._complete = not self._stopped and len(self._place) < _PROBES
+        self._complete = not self._stopped and len(self._place) < _PROBES and now < self._began + self._longest_s
         if self._complete:
             for wish in self._wishes():
                 wanted = True
@@ -157,7 +171,11 @@ class MultipathSession:
         ttl, label = place
         hop = self._hops[ttl]
         self._answered.add(token)
-        (hop.failed if self._waiting.pop(token, None) is None else hop.pending)[label] -= 1
+        if self._waiting.pop(token, None) is None:
+            hop.failed[label] -= 1
+            self._timeout_s = min(_LONGEST_WAIT_S, max(self._timeout_s, _MARGIN * outcome.rtt_s))
+        else:
+            hop.pending[label] -= 1
         if outcome.kind is ReplyKind.SEND_FAILED:
             self._stopped = True
             return

@@ -28,7 +28,7 @@ class RateLimitSession:
         self._rates = tuple(rate * factor for factor in _FACTORS)
         self._timeout_s = timeout_s
         self._phases: list[list[bool]] = [[]]  # whether each probe was answered, in order of sending
-        self._sent_s: list[float] = []  # of the present phase
+        self._sent_s: list[list[float]] = [[]]  # the same
         self._place: dict[int, tuple[int, int]] = {}  # token -> phase, index
         self._next_at = 0.0
         self._ends_at: float | None = None  # when the last probe of the present phase has timed out
@@ -39,7 +39,7 @@ class RateLimitSession:
         if self._done or now < self._next_at:
             return None
         if self._ends_at is None and self._enough(now):
-            self._ends_at = self._next_at = self._sent_s[-1] + self._timeout_s
+            self._ends_at = self._next_at = self._sent_s[-1][-1] + self._timeout_s
         if self._ends_at is not None:
             if now < self._ends_at:
                 return None
@@ -47,7 +47,8 @@ class RateLimitSession:
                 self._done = True
                 return None
             self._phases.append([])
-            self._sent_s, self._ends_at = [], None
+            self._sent_s.append([])
+            self._ends_at = None
         return Probe(self._flow, ttl=self._ttl, sequence=len(self._place) + 1)
 
     def sent(self, request: Request, token: int, now: float) -> None:
@@ -56,7 +57,7 @@ class RateLimitSession:
         present = self._phases[-1]
         self._place[token] = (len(self._phases) - 1, len(present))
         present.append(False)
-        self._sent_s.append(now)
+        self._sent_s[-1].append(now)
         self._next_at = now + 1.0 / self._rates[len(self._phases) - 1]
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
@@ -72,20 +73,20 @@ class RateLimitSession:
         return None if self._done else self._next_at
 
     def result(self) -> RateTest:
-        """The phases, fastest first."""
+        """The phases, fastest first, with the rates at which the probes really left."""
         first = self._phases[0]
         drained = first.index(False) + 1 if False in first else len(first)
         counted = [first[drained:], *self._phases[1:]]
         phases = tuple(
-            RatePhase(rate, len(answers), sum(answers))
-            for rate, answers in zip(self._rates, counted, strict=False)
-            if answers
+            RatePhase((len(sent_s) - 1) / (sent_s[-1] - sent_s[0]), len(answers), sum(answers))
+            for sent_s, answers in zip(self._sent_s, counted, strict=True)
+            if answers and sent_s[-1] > sent_s[0]
         )
         return RateTest(self._flow, self._ttl, phases, len(self._place))
 
     def _lost(self, now: float) -> int:
         """Probes of the present phase that timed out."""
-        old = sum(at + self._timeout_s <= now for at in self._sent_s)
+        old = sum(at + self._timeout_s <= now for at in self._sent_s[-1])
         return self._phases[-1][:old].count(False)
 
     def _enough(self, now: float) -> bool:

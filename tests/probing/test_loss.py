@@ -163,12 +163,20 @@ def test_rates_are_kept() -> None:
     """The phases leave at four times the rate, the rate, and a quarter of it; probes of one flow."""
     vantage = network(Bucket(2.0))
     test = run(one(RateLimitSession(FLOW, 3, rate=8.0)), vantage)
-    assert [phase.rate for phase in test.phases] == [32.0, 8.0, 2.0]
+    assert [phase.rate for phase in test.phases] == pytest.approx([32.0, 8.0, 2.0])
     gaps = [b - a for (a, _), (b, _) in pairwise(vantage.sent)]
     assert min(gaps) == pytest.approx(1 / 32.0)
     assert sum(gap == pytest.approx(1 / 2.0) for gap in gaps) >= 200
     assert len({probe.flow for _, probe in vantage.sent}) == 1
     assert from_json(to_json(test), RateTest) == test
+
+
+def test_rates_are_those_that_were() -> None:
+    """When other sessions, or the loop's own pace, hold probes back, the phases say how fast they really left."""
+    vantage = network(Bucket(2.0))
+    test = run(one(RateLimitSession(FLOW, 3, rate=8.0)), vantage, rate=20.0)
+    assert [phase.rate for phase in test.phases] == pytest.approx([20.0, 8.0, 2.0], rel=0.01)
+    assert judge(test.phases).silence is Silence.LIMITER
 
 
 def test_probe_that_cannot_leave_ends_the_test() -> None:

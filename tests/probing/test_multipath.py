@@ -157,6 +157,23 @@ def test_limiter_that_is_worse_than_linux() -> None:
     assert graph.unanswered > 0
 
 
+def test_late_answers_count() -> None:
+    """Replies that come after their time-out make the same graph, if with more probes."""
+    vantage = RouterVantage(diamond(2), hop_s=0.3)  # the second hop answers after 1.2 s
+    graph = explore(vantage)
+    assert len(graph.branches) == 5
+    assert graph.unanswered == 0
+
+
+def test_time_is_bounded() -> None:
+    """However many ways there are, it ends when it was told to, and says that it is not complete."""
+    vantage = RouterVantage(diamond(16), limiters=linux(diamond(16)))
+    graph = run(one(MultipathSession(FLOW, longest_s=20.0)), vantage)
+    assert vantage.clock - 100.0 < 22.0
+    assert not graph.complete
+    assert graph.vertices
+
+
 def test_probe_that_cannot_leave_ends_it() -> None:
     """When the own kernel refuses, nothing more is sent, and the graph is not called complete."""
     session = MultipathSession(FLOW)
