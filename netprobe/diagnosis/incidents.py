@@ -1,5 +1,7 @@
 """Incidents over time: which rounds belong together, when the trouble began and when it ended. Pure."""
 
+from collections.abc import Mapping
+
 from netprobe.model.record import Record
 from netprobe.model.report import Incident
 from netprobe.model.verdict import Component, Verdict
@@ -9,10 +11,14 @@ CHANGE_ROUNDS = 2
 
 
 class Track(Record, frozen=True):
-    """What is remembered between rounds: the open incident, and a change that one round alone has suggested."""
+    """What is remembered between rounds: the open incident, and a change that one round alone has suggested.
+
+    `heard` counts the rounds of the open incident by the cause that they named.
+    """
 
     open: Incident | None = None
     doubt: Incident | None = None
+    heard: dict[str, int] = {}
 
 
 class Step(Record, frozen=True):
@@ -34,27 +40,38 @@ def track(before: Track, verdict: Verdict, now_s: float, next_id: int) -> Step:
         closed = _close(before.open, now_s) if before.open else None
         return Step(Track(), closed)
     if before.open is None:
-        return Step(Track(_begin(verdict, now_s, next_id)))
+        return Step(Track(_begin(verdict, now_s, next_id), heard={verdict.cause: 1}))
     if verdict.component is before.open.component:
-        return Step(Track(_continue(before.open, verdict)))
+        heard = before.heard | {verdict.cause: before.heard.get(verdict.cause, 0) + 1}
+        return Step(Track(_continue(before.open, verdict, heard), heard=heard))
     if before.doubt is None or before.doubt.component is not verdict.component:
-        return Step(Track(before.open, _begin(verdict, now_s, next_id)))
+        return Step(Track(before.open, _begin(verdict, now_s, next_id), before.heard))
     doubt = before.doubt
-    if doubt.rounds + 1 < CHANGE_ROUNDS:
-        return Step(Track(before.open, _continue(doubt, verdict)))
-    begun = _continue(doubt, verdict)
+    heard = {doubt.cause: doubt.rounds}
+    heard[verdict.cause] = heard.get(verdict.cause, 0) + 1
+    begun = _continue(doubt, verdict, heard)
+    if begun.rounds < CHANGE_ROUNDS:
+        return Step(Track(before.open, begun, before.heard))
     renamed = Incident(next_id, begun.component, begun.cause, begun.sentence, begun.began_s, None, begun.rounds)
-    return Step(Track(renamed), _close(before.open, begun.began_s))
+    return Step(Track(renamed, heard=heard), _close(before.open, begun.began_s))
 
 
 def _begin(verdict: Verdict, now_s: float, number: int) -> Incident:
     return Incident(number, verdict.component, verdict.cause, verdict.sentence, now_s)
 
 
-def _continue(incident: Incident, verdict: Verdict) -> Incident:
-    """One round more; the cause that is said is the deepest one so far, the latest of equals."""
-    deeper = verdict.cause.count(".") >= incident.cause.count(".")
-    cause, sentence = (verdict.cause, verdict.sentence) if deeper else (incident.cause, incident.sentence)
+def _continue(incident: Incident, verdict: Verdict, heard: Mapping[str, int]) -> Incident:
+    """One round more.
+
+    The cause that is said is the deepest one so far, of equally deep ones the one that most rounds named: the first and
+    the last round may have seen half an outage.
+    """
+
+    def weight(cause: str) -> tuple[int, int]:
+        return cause.count("."), heard.get(cause, 0)
+
+    better = weight(verdict.cause) > weight(incident.cause)
+    cause, sentence = (verdict.cause, verdict.sentence) if better else (incident.cause, incident.sentence)
     return Incident(incident.id, incident.component, cause, sentence, incident.began_s, None, incident.rounds + 1)
 
 

@@ -65,11 +65,6 @@ class Break:
         return self.last is not None and self.last.reply.kind is ReplyKind.UNREACHABLE
 
     @property
-    def prohibited(self) -> bool:
-        """A router said that it filters."""
-        return self.last is not None and _prohibits(self.last.reply)
-
-    @property
     def key(self) -> tuple[str, bool]:
         """What breaks share that have the same place and the same manner."""
         if self.loop:
@@ -167,14 +162,16 @@ class Paths:
         one, other = self.facts.origin(router), self.facts.origin(destination.address)
         return one is not None and other is not None and same_organisation(one, other)
 
-    def filtered(self, destination: Destination) -> bool:
-        """Whether a router beyond the home said that it filters what was sent to `destination`.
+    def filters(self, destination: Destination) -> frozenset[str]:
+        """The routers beyond the home that said that they filter what was sent to `destination`.
 
         On a path such a message may be missing, because the router's limit on ICMP errors was used up by the time
-        exceeded before.
+        exceeded before; so the trains count too.
         """
-        replies = [x.reply for _, train in destination.trains for x in train.exchanges if x.reply]
-        return any(_prohibits(reply) and not self.facts.at_home(reply.source) for reply in replies)
+        exchanges = [x for _, train in destination.trains for x in train.exchanges]
+        exchanges += [x for _, path in destination.paths for hop in path.hops for x in hop.exchanges]
+        replies = [x.reply for x in exchanges if x.reply and _prohibits(x.reply)]
+        return frozenset(r.source for r in replies if not self.facts.at_home(r.source))
 
     def _farthest(self, index: int, path: Path) -> int:
         steps = self.steps(index, path)

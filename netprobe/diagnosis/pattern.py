@@ -276,11 +276,15 @@ class _Judge:
             passing = self.paths.carried(deepest.address)
             others = f"; {len(passing)} other place(s) are reached through the same router" if passing else ""
             sentence = f"The ways to {count} end inside your provider's network, at {last}{others}."
-            if any(b.prohibited or self.paths.filtered(b.destination) for b in breaks):
+            if any(self.paths.filters(b.destination) for b in breaks):
                 return Place("isp_prohibited", f"{sentence} The router says that it filters.", facts)
             if self._only_platform_is_dropped(breaks, deepest):
                 return Place("isp_platform_only", sentence, facts)
             return Place("isp_platform_unsure", sentence, facts)
+        filter_ = self._filter_of_many()
+        if filter_:
+            told = f"The router {self.view.who(filter_)} says that it filters what goes to the platform"
+            return Place("filtered_somewhere", f"{told}, and lets what goes to other services pass.", facts)
         if zones == {Segment.TRANSIT}:
             return Place("transit_platform_only", f"The ways to {count} end in transit networks, at {last}.", facts)
         if self._siblings_pass(breaks):
@@ -289,6 +293,17 @@ class _Judge:
         return Place(
             "platform_unclear", f"The ways to {count} end at {last}, and it cannot be told whose fault that is.", facts
         )
+
+    def _filter_of_many(self) -> str:
+        """A router that says that it filters what goes to the platform's addresses in different networks; empty: none.
+
+        The platform's own networks filter too, but each only what goes to itself.
+        """
+        told: dict[str, set[str]] = {}
+        for edge in self.view.failing_edges:
+            for router in self.paths.filters(edge):
+                told.setdefault(router, set()).add(edge.network or ".".join(edge.address.split(".")[:2]))
+        return max((r for r, networks in told.items() if len(networks) > 1), key=lambda r: len(told[r]), default="")
 
     def _silent_customers(self, breaks: list[Break]) -> list[str]:
         """Controls that are customers of the one network in which all breaks lie, and silent as well."""

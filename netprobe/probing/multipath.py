@@ -16,6 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from netprobe.model.probes import Branch, Flow, Multipath, Probe, Reply, ReplyKind, Vertex
 from netprobe.probing.port import Outcome, Request
@@ -32,6 +33,8 @@ _INTERVAL_S = 0.2  # between probes to one hop
 _SLOW_S, _SLOWEST_S = 1.0, 2.0
 _RECOVERY = 0.7
 _BURST, _REFILL = 5.0, 1.0  # errors that an address has in store for us, and gets back in a second
+
+_LONGEST_WAIT_S, _MARGIN = 5.0, 1.5  # for replies, once one was late
 
 _SELF = ""  # the vertex at TTL 0, and whatever else all flows go through
 
@@ -96,16 +99,27 @@ class _Wish:
 class MultipathSession:
     """Find the branches of all flows like `flow`, whose label is not used.
 
-    `timeout_s` is how long one reply may take; `confidence` is that of the stopping rule, for each vertex.
+    `timeout_s` is how long one reply may take, longer once one was late; `confidence` is that of the stopping rule, for
+    each vertex. After `longest_s`, nothing new is asked, and the graph is not called complete. (Linux's limits make it
+    10 s for two ways, 52 s for eight that meet again in one router.)
     """
 
     def __init__(
-        self, flow: Flow, *, max_ttl: int = 30, timeout_s: float = 1.0, confidence: float = 0.95, flows: int = _FLOWS
+        self,
+        flow: Flow,
+        *,
+        max_ttl: int = 30,
+        timeout_s: float = 1.0,
+        confidence: float = 0.95,
+        flows: int = _FLOWS,
+        longest_s: float = 300.0,
     ) -> None:
         self._flow = flow
         self._max_ttl = max_ttl
         self._timeout_s = timeout_s
         self._confidence = confidence
+        self._longest_s = longest_s
+        self._began: float | None = None
         self._labels = range(FIRST_LABEL, FIRST_LABEL + flows)
         self._hops = [_Hop() for _ in range(max_ttl + 1)]
         self._ends: dict[int, int] = {}  # label -> the shortest TTL at which the flow's way was over
@@ -122,10 +136,11 @@ class MultipathSession:
 
     def next_request(self, now: float) -> Request | None:
         """The first wanted probe whose hop and whose answerer may be asked now."""
+        self._began = now if self._began is None else self._began
         self._time_out(now)
         wake = min(self._waiting.values(), default=math.inf)
         wanted = False
-        self._complete = not self._stopped and len(self._place) < _PROBES
+        self._complete = not self._stopped and len(self._place) < _PROBES and now < self._began + self._longest_s
         if self._complete:
             for wish in self._wishes():
                 wanted = True
@@ -156,7 +171,11 @@ class MultipathSession:
         ttl, label = place
         hop = self._hops[ttl]
         self._answered.add(token)
-        (hop.failed if self._waiting.pop(token, None) is None else hop.pending)[label] -= 1
+        if self._waiting.pop(token, None) is None:
+            hop.failed[label] -= 1
+            self._timeout_s = min(_LONGEST_WAIT_S, max(self._timeout_s, _MARGIN * outcome.rtt_s))
+        else:
+            hop.pending[label] -= 1
         if outcome.kind is ReplyKind.SEND_FAILED:
             self._stopped = True
             return
@@ -265,21 +284,20 @@ class MultipathSession:
     def _lack(self, group: _Group) -> int:
         """How many more answers the stopping rule wants; 0 where nobody answers."""
         found = self._succession(group)
-        failed = self._hops[group.ttl].failed
+        drawn, failed = self._hops[group.ttl].drawn, self._hops[group.ttl].failed
         answered = sum(found.values())
-        given_up = sum(self._given_up(group, label) for label in (failed if group.open_to_all else group.labels))
+        labels, tries = failed if group.open_to_all else group.labels, self._tries(group)
+        given_up = sum(failed[x] >= tries and x not in drawn for x in labels)
         if not found:
             return max(0, _SILENT - given_up)
         need = stopping_point(len(found), self._confidence)
         return 0 if given_up >= need else max(0, need - answered)
 
-    def _given_up(self, group: _Group, label: int) -> bool:
-        """Whether this flow was asked for often enough without an answer."""
-        hop = self._hops[group.ttl]
-        if label in hop.drawn:
-            return False
-        into_silence = _TRIES_INTO_SILENCE if hop.drawn else 1
-        return hop.failed[label] >= (_TRIES if self._succession(group) else into_silence)
+    def _tries(self, group: _Group) -> int:
+        """How often a flow of `group` is sent before it is given up."""
+        drawn = self._hops[group.ttl].drawn
+        into_silence = _TRIES_INTO_SILENCE if drawn else 1
+        return _TRIES if any(x in drawn for x in group.labels) else into_silence
 
     def _wishes_of(self, group: _Group) -> Iterator[_Wish]:
         """Flows of `group` to send to its TTL, or flows to find for it one TTL nearer."""
@@ -288,16 +306,20 @@ class MultipathSession:
         lack = self._lack(group) - sum(hop.pending[x] for x in labels if x not in hop.drawn)
         if lack <= 0:
             return
-        known = [x for x in (self._candidates(group) if group.open_to_all else group.labels) if x not in hop.drawn]
-        usable = [x for x in known if not hop.pending[x] and not self._given_up(group, x)]
+        tries = self._tries(group)
+        candidates = self._candidates(group) if group.open_to_all else group.labels
+        again = [x for x in (hop.failed if group.open_to_all else group.labels) if hop.failed[x]]
+        fresh = (x for x in candidates if not hop.failed[x])
+        usable = (x for x in chain(again, fresh) if x not in hop.drawn and not hop.pending[x] and hop.failed[x] < tries)
         answerers = tuple(self._succession(group)) or tuple(hop.vertices)
-        for label in sorted(usable, key=lambda x: (-hop.failed[x], x))[:lack]:
+        for label in islice(usable, lack):
+            lack -= 1
             yield _Wish(group.ttl, label, answerers)
-        if not group.open_to_all and len(usable) < lack:
+        if lack and not group.open_to_all:
             supply = self._supply(group.ttl - 1, group.near)
             if supply is None:
                 self._complete = False
-            elif sum(self._hops[supply.ttl].pending.values()) < lack - len(usable):
+            elif sum(self._hops[supply.ttl].pending.values()) < lack:
                 yield supply
 
     def _candidates(self, group: _Group) -> Iterator[int]:

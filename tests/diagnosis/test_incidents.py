@@ -59,3 +59,11 @@ def test_the_deepest_cause_is_kept() -> None:
     memory, _ = rounds("policy.tls", "policy.tls.sni_reset", "policy")
     assert memory.open is not None
     assert memory.open.cause == "policy.tls.sni_reset"
+
+
+def test_a_round_that_saw_half_an_outage_does_not_rename_it() -> None:
+    """Of equally deep causes the one that most rounds named is said."""
+    _, closed = rounds(*["isp.access.outage"] * 3, "isp.dns.failure", "none")
+    assert [incident.cause for incident in closed] == ["isp.access.outage"]
+    _, closed = rounds("isp.dns.failure", *["isp.access.outage"] * 2, "none")
+    assert [incident.cause for incident in closed] == ["isp.access.outage"]

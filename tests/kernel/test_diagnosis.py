@@ -39,6 +39,7 @@ NAMELESS = {
     "gateway-dead": "home",
     "access-outage": "isp",
     "maintenance": "platform",
+    "ip-block-said": "policy",
 }
 NAMELESS_HARD = {"routing-loop": "isp", "transit-outage": "transit", "ip-block": "policy"}
 

@@ -1,6 +1,7 @@
 """Routers in virtual time as a graph: balancing, limiters of ICMP errors, loss and MTUs, each as an argument."""
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,14 +36,15 @@ class Early:
     """A limiter that drops at random, so that about `rate` answers a second remain (as RED does with a queue)."""
 
     rate: float
-    seen_s: float = 0.5  # the time constant of what it takes for the present rate
-    estimate: float = 0.0
+    recent: float = 0.0  # what was asked, half of it forgotten in the time of two answers
     at: float = 0.0
 
     def allows(self, now: float, draw: float) -> bool:
-        self.estimate = self.estimate * 2.0 ** (-(now - self.at) / self.seen_s) + 1.0
+        half_s = 2.0 / self.rate
+        self.recent = self.recent * 2.0 ** (-(now - self.at) / half_s) + 1.0
         self.at = now
-        return draw < self.rate / max(self.rate, self.estimate * 0.6931 / self.seen_s)
+        asked = (self.recent - 0.5) * math.log(2.0) / half_s
+        return draw < self.rate / max(self.rate, asked)
 
 
 Limiter = Bucket | Early

@@ -190,21 +190,28 @@ mknod -m 0666 "$stash/tun" c 10 200
 chmod 0666 "$stash/tun"
 mount --bind "$stash/tun" /dev/net/tun
 rm -r "$stash"
-# An interpreter below a folder that only root may enter is put where anybody may go, in this mount namespace only.
+# What lies below a folder that only root may enter is put where anybody may go, in this mount namespace only: all of it is
+# set aside, then every closed folder is covered by an open one, then all of it is put back.
+stashes=()
 for needed in "$@"; do
-    closed=$needed
-    while [ "$closed" != / ]; do
-        case $(stat -c %A "$closed") in
-            *x|*t) ;;
-            *) stash=$(mktemp -d)
-               mount --bind "$needed" "$stash"
-               mount -t tmpfs -o mode=0755 tmpfs "$closed"
-               mkdir -p "$needed"
-               mount --move "$stash" "$needed"
-               rmdir "$stash" ;;
-        esac
-        closed=$(dirname "$closed")
+    stash=$(mktemp -d)
+    mount --bind "$needed" "$stash"
+    stashes+=("$stash")
+done
+for needed in "$@"; do
+    folder=$needed
+    closed=
+    while [ "$folder" != / ]; do
+        case $(stat -c %A "$folder" 2>/dev/null || echo x) in *x|*t) ;; *) closed=$folder ;; esac
+        folder=$(dirname "$folder")
     done
+    if [ -n "$closed" ]; then mount -t tmpfs -o mode=0755 tmpfs "$closed"; fi
+done
+for needed in "$@"; do
+    mkdir -p "$needed"
+    mount --move "${stashes[0]}" "$needed"
+    rmdir "${stashes[0]}"
+    stashes=("${stashes[@]:1}")
 done
 exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all \
     "$INTERPRETER" -c "$PROGRAM"
@@ -246,7 +253,7 @@ print("left:", *Path(tempfile.gettempdir()).glob("netprobe-lab-*"))
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/dev/shm",  # pytest's own folder is closed to others
     }
-    needed = [sys.base_prefix, sys.prefix, own_environment()["PYTHONPATH"].split(os.pathsep)[0]]
+    needed = sorted({sys.base_prefix, sys.prefix, own_environment()["PYTHONPATH"].split(os.pathsep)[0]}, key=len)
     done = subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "bash", "-c", ROOTLESS, "rootless", *needed],
         env=environment,

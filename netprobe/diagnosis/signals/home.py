@@ -27,6 +27,8 @@ def link(view: View) -> Finding | None:
         )
     if any(x.carrier for x in host.links):
         return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
+    if not host.links:
+        return Finding("down", "Your device has no network connection at all: no cable, no Wi-Fi.", facts)
     return Finding(
         "down", f"None of your {len(host.links)} network connection(s) has a link: a cable or Wi-Fi is off.", facts
     )

@@ -146,6 +146,7 @@ SIGNALS = (
             "destination",
             "destinations",
             "isp_prohibited",
+            "filtered_somewhere",
             "isp_platform_only",
             "isp_platform_unsure",
             "transit_platform_only",

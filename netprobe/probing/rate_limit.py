@@ -1,0 +1,99 @@
+"""The active test behind a hop that often stays silent: is it asked too fast, or are packets lost?
+
+The same hop is asked at four times the rate, at the rate itself, and at a quarter of it (`loss.judge` says what that
+means). The fastest comes first, because it empties a limiter's savings soonest: what it still has in store looks like
+health. How long the other phases last follows from the first: long enough for loss of the same fraction to show.
+"""
+
+from netprobe.model.probes import Flow, Probe, RatePhase, RateTest, Reply, ReplyKind
+from netprobe.probing.port import Outcome, Request
+
+_FACTORS = (4.0, 1.0, 0.25)
+_UNANSWERED = 12  # in the first phase: enough to know its fraction
+_SHOWS = 10  # how often loss of the first phase's fraction would show in each later one
+_FEWEST, _MOST, _MOST_FIRST = (60, 60, 240), 500, 1200  # probes in a phase; the last shows small loss beside a limiter
+_LABEL_BASE = 500  # labels of its own: whoever else probes that hop is another flow
+
+
+class RateLimitSession:
+    """Ask the hop at `ttl` of `flow` around `rate` probes a second: the rate at which it stayed silent.
+
+    TTL 64 asks the destination itself. All probes are of one flow, so that the same router answers all of them; to ask
+    the destination, use echo requests: a second SYN on a four-tuple would draw no SYN-ACK.
+    """
+
+    def __init__(self, flow: Flow, ttl: int, *, rate: float, timeout_s: float = 1.0) -> None:
+        self._flow = Flow(flow.protocol, flow.destination, flow.port, _LABEL_BASE + flow.label)
+        self._ttl = ttl
+        self._rates = tuple(rate * factor for factor in _FACTORS)
+        self._timeout_s = timeout_s
+        self._phases: list[list[bool]] = [[]]  # whether each probe was answered, in order of sending
+        self._sent_s: list[list[float]] = [[]]  # the same
+        self._place: dict[int, tuple[int, int]] = {}  # token -> phase, index
+        self._next_at = 0.0
+        self._ends_at: float | None = None  # when the last probe of the present phase has timed out
+        self._done = False
+
+    def next_request(self, now: float) -> Request | None:
+        """The next probe when its time has come. The next phase begins when the last probe of one has timed out."""
+        if self._done or now < self._next_at:
+            return None
+        if self._ends_at is None and self._enough(now):
+            self._ends_at = self._next_at = self._sent_s[-1][-1] + self._timeout_s
+        if self._ends_at is not None:
+            if now < self._ends_at:
+                return None
+            if len(self._phases) == len(_FACTORS) or not self._lost(now):
+                self._done = True
+                return None
+            self._phases.append([])
+            self._sent_s.append([])
+            self._ends_at = None
+        return Probe(self._flow, ttl=self._ttl, sequence=len(self._place) + 1)
+
+    def sent(self, request: Request, token: int, now: float) -> None:
+        """Note its place; the next one of this phase is due an interval after it."""
+        del request
+        present = self._phases[-1]
+        self._place[token] = (len(self._phases) - 1, len(present))
+        present.append(False)
+        self._sent_s[-1].append(now)
+        self._next_at = now + 1.0 / self._rates[len(self._phases) - 1]
+
+    def receive(self, token: int, outcome: Outcome, now: float) -> None:
+        """Mark the probe as answered. One that could not be sent ends the test."""
+        del now
+        if isinstance(outcome, Reply) and token in self._place:
+            phase, index = self._place[token]
+            self._phases[phase][index] = outcome.kind is not ReplyKind.SEND_FAILED
+            self._done |= outcome.kind is ReplyKind.SEND_FAILED
+
+    def deadline(self) -> float | None:
+        """When the next probe is due, or the phase is over."""
+        return None if self._done else self._next_at
+
+    def result(self) -> RateTest:
+        """The phases, fastest first, with the rates at which the probes really left."""
+        first = self._phases[0]
+        drained = first.index(False) + 1 if False in first else len(first)
+        counted = [first[drained:], *self._phases[1:]]
+        phases = tuple(
+            RatePhase((len(sent_s) - 1) / (sent_s[-1] - sent_s[0]), len(answers), sum(answers))
+            for sent_s, answers in zip(self._sent_s, counted, strict=True)
+            if answers and sent_s[-1] > sent_s[0]
+        )
+        return RateTest(self._flow, self._ttl, phases, len(self._place))
+
+    def _lost(self, now: float) -> int:
+        """Probes of the present phase that timed out."""
+        old = sum(at + self._timeout_s <= now for at in self._sent_s[-1])
+        return self._phases[-1][:old].count(False)
+
+    def _enough(self, now: float) -> bool:
+        """Whether the present phase has seen what it was for."""
+        sent = len(self._phases[-1])
+        first = self._phases[0]
+        if len(self._phases) == 1:
+            return sent >= _MOST_FIRST or (sent >= _FEWEST[0] and self._lost(now) >= _UNANSWERED)
+        wanted = _SHOWS * len(first) / max(1, first.count(False))
+        return sent >= min(_MOST, max(_FEWEST[len(self._phases) - 1], wanted))
