@@ -17,6 +17,7 @@ _COLUMNS = (("", 34), ("netprobe", 14), ("beside it", 14), ("ratio", 8))
 
 def main(arguments: list[str]) -> int:
     """Measure the rows that were asked for and print each as soon as it is known."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
     as_json = "--json" in arguments
     chosen = [word for word in arguments if not word.startswith("-")]
     unknown = set(chosen) - ROWS.keys()

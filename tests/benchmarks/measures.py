@@ -1,9 +1,11 @@
 """What is measured, a function a row: each yields figures of netprobe beside those of other tools."""
 
+import json
 import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -20,6 +22,7 @@ from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import World
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.benchmarks.networks import edges, straight, tree
 
 NETPROBE = (sys.executable, "-m", "netprobe")
 STARTUP_BUDGET_S = 0.15
@@ -35,6 +38,24 @@ finally:
     status = open("/proc/self/status").read()
     sys.stderr.write("\\npeak_kib " + status.partition("VmHWM:")[2].split()[0])
 """
+
+#: Traces an address again and again and prints of each trace its seconds, its probes and its hops.
+_TIMED = """
+import sys, time
+from netprobe.live.vantage import LiveVantage
+from netprobe.model.probes import Protocol
+from netprobe.tracing import trace
+with LiveVantage() as vantage:
+    for _ in range(int(sys.argv[2])):
+        began = time.monotonic()
+        (one,) = trace(vantage, [sys.argv[1]], Protocol.ICMP)
+        print(time.monotonic() - began, one.path.probes_sent, len(one.path.hops))
+"""
+_TRACES = 100
+_SLACK_S = 0.030  # what a trace may take beyond its round trips
+_EXTRA_PROBES = 5  # and beyond one a hop
+_RATES = (1000, 5000)
+_SHARED_TIME, _SHARED_PROBES = 0.35, 0.3  # of scamper's, where edges share what they have in common
 
 
 class Figure(Record, frozen=True):
@@ -121,6 +142,79 @@ def trace() -> Iterator[Figure]:
             yield Figure("trace", f"trace, {hops} hops", ours, "s", beside, shlex.join(command))
 
 
+def path() -> Iterator[Figure]:
+    """One trace along straight paths 50 ms away: in round trips, start-up apart, and as a whole beside other tools."""
+    for hops, round_trips in ((15, 1), (25, 2)):
+        scenario = straight(hops, 50.0)
+        (target,) = edges(scenario)
+        with World(scenario) as world:
+            said = world.run(["ping", "-q", "-n", "-c", "10", "-i", "0.1", target]).stdout
+            rtt_s = float(said.rpartition("= ")[2].split("/")[1]) / 1e3
+            rows = world.run([sys.executable, "-c", _TIMED, target, str(_TRACES)]).stdout.splitlines()
+            traces = [tuple(map(float, row.split())) for row in rows]
+            assert all(trace[2] == hops for trace in traces)
+            p95_s = statistics.quantiles((trace[0] for trace in traces), n=20)[-1]
+            limit_s = round_trips * rtt_s + _SLACK_S
+            note = f"{round_trips} round trips by ping; bar {limit_s:.3f} s: {_held(p95_s, limit_s)}"
+            yield Figure("path", f"{hops} hops, 50 ms: p95", p95_s, "s", round_trips * rtt_s, note)
+            probes = max(trace[1] for trace in traces)
+            note = f"hops; bar hops + {_EXTRA_PROBES}: {_held(probes, hops + _EXTRA_PROBES)}"
+            yield Figure("path", "  most probes of one trace", probes, "packets", hops, note)
+            ours = _median_s(lambda world=world, target=target: world.run([*NETPROBE, "trace", "--json", target]), 5)  # type: ignore[misc]  # bound at once
+            for command in (
+                ["traceroute", "-n", "-I", "-q", "1", target],
+                ["mtr", "-r", "-n", "-c", "1", target],
+                ["scamper", "-I", f"trace -P icmp-paris -q 1 {target}"],
+            ):
+                beside = _median_s(lambda world=world, command=command: world.run(command), 3)  # type: ignore[misc]  # as above
+                yield Figure("path", "  whole, with start-up", ours, "s", beside, shlex.join(command))
+
+
+def many() -> Iterator[Figure]:
+    """250 edges behind 13 hops in one pass, under the same cap of packets a second as scamper."""
+    scenario = tree()
+    targets = edges(scenario)
+    with World(scenario) as world, tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
+        listed.write("\n".join(targets) + "\n")
+        listed.flush()
+        startup_s = _median_s(lambda: world.run([*NETPROBE, "trace", "--json", "127.0.0.1"]), 5)
+        yield Figure("many", "start-up: trace 127.0.0.1", startup_s, "s")
+        scamper = ["scamper", "-O", "json", "-c", "trace -P icmp-paris -q 1", "-w", "250", "-f", listed.name]
+        for rate in _RATES:
+            ours = [*NETPROBE, "trace", "--json", "--rate", str(rate)]
+            best = min(_pass(world, [*scamper, "-p", str(rate)], "probe_count") for _ in range(3))
+            alone = min(_pass(world, [*ours, *targets], "probes_sent") for _ in range(3))
+            shared = min(_pass(world, [*ours, "--share", *targets], "probes_sent") for _ in range(3))
+            limit_s = 1.1 * alone[2] / rate + 0.052
+            for name, (wall_s, hops, probes) in (("", alone), (" --share", shared)):
+                what = f"{len(targets)} edges, {rate}/s{name}"
+                at_most_s = best[0] * (_SHARED_TIME if name else 1.0)
+                note = f"scamper icmp-paris -w 250; bar {at_most_s:.2f} s: {_held(wall_s, at_most_s)}"
+                if not name:
+                    without_s = wall_s - startup_s
+                    note += f"; start-up apart {without_s:.2f} s, bar {limit_s:.2f} s: {_held(without_s, limit_s)}"
+                yield Figure("many", what, wall_s, "s", best[0], note)
+                yield Figure("many", "  hops known", hops, "hops", best[1])
+                at_most = best[2] * (_SHARED_PROBES if name else 1.0)
+                yield Figure(
+                    "many", "  probes", probes, "packets", best[2], f"bar {at_most:.0f}: {_held(probes, at_most)}"
+                )
+
+
+def _pass(world: World, command: Sequence[str], count: str) -> tuple[float, int, int]:
+    """Seconds, hops that are known and probes (by the key `count`) of one pass over many targets."""
+    began = time.perf_counter()
+    said = world.run(command).stdout
+    wall_s = time.perf_counter() - began
+    traces = [row for row in map(json.loads, said.splitlines()) if count in row]
+    known = sum(1 for row in traces for hop in row.get("hops", ()) if hop.get("replies", True))
+    return wall_s, known, sum(row[count] for row in traces)
+
+
+def _held(value: float, bar: float) -> str:
+    return "within" if value <= bar else "ABOVE"
+
+
 def virtual() -> Iterator[Figure]:
     """How much of it fits into a second without a network."""
     scenario = load("healthy")
@@ -144,6 +238,8 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "startup": startup,
     "virtual": virtual,
     "trace": trace,
+    "path": path,
+    "many": many,
     "diagnose": diagnose,
 }
 
