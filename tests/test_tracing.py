@@ -73,3 +73,17 @@ def test_a_probe_that_never_left_is_not_a_lost_one() -> None:
     heard = Hop(2, (Exchange(2, 2, 0.0, Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.1", 0.001)),))
     assert Traced("t", "192.0.2.1", Path(flow, (hops[0], heard), reached=False)).never_left == ""
     assert Traced("t").never_left == ""
+
+
+def test_shared_paths_are_the_same_paths() -> None:
+    """With `share` each target has the hops that it has alone, under its own name, for fewer probes."""
+    scenario = load("healthy")
+    targets = [address for server in scenario.servers for address in server.addresses]
+    alone, together = VirtualVantage(scenario, 1), VirtualVantage(scenario, 1)
+    ways = {
+        one.target: [hop.addresses for hop in one.path.hops] for one in trace(alone, targets, Protocol.ICMP) if one.path
+    }
+    shared = trace(together, targets, Protocol.ICMP, share=True)
+    assert {one.target: [hop.addresses for hop in one.path.hops] for one in shared if one.path} == ways
+    assert [one.target for one in shared] == targets
+    assert together.usage().packets_sent < alone.usage().packets_sent

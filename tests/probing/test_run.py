@@ -4,6 +4,7 @@ from netprobe.model.probes import Probe, Protocol, Train
 from netprobe.model.services import Answer, Lookup
 from netprobe.probing.ask import lookup
 from netprobe.probing.observe import Observe
+from netprobe.probing.port import Request
 from netprobe.probing.run import Plan, gather, one, run
 from netprobe.probing.train import TrainSession
 from tests.probing.line import DESTINATION, LineVantage
@@ -84,3 +85,19 @@ def test_progress_tells_each_result() -> None:
     told: list[tuple[int, int, object]] = []
     run(gather([lookup("a", "9.9.9.9"), lookup("b", "9.9.9.9")]), vantage(), progress=lambda *seen: told.append(seen))
     assert told == [(1, 2, ANSWER), (2, 2, ANSWER)]
+
+
+def test_who_waits_is_not_asked() -> None:
+    """A session is asked when something has happened to it or its time has come, however much goes on elsewhere."""
+
+    class Waiting(TrainSession):
+        asked = 0
+
+        def next_request(self, now: float) -> Request | None:
+            self.asked += 1
+            return super().next_request(now)
+
+    waiting = Waiting(Protocol.ICMP, DESTINATION, count=2, interval_s=1.0)
+    busy = TrainSession(Protocol.ICMP, DESTINATION, count=50, interval_s=0.01)
+    run(gather([waiting, busy]), vantage())
+    assert waiting.asked < 10

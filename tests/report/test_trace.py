@@ -70,3 +70,16 @@ def test_people_see_networks_labels_and_whether_it_got_there() -> None:
     assert "AS20940 Akamai  [MPLS 24015]" in text
     silent = Path(FLOW, PATH.hops[:2], reached=False)
     assert "not reached, last answer at hop 1" in render([title("t", "t", "syn", 443, silent)])
+
+
+def test_a_hop_that_is_taken_over_is_marked() -> None:
+    """For machines with the target that it was asked for, for people in words; others have no such key."""
+    reply = Reply(ReplyKind.TIME_EXCEEDED, "10.0.0.1", 0.01)
+    own = Hop(1, (Exchange(1, 1, 0.0, reply),))
+    taken = Hop(2, (Exchange(2, 2, 0.0, reply),), "192.0.2.7")
+    path = Path(Flow(Protocol.ICMP, "192.0.2.1"), (own, taken), reached=False)
+    first, second = json.loads(to_line("192.0.2.1", "192.0.2.1", "icmp", 0, path))["hops"]
+    assert "shared_from" not in first
+    assert second["shared_from"] == "192.0.2.7"
+    text = render(table(path, lambda _: None, width=100), colour=False)
+    assert text.count("[seen on the way to 192.0.2.7]") == 1
