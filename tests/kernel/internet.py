@@ -295,7 +295,7 @@ def _own_blocklist(net: Internet) -> None:
     net.resolver("home", ["--server=" + net.addresses["isp-resolver"], *(f"--address=/{z}/0.0.0.0" for z in zones)])
 
 
-def _uplink_dead(net: Internet) -> None:
+def _uplink_dead(_: Internet) -> None:
     """Everything behind the border goes."""
     for far in ("ixp", "transit"):
         inside("border", "ip", "link", "set", f"to-{far}", "down")
