@@ -25,7 +25,7 @@ _MARK_ATTEMPTS = 8
 _LARGEST_PACKET = 65535
 
 # What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
-_LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
+_LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
 
 Key = tuple[str | int, ...]
 Emit = Callable[[int, float, Reply], None]

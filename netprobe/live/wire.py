@@ -15,6 +15,7 @@ from collections.abc import Callable
 from netprobe.live import CannotMeasure, bpf, stamps
 
 _SO_RCVBUFFORCE = 33
+_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
 _RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not be lost on the last metre
 _BLOCK_PORTS = 512
 _FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
@@ -56,6 +57,8 @@ def open_wire() -> Wire:
             raise CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"') from error
         sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        # A probe for the path's MTU is to be stopped by the path, not by what the kernel remembers of it (ip(7)).
+        sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
         for sock, program in ((icmp, bpf.icmp_filter(blocks)), (tcp, bpf.tcp_filter(blocks))):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             with contextlib.suppress(PermissionError):  # only CAP_NET_ADMIN may go beyond the system's limit

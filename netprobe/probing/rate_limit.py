@@ -31,24 +31,20 @@ class RateLimitSession:
         self._sent_s: list[list[float]] = [[]]  # the same
         self._place: dict[int, tuple[int, int]] = {}  # token -> phase, index
         self._next_at = 0.0
-        self._ends_at: float | None = None  # when the last probe of the present phase has timed out
         self._done = False
 
     def next_request(self, now: float) -> Request | None:
-        """The next probe when its time has come. The next phase begins when the last probe of one has timed out."""
+        """The next probe when its time has come. Phases follow at once: a pause would fill a limiter's store again."""
         if self._done or now < self._next_at:
             return None
-        if self._ends_at is None and self._enough(now):
-            self._ends_at = self._next_at = self._sent_s[-1][-1] + self._timeout_s
-        if self._ends_at is not None:
-            if now < self._ends_at:
-                return None
-            if len(self._phases) == len(_FACTORS) or not self._lost(now):
-                self._done = True
+        if self._enough(now):
+            if len(self._phases) == len(_FACTORS) or not self._unanswered(0, now):
+                ends_at = self._sent_s[-1][-1] + self._timeout_s
+                self._done = now >= ends_at
+                self._next_at = ends_at
                 return None
             self._phases.append([])
             self._sent_s.append([])
-            self._ends_at = None
         return Probe(self._flow, ttl=self._ttl, sequence=len(self._place) + 1)
 
     def sent(self, request: Request, token: int, now: float) -> None:
@@ -84,16 +80,17 @@ class RateLimitSession:
         )
         return RateTest(self._flow, self._ttl, phases, len(self._place))
 
-    def _lost(self, now: float) -> int:
-        """Probes of the present phase that timed out."""
-        old = sum(at + self._timeout_s <= now for at in self._sent_s[-1])
-        return self._phases[-1][:old].count(False)
+    def _old(self, phase: int, now: float) -> list[bool]:
+        """What is certain of a phase: whether the probes were answered that had their time to be."""
+        return self._phases[phase][: sum(at + self._timeout_s <= now for at in self._sent_s[phase])]
+
+    def _unanswered(self, phase: int, now: float) -> int:
+        return self._old(phase, now).count(False)
 
     def _enough(self, now: float) -> bool:
         """Whether the present phase has seen what it was for."""
         sent = len(self._phases[-1])
-        first = self._phases[0]
         if len(self._phases) == 1:
-            return sent >= _MOST_FIRST or (sent >= _FEWEST[0] and self._lost(now) >= _UNANSWERED)
-        wanted = _SHOWS * len(first) / max(1, first.count(False))
+            return sent >= _MOST_FIRST or (sent >= _FEWEST[0] and self._unanswered(0, now) >= _UNANSWERED)
+        wanted = _SHOWS * len(self._old(0, now)) / max(1, self._unanswered(0, now))
         return sent >= min(_MOST, max(_FEWEST[len(self._phases) - 1], wanted))

@@ -97,6 +97,7 @@ class Internet:
         self.links: dict[tuple[str, str], str] = {}
         self.services: dict[str, subprocess.Popen[bytes]] = {}
         self.ca_file = folder / "ca.pem"
+        self.nameserver = ""  # the client's; empty: the home router
 
     def build(self) -> None:
         nodes = ("client", *ROUTERS, *BEHIND)
@@ -190,7 +191,7 @@ class Internet:
 
     def diagnose(self) -> Any:
         resolv = self.folder / "resolv.conf"
-        resolv.write_text(f"nameserver {self.links['client', 'home']}.1\n")
+        resolv.write_text(f"nameserver {self.nameserver or self.links['client', 'home'] + '.1'}\n")
         run("mount", "--bind", str(resolv), "/etc/resolv.conf")
         done = subprocess.run(
             ["ip", "netns", "exec", "client", sys.executable, "-m", "netprobe", "diagnose", "--json"],
@@ -268,8 +269,46 @@ def _no_public_resolvers(net: Internet) -> None:
         net.stop(f"dnsmasq-{place}")
 
 
+def _direct(net: Internet) -> None:
+    """The client asks the provider's resolver itself."""
+    net.nameserver = net.addresses["isp-resolver"]
+
+
+def _direct_resolver_refuses(net: Internet) -> None:
+    _direct(net)
+    net.resolver("core", [])
+
+
+def _direct_resolver_dead(net: Internet) -> None:
+    _direct(net)
+    net.stop("dnsmasq-core")
+
+
+def _direct_tampering(net: Internet) -> None:
+    _direct(net)
+    _tampering(net)
+
+
+def _own_blocklist(net: Internet) -> None:
+    """What a filter at home does: the home's own resolver denies the platform, and passes on the rest."""
+    zones = ("tiktok.com", "tiktokv.com", "tiktokcdn.com", "tiktokapis.com")
+    net.resolver("home", ["--server=" + net.addresses["isp-resolver"], *(f"--address=/{z}/0.0.0.0" for z in zones)])
+
+
+def _uplink_dead(_: Internet) -> None:
+    """Everything behind the border goes."""
+    for far in ("ixp", "transit"):
+        inside("border", "ip", "link", "set", f"to-{far}", "down")
+
+
 FAULTS: dict[str, Callable[[Internet], None]] = {
     "healthy": lambda _: None,
+    "healthy-direct": _direct,
+    "direct-resolver-refuses": _direct_resolver_refuses,
+    "direct-resolver-dead": _direct_resolver_dead,
+    "direct-tampering": _direct_tampering,
+    "own-blocklist": _own_blocklist,
+    "uplink-dead": _uplink_dead,
     "silent-router": lambda _: _hook("core", "output", "icmp type time-exceeded drop"),
     "gateway-dead": lambda _: inside("home", "ip", "link", "set", "to-client", "down"),
     "access-outage": lambda _: inside("bng", "ip", "link", "set", "to-home", "down"),

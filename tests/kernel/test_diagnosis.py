@@ -15,6 +15,7 @@ INTERNET = Path(__file__).with_name("internet.py")
 #: What is broken, and who is at fault. `real` addresses belong to the networks they would in life.
 KNOWN = {
     "healthy": "none",
+    "healthy-direct": "none",
     "silent-router": "none",
     "one-control-dead": "none",
     "no-public-resolvers": "none",
@@ -24,14 +25,18 @@ KNOWN = {
     "core-black-hole": "isp",
     "routing-loop": "isp",
     "isp-resolver-dead": "isp",
+    "direct-resolver-refuses": "isp",
+    "direct-resolver-dead": "isp",
+    "uplink-dead": "isp",
     "transit-outage": "transit",
     "ip-block-said": "policy",
+    "direct-tampering": "policy",
     "maintenance": "platform",
     "origin-500": "platform",
 }
 #: What cannot be told for certain here: without any delay a local lie looks like one that was passed on, and a router
 #: that carries one destination only dies like that destination.
-HARD = {"dns-tampering": "policy", "vendor-down": "platform", "ip-block": "policy"}
+HARD = {"dns-tampering": "policy", "own-blocklist": "home", "vendor-down": "platform", "ip-block": "policy"}
 #: The same without any AS data: whose router it is cannot be known, but what needs no names of networks can.
 NAMELESS = {
     "healthy": "none",
