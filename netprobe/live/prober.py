@@ -22,6 +22,8 @@ _REMEMBER_PROBES = 100_000
 _RECEIVE_AT_ONCE = 256  # then the sessions get their turn
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
 _MARK_ATTEMPTS = 8
+_STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
+_CLOCK_ERROR_S = 50e-6  # between the clock and a stamp brought to it
 _LARGEST_PACKET = 65535
 
 # What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
@@ -33,11 +35,12 @@ Emit = Callable[[int, float, Reply], None]
 
 class _Sent(NamedTuple):
     token: int
-    at_s: float
+    at_s: float  # the clock before it was sent; `stamped`: the kernel's stamp
     source: str
     ttl: int
     mark: Mark
     keys: tuple[Key, ...]
+    stamped: bool = False
 
 
 class Prober:
@@ -55,6 +58,7 @@ class Prober:
         self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by token, oldest first
         self._tokens: dict[Key, int] = {}
         self._sources: dict[str, tuple[str, float]] = {}
+        self._departures = stamps.Departures(wire.sender)
         self.packets_sent = 0
         self.bytes_sent = 0
         reactor.watch(wire.icmp.fileno(), READ, lambda: self._read(wire.icmp))
@@ -78,12 +82,16 @@ class Prober:
             at_s = self._reactor.now()
             self._wire.sender.sendto(packet, (probe.flow.destination, 0))
         except OSError as error:
+            self._departures.failed()
             self._emit(token, now, _send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
             return
+        self._departures.sent(token)
         self.packets_sent += 1
         self.bytes_sent += len(packet)
         self._sent[token] = sent._replace(at_s=at_s)
         self._tokens.update(dict.fromkeys(sent.keys, token))
+        if self.packets_sent % _STAMPS_AT_ONCE == 0:
+            self._read_departures()
         if probe.flow.protocol is Protocol.UDP:
             self._farthest_first(sent)
 
@@ -147,6 +155,20 @@ class Prober:
                 if self._tokens.get(key) == sent.token:
                     del self._tokens[key]
 
+    def _read_departures(self) -> None:
+        """Put the kernel's stamps in place of the clock."""
+        for token, at_s in self._departures.read():
+            sent = self._sent.get(token)
+            if sent and at_s > sent.at_s - _CLOCK_ERROR_S:
+                self._sent[token] = sent._replace(at_s=max(at_s, sent.at_s), stamped=True)
+
+    def _since(self, sent: _Sent, at_s: float) -> float:
+        """Seconds from when the probe left until `at_s`, between two stamps of the kernel where it has stamped."""
+        if not sent.stamped:
+            self._read_departures()
+            sent = self._sent.get(sent.token, sent)
+        return max(0.0, at_s - sent.at_s)
+
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def _read(self, sock: socket.socket) -> None:
@@ -155,6 +177,7 @@ class Prober:
                 arrival = stamps.receive(sock)
             except OSError:  # nothing more, or a pending error of the socket: reading it clears it
                 return
+            self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             message = codec.parse(arrival.data)
             match message:
                 case EchoReply():
@@ -205,7 +228,7 @@ class Prober:
             return
         if error.source == sent.source and error.type == ICMP_UNREACHABLE and error.quote.destination != sent.source:
             failure = _LOCAL_FAILURES.get(error.code, "EHOSTUNREACH")
-            self._emit(sent.token, at_s, _send_failed(failure, error.source, max(0.0, at_s - sent.at_s)))
+            self._emit(sent.token, at_s, _send_failed(failure, error.source, self._since(sent, at_s)))
             return
         self._answer(
             sent,
@@ -249,6 +272,7 @@ class Prober:
                 arrival = stamps.receive(sock)
             except OSError:
                 return
+            self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             sent = self._datagram_of(arrival, port)
             if sent:
                 self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl)
@@ -278,7 +302,7 @@ class Prober:
         reply = Reply(
             kind=kind,
             source=source,
-            rtt_s=max(0.0, at_s - sent.at_s),
+            rtt_s=self._since(sent, at_s),
             ttl=ttl,
             icmp_type=icmp[0],
             icmp_code=icmp[1],

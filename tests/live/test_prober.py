@@ -1,5 +1,6 @@
 """Which replies are believed: real ones through kernel routers, and forged ones put on the client's wire."""
 
+import errno
 import secrets
 import socket
 import struct
@@ -70,6 +71,14 @@ class Recorder:
 
     def sendto(self, packet: bytes, _address: tuple[str, int]) -> None:
         self._sent.append(packet)
+
+    def setsockopt(self, *_option: int) -> None:
+        """Nothing here stamps: the clock has to do."""
+        raise OSError(errno.ENOPROTOOPT, "no stamps")
+
+    def recvmsg(self, *_arguments: int) -> None:
+        """No stamp ever comes."""
+        raise BlockingIOError
 
     def close(self) -> None:
         """Nothing to close."""
