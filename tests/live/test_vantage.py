@@ -2,6 +2,7 @@
 
 import re
 import socket
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -338,3 +339,18 @@ def test_the_machine_is_seen_as_its_namespace_sees_it(network: Network, vantage:
     finally:
         network.client.run("ip", "route", "add", "default", "via", HOPS[0])
     assert (without.default_link, without.gateway, without.neighbour) == ("", "", "")
+
+
+def test_round_trips_lie_between_the_kernels_stamps(vantage: LiveVantage) -> None:
+    """Every probe is stamped when it leaves, so what this process did before and after is not in the round trip."""
+    flow = Flow(Protocol.ICMP, SERVER)
+    tokens = [vantage.send(Probe(flow, sequence=number)) for number in range(20)]
+    began = vantage.now()
+    while vantage.now() < began + 0.05:
+        pass
+    found = [vantage.receive(began + 1.0) for _ in tokens]
+    rtts = [event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply)]
+    assert len(rtts) == 20
+    assert all(sent.stamped for sent in vantage._prober._sent.values())
+    assert vantage.lateness_s() > 0.04, "the replies had lain there for so long"
+    assert statistics.median(rtts) < vantage.lateness_s()
