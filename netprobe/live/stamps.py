@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 SO_TIMESTAMPNS = 35  # linux/socket.h; SCM_TIMESTAMPNS is the same number
 _IP_RECVTTL = 12
+_IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 51, 52
 _SO_TIMESTAMPING = 37  # SCM_TIMESTAMPING is the same number
 _TX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 1 << 1, 1 << 4, 1 << 7, 1 << 11  # linux/net_tstamp.h
 _ORIGIN_TIMESTAMPING = 4  # linux/errqueue.h
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")
 _QUEUED_ERROR = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # IP_RECVERR, IPV6_RECVERR
+_TTLS = ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, _IPV6_HOPLIMIT))
 _MSG_ERRQUEUE = 0x2000
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY_BYTES = 256
@@ -47,8 +49,11 @@ def want_stamps(sock: socket.socket) -> None:
 
 
 def want_ttl(sock: socket.socket) -> None:
-    """Ask for the TTL of received IPv4 datagrams."""
-    sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+    """Ask for the TTL, or the hop limit, of received datagrams."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
 
 
 def _clocks() -> tuple[float, int]:
@@ -70,7 +75,7 @@ def receive(sock: socket.socket) -> Arrival:
     for level, kind, value in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(value) >= _TIMESPEC.size:
             at_s = _at(value, now, wall_ns) or now
-        elif (level, kind) == (socket.IPPROTO_IP, socket.IP_TTL) and len(value) >= 4:
+        elif (level, kind) in _TTLS and len(value) >= 4:
             (ttl,) = struct.unpack_from("@i", value)
     source, port = (address[0], address[1]) if address else ("", 0)
     return Arrival(data, at_s, source, port, ttl, now - at_s)
