@@ -20,7 +20,9 @@ class Method(StrEnum):
 #: The destination port of each method: a web server's, and traceroute's first.
 PORTS = {Method.ICMP: 0, Method.SYN: 443, Method.UDP: 33434, Method.QUIC: 443}
 
-Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help="Names or IPv4 addresses; all share one pass.")]
+Targets = Annotated[
+    list[str], typer.Argument(metavar="TARGET...", help="Names, IPv4 or IPv6 addresses; all share one pass.")
+]
 How = Annotated[
     Method,
     typer.Option(

@@ -67,18 +67,18 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
 
 
 def _check(target: str) -> None:
-    """Refuse what can be neither a name nor an IPv4 address, before anything is sent."""
+    """Refuse what can be neither a name nor an address, before anything is sent."""
     try:
-        version = ipaddress.ip_address(target).version
+        address = ipaddress.ip_address(target)
     except ValueError:
         labels = target.removesuffix(".").split(".")
         fits = len(target) <= _LONGEST_NAME and all(0 < len(label) < 64 for label in labels)
         if not fits or target.startswith("-") or not all(c.isalnum() or c in "-_." for c in target):
-            msg = f"'{target[:80]}' is neither a host name nor an IPv4 address"
+            msg = f"'{target[:80]}' is neither a host name nor an IP address"
             raise Failure(msg) from None
         return
-    if version != 4:
-        msg = f"'{target}' is an IPv6 address; trace knows IPv4 only"
+    if address.version == 6 and (address.scope_id or address.is_link_local):
+        msg = f"'{target[:80]}' is an address of one link, and no router leads there; trace wants a global one"
         raise Failure(msg)
 
 

@@ -15,11 +15,13 @@ SO_ATTACH_FILTER = 26
 
 # Opcodes of linux/bpf_common.h and linux/filter.h, named as the assembler of the BPF paper names them.
 _LDH_IND, _LDB_IND, _LD_MEM = 0x48, 0x50, 0x60
+_LDH_ABS, _LDB_ABS = 0x28, 0x30
 _LDXB_MSH, _ST, _TAX = 0xB1, 0x02, 0x07
 _AND, _LSH, _ADD_X, _SUB = 0x54, 0x64, 0x0C, 0x14
 _JEQ, _JGE, _RET = 0x15, 0x35, 0x06
 
 _WHOLE_PACKET = 0xFFFF
+_ICMPV6_ECHO_REPLY, _ICMPV6_ERRORS_FROM, _ICMPV6_ERRORS_TO = 129, 1, 5
 _ICMP_ECHO_REPLY, _ICMP_UNREACHABLE, _ICMP_TIME_EXCEEDED, _ICMP_PARAMETER = 0, 3, 11, 12
 _IDENT_BLOCK_MASK = 0xFF00
 
@@ -101,6 +103,46 @@ def tcp_filter(blocks: Blocks) -> bytes:
         [
             Instruction(_LDXB_MSH, 0),
             Instruction(_LDH_IND, 2),  # destination port
+            Instruction(_SUB, blocks.first_port),
+            Instruction(_JGE, blocks.ports, "drop", "pass"),
+            Instruction(_RET, 0, label="drop"),
+            Instruction(_RET, _WHOLE_PACKET, label="pass"),
+        ]
+    )
+
+
+def icmpv6_filter(blocks: Blocks) -> bytes:
+    """As `icmp_filter`, for ICMPv6. The packet begins with ICMPv6."""
+    return assemble(
+        [
+            Instruction(_LDB_ABS, 0),  # type
+            Instruction(_JEQ, _ICMPV6_ECHO_REPLY, "echo"),
+            Instruction(_JGE, _ICMPV6_ERRORS_TO, "drop"),
+            Instruction(_JGE, _ICMPV6_ERRORS_FROM, "error", "drop"),
+            Instruction(_LDH_ABS, 4, label="echo"),
+            Instruction(_AND, _IDENT_BLOCK_MASK),
+            Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
+            Instruction(_LDB_ABS, 14, label="error"),  # the quoted header's next header
+            Instruction(_JEQ, socket.IPPROTO_ICMPV6, "quoted echo"),
+            Instruction(_JEQ, socket.IPPROTO_TCP, "quoted ports"),
+            Instruction(_JEQ, socket.IPPROTO_UDP, "quoted ports", "drop"),
+            Instruction(_LDH_ABS, 52, label="quoted echo"),
+            Instruction(_AND, _IDENT_BLOCK_MASK),
+            Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
+            Instruction(_LDH_ABS, 48, label="quoted ports"),
+            Instruction(_SUB, blocks.first_port),
+            Instruction(_JGE, blocks.ports, "drop", "pass"),
+            Instruction(_RET, 0, label="drop"),
+            Instruction(_RET, _WHOLE_PACKET, label="pass"),
+        ]
+    )
+
+
+def tcp_v6_filter(blocks: Blocks) -> bytes:
+    """Pass segments to our block of ports. The packet begins with TCP."""
+    return assemble(
+        [
+            Instruction(_LDH_ABS, 2),
             Instruction(_SUB, blocks.first_port),
             Instruction(_JGE, blocks.ports, "drop", "pass"),
             Instruction(_RET, 0, label="drop"),

@@ -13,12 +13,17 @@ from typing import NamedTuple
 from netprobe.model.record import Record
 
 # RFC 791, 792, 9293: the numbers on the wire.
-PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP = 1, 6, 17
+PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMPV6 = 1, 6, 17, 58
 ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO, ICMP_TIME_EXCEEDED, ICMP_PARAMETER = 0, 3, 8, 11, 12
 _ICMP_ERRORS = (ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_PARAMETER)
+# RFC 4443: the same messages have other numbers.
+ICMPV6_UNREACHABLE, ICMPV6_TOO_BIG, ICMPV6_TIME_EXCEEDED, ICMPV6_PARAMETER = 1, 2, 3, 4
+ICMPV6_ECHO, ICMPV6_ECHO_REPLY = 128, 129
+_ICMPV6_ERRORS = (ICMPV6_UNREACHABLE, ICMPV6_TOO_BIG, ICMPV6_TIME_EXCEEDED, ICMPV6_PARAMETER)
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 _IP = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
 _ICMP = struct.Struct("!BBHHH")
 _TCP = struct.Struct("!HHIIBBHHH")
 _UDP = struct.Struct("!HHHH")
@@ -29,7 +34,8 @@ _QUOTED_BYTES = 8  # RFC 792: an error quotes the header and at least 8 bytes
 
 NONCE_BYTES = 8
 _LINUX_WINDOW = 64240
-_MSS, _WINDOW_SCALE = 1460, 7
+_MTU, _WINDOW_SCALE = 1500, 7
+HEAD_BYTES = 24  # of a datagram's payload: what goes before the nonce of QUIC, and the nonce
 _QUIC_BYTES = 1200  # RFC 9000, 14.1: a server ignores smaller Initial packets
 _QUIC_UNKNOWN_VERSION = 0x1A2A3A4A  # RFC 9000, 15: reserved to force a version negotiation
 _QUIC_LONG_HEADER = 0x80
@@ -37,13 +43,19 @@ _QUIC_CONNECTION_ID = 8
 
 # RFC 4884: where the quote ends when the router does not say, or does not say the truth.
 _LEGACY_QUOTE_BYTES = 128
+_LENGTH_AT, _LENGTH_UNIT = 5, 4
+_LENGTH_AT_V6, _LENGTH_UNIT_V6 = 4, 8  # RFC 4884, 4.1 and 4.4
 _EXTENSION_VERSION = 2
 _MPLS_OBJECT = (1, 1)  # RFC 4950
 _MPLS_STACK_LIMIT = 16
 
 
 class Header(NamedTuple):
-    """What a probe's IPv4 header says. `ident` is the IP identification: never 0, which the kernel would replace."""
+    """What a probe's IP header says; the addresses say of which version it is.
+
+    `ident` is the IP identification: never 0, which the kernel would replace. In IPv6 it is the flow label, which load
+    balancers hash (RFC 6438): the same for a whole flow.
+    """
 
     source: str
     destination: str
@@ -57,7 +69,8 @@ class Quote(Record, frozen=True):
 
     `first` to `fourth` are the first 8 bytes of the transport header: TCP source port, destination port and sequence
     number (`third`); UDP source port, destination port, length, checksum; ICMP type and code, checksum, identifier,
-    sequence.
+    sequence. In IPv6 `protocol` is the next header, `tos` the traffic class and `ident` the flow label; `head` is what
+    follows those 8 bytes, as far as it may identify a datagram (RFC 4443 wants all that fits to be quoted).
     """
 
     source: str
@@ -70,6 +83,7 @@ class Quote(Record, frozen=True):
     second: int
     third: int
     fourth: int = 0
+    head: bytes = b""
 
 
 class EchoReply(Record, frozen=True):
@@ -86,7 +100,8 @@ class EchoReply(Record, frozen=True):
 class IcmpError(Record, frozen=True):
     """Time exceeded, destination unreachable or parameter problem, with the quote and the MPLS stack of RFC 4950.
 
-    `mtu` is the next hop's, where fragmentation is needed and the router says it (RFC 1191), else 0.
+    `mtu` is the next hop's, where a packet was too big and the router says it (RFC 1191; RFC 4443, 3.2), else 0. `type`
+    and `code` are those of ICMPv6 where the quote is of an IPv6 packet.
     """
 
     source: str
@@ -127,26 +142,50 @@ def checksum(data: bytes) -> int:
 
 
 def _ip(header: Header, protocol: int, body: bytes) -> bytes:
-    """`body` behind an IPv4 header with DF set, as the kernel's own TCP and ping send it."""
-    source, destination = socket.inet_aton(header.source), socket.inet_aton(header.destination)
+    """`body` behind an IP header; DF is set in IPv4's, as the kernel's own TCP and ping send it."""
+    if is_v6(header.destination):
+        first = 6 << 28 | header.tos << 20 | header.ident
+        return _IPV6.pack(first, len(body), protocol, header.ttl, *_packed(header)) + body
+    source, destination = _packed(header)
     fields = (0x45, header.tos, _IP.size + len(body), header.ident, _DONT_FRAGMENT, header.ttl, protocol)
     total = checksum(_IP.pack(*fields, 0, source, destination))
     return _IP.pack(*fields, total, source, destination) + body
 
 
+def is_v6(address: str) -> bool:
+    """Whether `address`, which is one, is an IPv6 address."""
+    return ":" in address
+
+
+def header_bytes(address: str) -> int:
+    """The length of the IP header of a probe to `address`."""
+    return _IPV6.size if is_v6(address) else _IP.size
+
+
+def _packed(header: Header) -> tuple[bytes, bytes]:
+    family = socket.AF_INET6 if is_v6(header.destination) else socket.AF_INET
+    return socket.inet_pton(family, header.source), socket.inet_pton(family, header.destination)
+
+
 def _pseudo_header(header: Header, protocol: int, length: int) -> bytes:
-    return struct.pack(
-        "!4s4sBBH", socket.inet_aton(header.source), socket.inet_aton(header.destination), 0, protocol, length
-    )
+    """What the checksum covers beside the transport's own bytes (RFC 9293, 3.1; RFC 8200, 8.1)."""
+    source, destination = _packed(header)
+    if is_v6(header.destination):
+        return source + destination + struct.pack("!II", length, protocol)
+    return source + destination + struct.pack("!BBH", 0, protocol, length)
 
 
 def build_echo(header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int = 0) -> bytes:
-    """An ICMP echo request whose checksum is `check` (1 to 0xFFFE), whatever the sequence and nonce.
+    """An ICMP or ICMPv6 echo request whose checksum is `check` (1 to 0xFFFE), whatever the sequence and nonce.
 
     Load balancers hash the checksum: constant per flow, it keeps a flow on one path (Paris traceroute). Two bytes of
     the payload after the nonce make up for what changes.
     """
-    padding = b"\0" * max(0, size - _IP.size - _ICMP.size - NONCE_BYTES - 2)
+    padding = b"\0" * max(0, size - header_bytes(header.destination) - _ICMP.size - NONCE_BYTES - 2)
+    if is_v6(header.destination):
+        body = _ICMP.pack(ICMPV6_ECHO, 0, check, ident, sequence) + nonce
+        pseudo = _pseudo_header(header, PROTOCOL_ICMPV6, len(body) + 2 + len(padding))
+        return _ip(header, PROTOCOL_ICMPV6, body + struct.pack("!H", checksum(pseudo + body)) + padding)
     body = _ICMP.pack(ICMP_ECHO, 0, check, ident, sequence) + nonce
     return _ip(header, PROTOCOL_ICMP, body + struct.pack("!H", checksum(body)) + padding)
 
@@ -156,7 +195,8 @@ def build_syn(header: Header, source_port: int, destination_port: int, sequence:
 
     Without the options it would look like a scan, and be dropped as one.
     """
-    options = struct.pack("!BBHBBBBIIBBBB", 2, 4, _MSS, 4, 2, 8, 10, timestamp, 0, 1, 3, 3, _WINDOW_SCALE)
+    mss = _MTU - header_bytes(header.destination) - _TCP.size
+    options = struct.pack("!BBHBBBBIIBBBB", 2, 4, mss, 4, 2, 8, 10, timestamp, 0, 1, 3, 3, _WINDOW_SCALE)
     words = (_TCP.size + len(options)) // 4
     fields = (source_port, destination_port, sequence, 0, words << 4, SYN, _LINUX_WINDOW)
     pseudo = _pseudo_header(header, PROTOCOL_TCP, words * 4)
@@ -172,10 +212,13 @@ def build_udp(header: Header, source_port: int, destination_port: int, check: in
     return _ip(header, PROTOCOL_UDP, head + payload + struct.pack("!H", make_up))
 
 
-def udp_padding(size: int) -> bytes:
-    """The payload that makes an IP packet of about `size` bytes (to the even number above) with `build_udp`."""
-    need = max(0, size - _IP.size - _UDP.size - 2)
-    return b"\0" * (need + need % 2)
+def udp_payload(size: int, destination: str, nonce: bytes = b"") -> bytes:
+    """The payload that makes an IP packet of about `size` bytes (to the even number above) with `build_udp`.
+
+    `nonce`, of even length, stands at its beginning.
+    """
+    need = max(len(nonce), size - header_bytes(destination) - _UDP.size - 2)
+    return nonce.ljust(need + need % 2, b"\0")
 
 
 def quic_payload(nonce: bytes) -> bytes:
@@ -216,8 +259,29 @@ def _parse_icmp(sender: str, ttl: int, ip_id: int, body: bytes) -> Message | Non
     if kind in _ICMP_ERRORS:
         quote = parse_quote(body[_ICMP.size :])
         mtu = sequence if (kind, code) == (ICMP_UNREACHABLE, _FRAGMENTATION_NEEDED) else 0  # RFC 1191, 4: same place
-        return IcmpError(sender, ttl, ip_id, kind, code, quote, parse_mpls(body), mtu) if quote else None
+        mpls = parse_mpls(body, _LENGTH_AT, _LENGTH_UNIT)
+        return IcmpError(sender, ttl, ip_id, kind, code, quote, mpls, mtu) if quote else None
     return None
+
+
+def parse_v6(protocol: int, sender: str, hop_limit: int, body: bytes) -> Message | None:
+    """What an IPv6 packet says, by what follows its header: a raw socket gives no more. Never raises."""
+    if protocol == PROTOCOL_TCP:
+        return _parse_segment(sender, hop_limit, -1, body)
+    if protocol != PROTOCOL_ICMPV6 or len(body) < _ICMP.size:
+        return None
+    kind, code, _, ident, sequence = _ICMP.unpack_from(body)
+    if kind == ICMPV6_ECHO_REPLY:
+        return EchoReply(sender, hop_limit, -1, ident, sequence, body[_ICMP.size :])
+    if kind not in _ICMPV6_ERRORS:
+        return None
+    quote = parse_quote_v6(body[_ICMP.size :])
+    if quote is None:
+        return None
+    if kind == ICMPV6_TOO_BIG:  # RFC 4443, 3.2: 32 bits, no length, no extension
+        return IcmpError(sender, hop_limit, -1, kind, code, quote, (), min(ident << 16 | sequence, 0xFFFF))
+    mpls = parse_mpls(body, _LENGTH_AT_V6, _LENGTH_UNIT_V6)
+    return IcmpError(sender, hop_limit, -1, kind, code, quote, mpls)
 
 
 def _split(data: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, bytes, bytes], bytes] | None:
@@ -248,9 +312,34 @@ def parse_quote(data: bytes) -> Quote | None:
     return Quote(socket.inet_ntoa(source), socket.inet_ntoa(destination), protocol, ttl, tos, ident, *fields)
 
 
-def parse_mpls(message: bytes) -> tuple[tuple[int, int, int, int], ...]:
-    """The MPLS label stack (RFC 4950) of an ICMP error, as (label, class, bottom, ttl); empty without one."""
-    for start in _extension_places(message):
+def parse_quote_v6(data: bytes) -> Quote | None:
+    """The IPv6 packet that an ICMPv6 error quotes: our probes have no extension headers, so neither has their quote."""
+    if len(data) < _IPV6.size + _QUOTED_BYTES or data[0] >> 4 != 6:
+        return None
+    first, _, protocol, hop_limit, source, destination = _IPV6.unpack_from(data)
+    fields = struct.unpack_from("!HHI" if protocol == PROTOCOL_TCP else "!HHHH", data, _IPV6.size)
+    after = _IPV6.size + _QUOTED_BYTES
+    return Quote(
+        socket.inet_ntop(socket.AF_INET6, source),
+        socket.inet_ntop(socket.AF_INET6, destination),
+        protocol,
+        hop_limit,
+        first >> 20 & 0xFF,
+        first & 0xFFFFF,
+        fields[0],
+        fields[1],
+        fields[2],
+        fields[3] if len(fields) > 3 else 0,
+        data[after : after + HEAD_BYTES],
+    )
+
+
+def parse_mpls(message: bytes, length_at: int, unit: int) -> tuple[tuple[int, int, int, int], ...]:
+    """The MPLS label stack (RFC 4950) of an ICMP error, as (label, class, bottom, ttl); empty without one.
+
+    The quote's length stands at byte `length_at` of the message, in units of `unit` bytes (RFC 4884).
+    """
+    for start in _extension_places(message, length_at, unit):
         extension = message[start:]
         # RFC 4884, 7: version 2; a checksum of zero means that there is none.
         if (
@@ -262,9 +351,9 @@ def parse_mpls(message: bytes) -> tuple[tuple[int, int, int, int], ...]:
     return ()
 
 
-def _extension_places(message: bytes) -> Iterator[int]:
+def _extension_places(message: bytes, length_at: int, unit: int) -> Iterator[int]:
     """Where the extension may begin: where the length field says (RFC 4884), and where older routers put it."""
-    said = message[5] * 4 if len(message) >= _ICMP.size else 0
+    said = message[length_at] * unit if len(message) >= _ICMP.size else 0
     if said:
         yield _ICMP.size + said
     if said != _LEGACY_QUOTE_BYTES:

@@ -49,6 +49,11 @@ class Identity:
         low, check = struct.unpack_from("!BH", digest)
         return low, check
 
+    def flow_label(self, flow: Flow) -> int:
+        """The IPv6 flow label (RFC 6437, 20 bits, never 0) that all probes of `flow` share."""
+        digest = self._hash(f"label {flow.protocol} {flow.destination} {flow.port} {flow.label}")
+        return int.from_bytes(digest[:4]) % 0xFFFFF + 1
+
     def _hash(self, text: str) -> bytes:
         return hashlib.blake2s(text.encode(), key=self._secret).digest()
 

@@ -5,6 +5,8 @@ UDP answer from the address and port that they were sent to. Whatever does not m
 """
 
 import errno
+import functools
+import itertools
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,10 +24,18 @@ _REMEMBER_PROBES = 100_000
 _RECEIVE_AT_ONCE = 256  # then the sessions get their turn
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
 _MARK_ATTEMPTS = 8
+_STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
+_CLOCK_ERROR_S = 50e-6  # between the clock and a stamp brought to it
 _LARGEST_PACKET = 65535
+
+_DESTINATION_UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6
+_TIME_EXCEEDED = {True: codec.ICMPV6_TIME_EXCEEDED, False: codec.ICMP_TIME_EXCEEDED}
 
 # What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
 _LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
+_LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM", 6: "EPERM"}  # RFC 4443, 3.1
+
+_ANY_PROTOCOL = -1  # the header says it
 
 Key = tuple[str | int, ...]
 Emit = Callable[[int, float, Reply], None]
@@ -33,11 +43,13 @@ Emit = Callable[[int, float, Reply], None]
 
 class _Sent(NamedTuple):
     token: int
-    at_s: float
+    at_s: float  # the clock before it was sent; `stamped`: the kernel's stamp
     source: str
     ttl: int
     mark: Mark
     keys: tuple[Key, ...]
+    head: bytes  # the beginning of its payload where that is part of its identity: UDP over IPv6
+    stamped: bool = False
 
 
 class Prober:
@@ -48,42 +60,68 @@ class Prober:
         self._reactor = reactor
         self._emit = emit
         self._identity = identity or Identity()
-        self._tcp_ports = HeldPorts(socket.SOCK_STREAM, wire.blocks)
-        self._udp_ports = HeldPorts(
-            socket.SOCK_DGRAM, wire.blocks, on_hold=self._watch_udp, on_release=lambda s: reactor.forget(s.fileno())
-        )
+        families = (socket.AF_INET, socket.AF_INET6)
+        self._tcp_ports = {family: HeldPorts(socket.SOCK_STREAM, wire.blocks, family=family) for family in families}
+        self._udp_ports = {
+            family: HeldPorts(
+                socket.SOCK_DGRAM,
+                wire.blocks,
+                family=family,
+                on_hold=self._watch_udp,
+                on_release=lambda s: reactor.forget(s.fileno()),
+            )
+            for family in families
+        }
         self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by token, oldest first
         self._tokens: dict[Key, int] = {}
         self._sources: dict[str, tuple[str, float]] = {}
+        self._departures = {False: stamps.Departures(wire.v4.sender)}
+        if wire.v6:
+            self._departures[True] = stamps.Departures(wire.v6.sender)
         self.packets_sent = 0
         self.bytes_sent = 0
-        reactor.watch(wire.icmp.fileno(), READ, lambda: self._read(wire.icmp))
-        reactor.watch(wire.tcp.fileno(), READ, lambda: self._read(wire.tcp))
+        for sock, protocol in self._receiving():
+            reactor.watch(sock.fileno(), READ, functools.partial(self._read, sock, protocol))
 
     def close(self) -> None:
         """Let go of sockets and ports; the wire is closed too."""
-        for sock in (self._wire.icmp, self._wire.tcp):
+        for sock, _ in self._receiving():
             self._reactor.forget(sock.fileno())
-        self._tcp_ports.close()
-        self._udp_ports.close()
+        for ports in (*self._tcp_ports.values(), *self._udp_ports.values()):
+            ports.close()
         self._wire.close()
+
+    def _receiving(self) -> list[tuple[socket.socket, int]]:
+        """The receiving sockets; those of IPv6 with the protocol that they are for, as they show no header."""
+        v4, v6 = self._wire.v4, self._wire.v6
+        over_v6 = [(v6.icmp, codec.PROTOCOL_ICMPV6), (v6.tcp, codec.PROTOCOL_TCP)] if v6 else []
+        return [(v4.icmp, _ANY_PROTOCOL), (v4.tcp, _ANY_PROTOCOL), *over_v6]
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
     def send(self, probe: Probe, token: int, now: float) -> None:
         """Send `probe`; one that could not leave is a reply that says so."""
         self._expire(now)
+        over_v6 = codec.is_v6(probe.flow.destination)
+        sockets = self._wire.v6 if over_v6 else self._wire.v4
+        if sockets is None:
+            self._emit(token, now, _send_failed("EAFNOSUPPORT"))
+            return
         try:
             packet, sent = self._build(probe, token, now)
             at_s = self._reactor.now()
-            self._wire.sender.sendto(packet, (probe.flow.destination, 0))
+            sockets.sender.sendto(packet, (probe.flow.destination, 0))
         except OSError as error:
+            self._departures[over_v6].failed()
             self._emit(token, now, _send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
             return
+        self._departures[over_v6].sent(token)
         self.packets_sent += 1
         self.bytes_sent += len(packet)
         self._sent[token] = sent._replace(at_s=at_s)
         self._tokens.update(dict.fromkeys(sent.keys, token))
+        if self.packets_sent % _STAMPS_AT_ONCE == 0:
+            self._read_departures()
         if probe.flow.protocol is Protocol.UDP:
             self._farthest_first(sent)
 
@@ -91,36 +129,46 @@ class Prober:
         """The packet of `probe` and what its replies are to be known by. Raises OSError as the kernel would."""
         flow = probe.flow
         try:
-            destination = socket.inet_ntoa(socket.inet_pton(socket.AF_INET, flow.destination))
+            family = socket.AF_INET6 if codec.is_v6(flow.destination) else socket.AF_INET
+            destination = socket.inet_ntop(family, socket.inet_pton(family, flow.destination))
+            if destination.startswith("::ffff:"):  # RFC 4291, 2.5.5.2: IPv4 in disguise, never on a wire
+                raise ValueError(destination)  # noqa: TRY301
         except (OSError, ValueError) as error:
-            raise OSError(errno.EAFNOSUPPORT, f"not an IPv4 address: {flow.destination!r}") from error
+            raise OSError(errno.EAFNOSUPPORT, f"not an address: {flow.destination!r}") from error
         if not (0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and probe.size <= _LARGEST_PACKET):
             raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
         source = self._source(destination, now)
-        local = self._local_number(flow, now)
+        local = self._local_number(flow, family, now)
         for attempt in range(_MARK_ATTEMPTS):
             mark = self._identity.mark(flow, token, attempt)
             keys = _keys(flow, destination, local, mark)
             if not any(key in self._tokens for key in keys):
                 break
-        header = codec.Header(source, destination, probe.ttl, mark.ip_id)
+        over_v6 = family == socket.AF_INET6
+        header = codec.Header(
+            source, destination, probe.ttl, self._identity.flow_label(flow) if over_v6 else mark.ip_id
+        )
+        payload = b""
         match flow.protocol:
             case Protocol.ICMP:
                 packet = codec.build_echo(header, local, mark.sequence, mark.check, mark.nonce, probe.size)
             case Protocol.TCP:
                 packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
             case Protocol.UDP:
-                packet = codec.build_udp(header, local, flow.port, mark.check, codec.udp_padding(probe.size))
+                payload = codec.udp_payload(probe.size, destination, mark.nonce if over_v6 else b"")
+                packet = codec.build_udp(header, local, flow.port, mark.check, payload)
             case Protocol.QUIC:
-                packet = codec.build_udp(header, local, flow.port, mark.check, codec.quic_payload(mark.nonce))
-        return packet, _Sent(token, now, source, probe.ttl, mark, keys)
+                payload = codec.quic_payload(mark.nonce)
+                packet = codec.build_udp(header, local, flow.port, mark.check, payload)
+        head = payload[: codec.HEAD_BYTES] if over_v6 else b""
+        return packet, _Sent(token, now, source, probe.ttl, mark, keys, head)
 
-    def _local_number(self, flow: Flow, now: float) -> int:
+    def _local_number(self, flow: Flow, family: socket.AddressFamily, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
         if flow.protocol is Protocol.ICMP:
             return self._wire.blocks.ident_base | self._identity.flow_constants(flow)[0]
         ports = self._tcp_ports if flow.protocol is Protocol.TCP else self._udp_ports
-        return ports.port(flow.label, now)
+        return ports[family].port(flow.label, now)
 
     def _source(self, destination: str, now: float) -> str:
         known = self._sources.get(destination)
@@ -147,15 +195,33 @@ class Prober:
                 if self._tokens.get(key) == sent.token:
                     del self._tokens[key]
 
+    def _read_departures(self) -> None:
+        """Put the kernel's stamps in place of the clock."""
+        for token, at_s in itertools.chain.from_iterable(d.read() for d in self._departures.values()):
+            sent = self._sent.get(token)
+            if sent and at_s > sent.at_s - _CLOCK_ERROR_S:
+                self._sent[token] = sent._replace(at_s=max(at_s, sent.at_s), stamped=True)
+
+    def _since(self, sent: _Sent, at_s: float) -> float:
+        """Seconds from when the probe left until `at_s`, between two stamps of the kernel where it has stamped."""
+        if not sent.stamped:
+            self._read_departures()
+            sent = self._sent.get(sent.token, sent)
+        return max(0.0, at_s - sent.at_s)
+
     # -- in -----------------------------------------------------------------------------------------------------------
 
-    def _read(self, sock: socket.socket) -> None:
+    def _read(self, sock: socket.socket, protocol: int) -> None:
         for _ in range(_RECEIVE_AT_ONCE):
             try:
                 arrival = stamps.receive(sock)
             except OSError:  # nothing more, or a pending error of the socket: reading it clears it
                 return
-            message = codec.parse(arrival.data)
+            self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
+            if protocol == _ANY_PROTOCOL:
+                message = codec.parse(arrival.data)
+            else:
+                message = codec.parse_v6(protocol, arrival.source, arrival.ttl, arrival.data)
             match message:
                 case EchoReply():
                     self._echo_reply(message, arrival.at_s)
@@ -172,7 +238,8 @@ class Prober:
         # The nonce is 64 bits that only who received the request can copy: from which address it answers is its affair.
         sent = self._find("nonce", reply.ident, reply.sequence, reply.payload[: codec.NONCE_BYTES].hex())
         if sent:
-            self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=(0, 0))
+            icmp = (codec.ICMPV6_ECHO_REPLY if codec.is_v6(sent.source) else codec.ICMP_ECHO_REPLY, 0)
+            self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=icmp)
 
     def _segment(self, segment: Segment, at_s: float) -> None:
         # RFC 9293, 3.10.7: whatever answers our SYN, or another of the same flow, acknowledges its number plus one.
@@ -203,14 +270,16 @@ class Prober:
         sent = self._quoted(error.quote)
         if sent is None:
             return
-        if error.source == sent.source and error.type == ICMP_UNREACHABLE and error.quote.destination != sent.source:
-            failure = _LOCAL_FAILURES.get(error.code, "EHOSTUNREACH")
-            self._emit(sent.token, at_s, _send_failed(failure, error.source, max(0.0, at_s - sent.at_s)))
+        over_v6 = codec.is_v6(sent.source)
+        unreachable = error.type == _DESTINATION_UNREACHABLE[over_v6]
+        if error.source == sent.source and unreachable and error.quote.destination != sent.source:
+            failure = (_LOCAL_FAILURES_V6 if over_v6 else _LOCAL_FAILURES).get(error.code, "EHOSTUNREACH")
+            self._emit(sent.token, at_s, _send_failed(failure, error.source, self._since(sent, at_s)))
             return
         self._answer(
             sent,
             at_s,
-            ReplyKind.TIME_EXCEEDED if error.type == codec.ICMP_TIME_EXCEEDED else ReplyKind.UNREACHABLE,
+            ReplyKind.TIME_EXCEEDED if error.type == _TIME_EXCEEDED[over_v6] else ReplyKind.UNREACHABLE,
             error.source,
             ttl=error.ttl,
             ip_id=error.ip_id,
@@ -222,6 +291,8 @@ class Prober:
 
     def _quoted(self, quote: Quote) -> _Sent | None:
         """The probe that `quote` is of. The IP identification is the second key where a middlebox rewrote the first."""
+        if codec.is_v6(quote.destination):
+            return self._quoted_v6(quote)
         if quote.protocol == codec.PROTOCOL_ICMP:
             if quote.first >> 8 != codec.ICMP_ECHO:
                 return None
@@ -237,6 +308,17 @@ class Prober:
             return self._find("udp id", *flow, quote.ident)
         return None
 
+    def _quoted_v6(self, quote: Quote) -> _Sent | None:
+        """The same without an IP identification: a datagram's 16-bit checksum needs the payload beside it."""
+        if quote.protocol == codec.PROTOCOL_ICMPV6:
+            echo = quote.first >> 8 == codec.ICMPV6_ECHO
+            return self._find("icmp", quote.destination, quote.third, quote.fourth, quote.second) if echo else None
+        flow = (quote.destination, quote.first, quote.second)
+        if quote.protocol == codec.PROTOCOL_TCP:
+            return self._find("tcp", *flow, quote.third)
+        sent = self._find("udp", *flow, quote.fourth) if quote.protocol == codec.PROTOCOL_UDP else None
+        return sent if sent and quote.head[: len(sent.head)] == sent.head else None
+
     def _watch_udp(self, sock: socket.socket) -> None:
         stamps.want_stamps(sock)
         stamps.want_ttl(sock)
@@ -249,6 +331,7 @@ class Prober:
                 arrival = stamps.receive(sock)
             except OSError:
                 return
+            self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             sent = self._datagram_of(arrival, port)
             if sent:
                 self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl)
@@ -278,7 +361,7 @@ class Prober:
         reply = Reply(
             kind=kind,
             source=source,
-            rtt_s=max(0.0, at_s - sent.at_s),
+            rtt_s=self._since(sent, at_s),
             ttl=ttl,
             icmp_type=icmp[0],
             icmp_code=icmp[1],

@@ -5,13 +5,16 @@ Everything else here is a state machine that is called when its socket is ready 
 
 import heapq
 import itertools
+import math
 import select
 import time
+from collections import deque
 from collections.abc import Callable
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 _SELECT_LIMIT = 1024  # FD_SETSIZE
+_LATENESS_KEPT = 8192
 
 
 class Timer:
@@ -29,10 +32,30 @@ class Timer:
         self.cancelled = True
 
 
+class Lateness:
+    """How late this process was, of late: at waking, and at reading what had come.
+
+    A starved process measures itself: its time-outs are over before it has looked for the replies.
+    """
+
+    def __init__(self) -> None:
+        self._noted: deque[tuple[float, float]] = deque(maxlen=_LATENESS_KEPT)
+
+    def note(self, due_s: float, late_s: float) -> None:
+        """What was due at `due_s` (monotonic) happened `late_s` seconds later."""
+        self._noted.append((due_s, late_s))
+
+    def since(self, since_s: float, share: float = 1.0) -> float:
+        """Seconds that `share` of all that was due after `since_s` was late at most; 0 when nothing was."""
+        late = sorted(late for due, late in self._noted if due >= since_s)
+        return late[max(0, math.ceil(share * len(late)) - 1)] if late else 0.0
+
+
 class Reactor:
     """Watches descriptors and timers. Times are monotonic seconds."""
 
     def __init__(self) -> None:
+        self.lateness = Lateness()
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
@@ -92,7 +115,11 @@ class Reactor:
         """
         if timeout_s <= 0:
             return
+        due = time.monotonic() + timeout_s
         if self._epoll.fileno() < _SELECT_LIMIT:
             select.select((self._epoll,), (), (), timeout_s if timeout_s < 1e6 else None)
         else:
             self._epoll.poll(min(timeout_s, 60.0), 1)
+        late = time.monotonic() - due
+        if late > 0:
+            self.lateness.note(due, late)

@@ -102,6 +102,14 @@ class LiveVantage:
         """What was sent since the vantage was made. Connections are counted when they end."""
         return Usage(self._prober.packets_sent + self._packets, self._prober.bytes_sent + self._bytes)
 
+    def lateness_s(self, since_s: float = 0.0, share: float = 1.0) -> float:
+        """How late this process was since the clock showed `since_s`: at waking, and at reading what had come.
+
+        `share` of all cases were not later: 1.0 is the worst. What is not small beside the time-outs of a round says
+        that the round was starved of the processor, and its losses may be this machine's own.
+        """
+        return self._reactor.lateness.since(since_s, share)
+
     def _begin(self, token: int, work: Question | Conversation, now: float) -> None:
         self._at_work[token] = work
         work.start(now)

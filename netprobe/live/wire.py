@@ -11,11 +11,13 @@ import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from netprobe.live import CannotMeasure, bpf, stamps
 
 _SO_RCVBUFFORCE = 33
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
+_IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE = 23, 3  # linux/in6.h
 _RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not be lost on the last metre
 _BLOCK_PORTS = 512
 _FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
@@ -24,18 +26,28 @@ _IDLE_S = 120.0
 NO_RAW_SOCKETS = 'raw sockets need CAP_NET_RAW; run "netprobe doctor"'
 
 
-class Wire:
-    """One sending and two receiving raw sockets for IPv4, and the blocks of numbers that their filters let through."""
+class Sockets(NamedTuple):
+    """The raw sockets of one version of IP: one that sends, two that receive."""
 
-    def __init__(self, sender: socket.socket, icmp: socket.socket, tcp: socket.socket, blocks: bpf.Blocks) -> None:
-        self.sender = sender
-        self.icmp = icmp
-        self.tcp = tcp
+    sender: socket.socket
+    icmp: socket.socket
+    tcp: socket.socket
+
+
+class Wire:
+    """The raw sockets, and the blocks of numbers that their filters let through.
+
+    `v6` is None on a machine whose kernel has no IPv6.
+    """
+
+    def __init__(self, v4: Sockets, v6: Sockets | None, blocks: bpf.Blocks) -> None:
+        self.v4 = v4
+        self.v6 = v6
         self.blocks = blocks
 
     def close(self) -> None:
         """Close the sockets."""
-        for sock in (self.sender, self.icmp, self.tcp):
+        for sock in (*self.v4, *(self.v6 or ())):
             sock.close()
 
 
@@ -47,26 +59,45 @@ def open_wire() -> Wire:
     blocks = bpf.Blocks(_FIRST_BLOCK + secrets.randbelow(_BLOCK_RANGE), _BLOCK_PORTS, (1 + secrets.randbelow(254)) << 8)
     with contextlib.ExitStack() as opened:
         try:
-            sender, icmp, tcp = (
-                opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol))
-                for protocol in (socket.IPPROTO_RAW, socket.IPPROTO_ICMP, socket.IPPROTO_TCP)
-            )
+            v4 = _open_sockets(opened, socket.AF_INET, socket.IPPROTO_ICMP)
+            try:
+                v6 = _open_sockets(opened, socket.AF_INET6, socket.IPPROTO_ICMPV6)
+            except OSError as error:
+                if error.errno != errno.EAFNOSUPPORT:
+                    raise
+                v6 = None
         except PermissionError as error:
             raise CannotMeasure(NO_RAW_SOCKETS) from error
         except OSError as error:
             raise CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"') from error
-        sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
-        sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        v4.sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)  # in IPv6 IPPROTO_RAW implies it
         # A probe for the path's MTU is to be stopped by the path, not by what the kernel remembers of it (ip(7)).
-        sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
-        for sock, program in ((icmp, bpf.icmp_filter(blocks)), (tcp, bpf.tcp_filter(blocks))):
+        v4.sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
+        receiving = [(v4.icmp, bpf.icmp_filter(blocks)), (v4.tcp, bpf.tcp_filter(blocks))]
+        if v6:
+            v6.sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE)
+            receiving += [(v6.icmp, bpf.icmpv6_filter(blocks)), (v6.tcp, bpf.tcp_v6_filter(blocks))]
+            stamps.want_ttl(v6.icmp)
+            stamps.want_ttl(v6.tcp)
+        for sock, program in receiving:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             with contextlib.suppress(PermissionError):  # only CAP_NET_ADMIN may go beyond the system's limit
                 sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
             stamps.want_stamps(sock)
             bpf.attach_without_leak(sock, program)
         opened.pop_all()
-    return Wire(sender, icmp, tcp, blocks)
+    return Wire(v4, v6, blocks)
+
+
+def _open_sockets(opened: contextlib.ExitStack, family: socket.AddressFamily, icmp: int) -> Sockets:
+    sockets = Sockets(
+        *(
+            opened.enter_context(socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol))
+            for protocol in (socket.IPPROTO_RAW, icmp, socket.IPPROTO_TCP)
+        )
+    )
+    sockets.sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
+    return sockets
 
 
 def source_address(destination: str) -> str:
@@ -74,7 +105,8 @@ def source_address(destination: str) -> str:
 
     Raises OSError (ENETUNREACH, ...) where the kernel knows no way.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         sock.connect((destination, 9))  # RFC 863: the port of a service that would only discard
         return str(sock.getsockname()[0])
 
@@ -90,10 +122,12 @@ class HeldPorts:
         kind: socket.SocketKind,
         blocks: bpf.Blocks,
         *,
+        family: socket.AddressFamily = socket.AF_INET,
         on_hold: Callable[[socket.socket], None] | None = None,
         on_release: Callable[[socket.socket], None] | None = None,
     ) -> None:
         self._kind = kind
+        self._family = family
         self._free = list(range(blocks.first_port, blocks.first_port + blocks.ports))
         secrets.SystemRandom().shuffle(self._free)
         self._held: OrderedDict[int, tuple[socket.socket, float]] = OrderedDict()  # by label, least recently used first
@@ -131,8 +165,10 @@ class HeldPorts:
     def _bind(self) -> socket.socket:
         """A socket on a port of the block that nobody else has."""
         while self._free:
-            sock = socket.socket(socket.AF_INET, self._kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            sock = socket.socket(self._family, self._kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             try:
+                if self._family == socket.AF_INET6:  # the same port of IPv4 is held apart
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.bind(("", self._free.pop()))
             except OSError as error:
                 sock.close()

@@ -59,10 +59,11 @@ class Reply(Record, frozen=True):
     """One message that answers a probe.
 
     `source` is the address that sent it; `rtt_s` lies between the kernel's stamps where there are any; `ttl` is the TTL
-    on arrival. `icmp_type`/`icmp_code` are -1 for anything but ICMP. `quoted_ttl` and `quoted_tos` come from the header
-    that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of RFC 4950 as (label, class, bottom,
-    ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never left, with `kind` SEND_FAILED. `mtu`
-    is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody told.
+    on arrival. `icmp_type`/`icmp_code` are -1 for anything but ICMP, and ICMPv6's own numbers in IPv6. `quoted_ttl` and
+    `quoted_tos` come from the header that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of
+    RFC 4950 as (label, class, bottom, ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never
+    left, with `kind` SEND_FAILED. `mtu` is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody
+    told.
     """
 
     kind: ReplyKind
@@ -84,12 +85,13 @@ class Reply(Record, frozen=True):
     def from_destination(self) -> bool:
         """Whether only the destination itself (or somebody who forges it) sends such a message."""
         return self.kind in FROM_DESTINATION or (
-            # RFC 792: protocol (2) and port (3) unreachable come from the host itself.
-            self.kind is ReplyKind.UNREACHABLE and self.icmp_type == ICMP_UNREACHABLE and self.icmp_code in {2, 3}
+            self.kind is ReplyKind.UNREACHABLE and (self.icmp_type, self.icmp_code) in _HOST_UNREACHABLES
         )
 
 
 ICMP_UNREACHABLE = 3
+#: RFC 792: protocol and port unreachable come from the host itself; RFC 4443: port unreachable and unknown next header.
+_HOST_UNREACHABLES = frozenset({(ICMP_UNREACHABLE, 2), (ICMP_UNREACHABLE, 3), (1, 4), (4, 1)})
 
 
 class Exchange(Record, frozen=True):

@@ -1,16 +1,22 @@
 """What is measured, a function a row: each yields figures of netprobe beside those of other tools."""
 
 import json
+import re
 import shlex
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
 from netprobe.lab.score import run_virtual
-from netprobe.model.probes import Flow, Protocol
+from netprobe.live import stamps
+from netprobe.live.vantage import LiveVantage
+from netprobe.model.probes import Flow, Probe, Protocol, Reply
 from netprobe.model.probes import Path as Way
 from netprobe.model.record import Record, from_json
 from netprobe.model.report import Report
@@ -23,9 +29,13 @@ from netprobe.sim.world import World
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
 from tests.benchmarks.networks import edges, straight, tree
+from tests.live.live_network import SERVER, Network, network_of_routers
 
 NETPROBE = (sys.executable, "-m", "netprobe")
 STARTUP_BUDGET_S = 0.15
+RTT_BUDGET_US = (10.0, 30.0)  # how wrong a round trip may be: the median, and one in a hundred
+_ALL_PROTOCOLS = 3  # linux/if_ether.h: what goes out is shown to such a socket only
+_RTT_PROBES, _RTT_PAUSE_S, _BUSY_LOOPS = 500, 0.01, 4
 _ENOUGH_S = 3.0  # how long something is repeated to say how often a second it can be done
 #: Runs the command line and says on standard error how much memory the process had at its peak.
 _WITH_PEAK = """
@@ -233,6 +243,82 @@ def virtual() -> Iterator[Figure]:
     yield Figure("virtual", "diagnoses in virtual time", rate, "/s", note="one core")
 
 
+def rtt() -> Iterator[Figure]:
+    """How wrong a reported round trip is, by a capture on the wire, while four busy loops have the processors."""
+    with ExitStack() as stack:
+        network = stack.enter_context(network_of_routers())
+        for _ in range(_BUSY_LOOPS):
+            loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(loop.kill)
+        ours = _errors_us(network, _round_trips)
+        held = "within" if all(us <= bar for us, bar in zip(ours, RTT_BUDGET_US, strict=True)) else "ABOVE"
+        note = f"{held} {RTT_BUDGET_US[0]:.0f} and {RTT_BUDGET_US[1]:.0f} us; {_RTT_PROBES} echo requests"
+        for tool, command, pattern, unit in (
+            ("ping", f"ping -n -c {_RTT_PROBES} -i {_RTT_PAUSE_S} {SERVER}", r"time=([\d.]+)", 1e-3),
+            (
+                "scamper",
+                f"scamper -O json -I 'ping -c {_RTT_PROBES} -i {_RTT_PAUSE_S} {SERVER}'",
+                r'"rtt":([\d.]+)',
+                1e-3,
+            ),
+            ("mtr", f"mtr --raw -n -f 3 -c {_RTT_PROBES // 5} -i {_RTT_PAUSE_S} {SERVER}", r"(?m)^p \d+ (\d+)", 1e-6),
+        ):
+
+            def reported(command: str = command, pattern: str = pattern, unit: float = unit) -> list[float]:
+                said = network.client.run(*shlex.split(command))
+                return [float(number) * unit for number in re.findall(pattern, said)]
+
+            for what, mine, theirs in zip(("median", "99 %"), ours, _errors_us(network, reported), strict=True):
+                yield Figure("rtt", f"error of a round trip, {what}", mine, "us", theirs, f"{tool}; {note}")
+
+
+def _round_trips() -> list[float]:
+    """The round trips that netprobe reports, seconds, one echo request at a time."""
+    found = []
+    with LiveVantage() as vantage:
+        for number in range(_RTT_PROBES):
+            vantage.send(Probe(Flow(Protocol.ICMP, SERVER), sequence=number))
+            event = vantage.receive(vantage.now() + 1.0)
+            if event and isinstance(event.outcome, Reply):
+                found.append(event.outcome.rtt_s)
+            time.sleep(_RTT_PAUSE_S)
+    return found
+
+
+def _errors_us(network: Network, reported: Callable[[], list[float]]) -> tuple[float, float]:
+    """How far what is `reported` (seconds, in order) is from the wire: the median and the 99th percentile, in us."""
+    with network.client.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)
+        wire.bind(("uplink", _ALL_PROTOCOLS))
+        wire.settimeout(0)
+        stamps.want_stamps(wire)
+        said = reported()
+        true = _captured(wire)
+    if len(said) != len(true):
+        raise RuntimeError(f"{len(said)} round trips were reported, {len(true)} captured")
+    errors = sorted(abs(a - b) * 1e6 for a, b in zip(said, true, strict=True))
+    return statistics.median(errors), errors[int(0.99 * (len(errors) - 1))]
+
+
+def _captured(wire: socket.socket) -> list[float]:
+    """The round trips of the echo requests that `wire` has captured, in the order of the replies."""
+    left: dict[bytes, int] = {}
+    found: list[float] = []
+    while True:
+        try:
+            data, ancillary, _, _ = wire.recvmsg(2048, 256)
+        except BlockingIOError:
+            return found
+        seconds, nanoseconds = struct.unpack(
+            "@qq", next(value for _, kind, value in ancillary if kind == stamps.SO_TIMESTAMPNS)
+        )
+        at_ns, kind, key = seconds * 1_000_000_000 + nanoseconds, data[20], data[24:28]
+        if kind == 8:
+            left[key] = at_ns
+        elif kind == 0 and key in left:
+            found.append((at_ns - left.pop(key)) * 1e-9)
+
+
 #: Every row by name, in the order in which they are measured.
 ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "startup": startup,
@@ -240,6 +326,7 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "trace": trace,
     "path": path,
     "many": many,
+    "rtt": rtt,
     "diagnose": diagnose,
 }
 

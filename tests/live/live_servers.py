@@ -18,7 +18,7 @@ _PATIENCE_S = 10.0
 def listening(namespace: Namespace, address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     """A bound socket that lives in `namespace`."""
     with namespace.inside():
-        sock = socket.socket(socket.AF_INET, kind)
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))

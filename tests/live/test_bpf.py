@@ -12,6 +12,7 @@ from netprobe.live.codec import Header
 
 BLOCKS = bpf.Blocks(first_port=20000, ports=512, ident_base=0x4200)
 PROBE = Header("192.0.2.1", "203.0.113.1", 3, 4321)
+PROBE_V6 = Header("2001:db8::1", "2001:db8::2", 3, 4321)
 
 Passes = Callable[[bytes], bool]
 
@@ -40,6 +41,16 @@ def icmp() -> Iterator[Passes]:
 @pytest.fixture
 def tcp() -> Iterator[Passes]:
     yield from door(bpf.tcp_filter(BLOCKS))
+
+
+@pytest.fixture
+def icmpv6() -> Iterator[Passes]:
+    yield from door(bpf.icmpv6_filter(BLOCKS))
+
+
+@pytest.fixture
+def tcp_v6() -> Iterator[Passes]:
+    yield from door(bpf.tcp_v6_filter(BLOCKS))
 
 
 def answer(packet: bytes) -> bytes:
@@ -108,3 +119,23 @@ def test_nothing_from_before_the_filter_is_read() -> None:
         bpf.attach_without_leak(inside, bpf.assemble([bpf.Instruction(0x06, 0xFFFF)]))
         outside.send(b"ours")
         assert inside.recv(100) == b"ours"
+
+
+@pytest.mark.parametrize(("ident", "ours"), [(0x4200, True), (0x42FF, True), (0x4300, False), (0x41FF, False)])
+def test_only_our_echo_replies_of_ipv6_pass(icmpv6: Passes, ident: int, *, ours: bool) -> None:
+    """An ICMPv6 echo reply, or an error that quotes a request, passes by the identifier's high byte."""
+    request = codec.build_echo(PROBE_V6, ident, 7, 99, bytes(8))
+    assert icmpv6(b"\x81" + request[41:]) is ours
+    assert [icmpv6(bytes([kind]) + bytes(7) + request) for kind in (1, 2, 3, 4)] == [ours] * 4
+    assert not icmpv6(request[40:]), "other people's pings of us are not replies"
+    assert not any(icmpv6(bytes([kind]) + bytes(7) + request) for kind in (0, 5, 133, 134, 135, 136, 137))
+
+
+@pytest.mark.parametrize(("port", "ours"), [(20000, True), (20511, True), (20512, False), (19999, False)])
+def test_only_our_ports_of_ipv6_pass(icmpv6: Passes, tcp_v6: Passes, port: int, *, ours: bool) -> None:
+    """Errors that quote a segment or a datagram pass by its source port, segments by their destination port."""
+    syn = codec.build_syn(PROBE_V6, port, 443, 1, 2)
+    datagram = codec.build_udp(PROBE_V6, port, 443, 1, b"")
+    assert [icmpv6(b"\x03" + bytes(7) + quote) for quote in (syn, datagram, syn[:50])] == [ours] * 3
+    assert not icmpv6(b"\x03" + bytes(7) + syn[:41])
+    assert tcp_v6(codec.build_syn(PROBE_V6, 443, port, 1, 2)[40:]) is ours

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 
 from netprobe.live import codec
 from netprobe.live.codec import EchoReply, Header, IcmpError, Segment
@@ -15,6 +16,18 @@ addresses = st.ip_addresses(v=4).map(str)
 words = st.integers(1, 0xFFFE)
 ports = st.integers(0, 0xFFFF)
 headers = st.builds(Header, addresses, addresses, st.integers(1, 255), words, st.integers(0, 255))
+
+
+addresses_v6 = st.ip_addresses(v=6).map(str)
+headers_v6 = st.builds(
+    Header, addresses_v6, addresses_v6, st.integers(1, 255), st.integers(1, 0xFFFFF), st.integers(0, 255)
+)
+PROBE_V6 = Header("2001:db8:1::2", "2001:db8:3::2", 3, 0xABCDE, 40)
+ROUTER_V6 = "2001:db8:2::2"
+
+
+def ip_v6(header: Header) -> IPv6:
+    return IPv6(src=header.source, dst=header.destination, hlim=header.ttl, fl=header.ident, tc=header.tos)
 
 
 def ip(header: Header) -> IP:
@@ -54,7 +67,7 @@ def test_datagram_is_what_scapy_builds(header: Header, source: int, destination:
 @given(st.integers(0, 1500))
 def test_udp_padding_makes_the_size(size: int) -> None:
     """A datagram has the size that was asked for, or one byte more."""
-    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, codec.udp_padding(size))
+    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, codec.udp_payload(size, "192.0.2.2"))
     assert max(size, 30) <= len(built) <= max(size, 30) + 1
 
 
@@ -175,3 +188,90 @@ def test_parser_never_raises_on_damaged_packets(data: st.DataObject, which: int)
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=5)):
         damaged[place] = value
     codec.parse(bytes(damaged[: data.draw(st.integers(0, len(whole)))]))
+
+
+# -- IPv6 -------------------------------------------------------------------------------------------------------------
+
+
+@given(headers_v6, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 1500))
+def test_echo_request_of_ipv6_is_what_scapy_builds(
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int
+) -> None:
+    """An ICMPv6 echo request is byte for byte scapy's with the same payload, and has the checksum asked for."""
+    built = codec.build_echo(header, ident, sequence, check, nonce, size)
+    assert built == bytes(ip_v6(header) / ICMPv6EchoRequest(id=ident, seq=sequence, data=built[48:]))
+    assert struct.unpack_from("!H", built, 42) == (check,)
+    assert len(built) == max(size, 58)
+
+
+@given(headers_v6, ports, ports, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
+def test_syn_of_ipv6_is_what_scapy_builds(header: Header, source: int, destination: int, isn: int, stamp: int) -> None:
+    """A SYN over IPv6 is byte for byte scapy's, with the maximum segment that a link of 1500 bytes takes."""
+    options = [("MSS", 1440), ("SAckOK", b""), ("Timestamp", (stamp, 0)), ("NOP", None), ("WScale", 7)]
+    oracle = ip_v6(header) / TCP(sport=source, dport=destination, seq=isn, flags="S", window=64240, options=options)
+    assert codec.build_syn(header, source, destination, isn, stamp) == bytes(oracle)
+
+
+@given(headers_v6, ports, ports, words, st.binary(max_size=700))
+def test_datagram_of_ipv6_is_what_scapy_builds(
+    header: Header, source: int, destination: int, check: int, half: bytes
+) -> None:
+    """A UDP datagram over IPv6 is byte for byte scapy's, and has the checksum that was asked for."""
+    built = codec.build_udp(header, source, destination, check, half + half)
+    assert built == bytes(ip_v6(header) / UDP(sport=source, dport=destination) / built[48:])
+    assert struct.unpack_from("!H", built, 46) == (check,)
+
+
+@given(headers_v6, ports, words, st.binary(max_size=40))
+def test_echo_reply_of_ipv6_is_read(header: Header, ident: int, sequence: int, data: bytes) -> None:
+    """Everything that an ICMPv6 echo reply says is read; a request is not a reply."""
+    for oracle, expected in (
+        (ICMPv6EchoReply, EchoReply(header.source, header.ttl, -1, ident, sequence, data)),
+        (ICMPv6EchoRequest, None),
+    ):
+        body = bytes(ip_v6(header) / oracle(id=ident, seq=sequence, data=data))[40:]
+        assert codec.parse_v6(codec.PROTOCOL_ICMPV6, header.source, header.ttl, body) == expected
+
+
+def error_v6(message: ICMPv6TimeExceeded | ICMPv6PacketTooBig, quote: bytes) -> codec.Message | None:
+    body = bytes(IPv6(src=ROUTER_V6, dst=PROBE_V6.source) / message / quote)[40:]
+    return codec.parse_v6(codec.PROTOCOL_ICMPV6, ROUTER_V6, 63, body)
+
+
+def test_quote_of_ipv6_is_read() -> None:
+    """A time exceeded brings back the header, the first 8 bytes of the transport's and what identifies a datagram."""
+    error = error_v6(ICMPv6TimeExceeded(), codec.build_udp(PROBE_V6, 20000, 33434, 77, b"identity"))
+    assert isinstance(error, IcmpError)
+    assert (error.source, error.ttl, error.type, error.code) == (ROUTER_V6, 63, 3, 0)
+    quote = error.quote
+    assert (quote.source, quote.destination, quote.protocol) == (PROBE_V6.source, PROBE_V6.destination, 17)
+    assert (quote.ttl, quote.tos, quote.ident) == (3, 40, 0xABCDE)
+    assert (quote.first, quote.second, quote.third, quote.fourth) == (20000, 33434, 18, 77)
+    assert quote.head[:8] == b"identity"
+
+
+@pytest.mark.parametrize("mtu", [1280, 1400, 0xFFFF, 0xFFFFFFFF])
+def test_packet_too_big_says_the_mtu(mtu: int) -> None:
+    """The next hop's MTU is read (RFC 4443, 3.2); more than a packet can have is as good as no limit."""
+    error = error_v6(ICMPv6PacketTooBig(mtu=mtu), codec.build_echo(PROBE_V6, 1, 2, 3, bytes(8), 1500)[:1200])
+    assert isinstance(error, IcmpError)
+    assert (error.type, error.mtu) == (2, min(mtu, 0xFFFF))
+
+
+@pytest.mark.parametrize("said", [0, 16])
+def test_mpls_stack_of_ipv6_is_found(said: int) -> None:
+    """Labels are read with the length field of RFC 4884, which counts in 8 bytes in ICMPv6, and without it."""
+    quote = codec.build_udp(PROBE_V6, 1, 2, 3, b"").ljust(128, b"\0")
+    stack = bytes(MPLS(label=16001, cos=5, s=0, ttl=1) / MPLS(label=29657, cos=0, s=1, ttl=2))
+    extension = struct.pack("!BBHHBB", 0x20, 0, 0, 4 + len(stack), 1, 1) + stack
+    error = error_v6(ICMPv6TimeExceeded(length=said), quote + extension)
+    assert isinstance(error, IcmpError)
+    assert error.mpls == ((16001, 5, 0, 1), (29657, 0, 1, 2))
+
+
+@given(st.sampled_from((codec.PROTOCOL_ICMPV6, codec.PROTOCOL_TCP, codec.PROTOCOL_UDP)), st.binary(max_size=300))
+def test_parser_of_ipv6_never_raises(protocol: int, data: bytes) -> None:
+    """Arbitrary bytes are a message or nothing, behind the type of an error too."""
+    for body in (data, b"\x03\0\0\0\0\x10\0\0" + data, b"\x01\0\0\0\0\0\0\0\x60" + data):
+        message = codec.parse_v6(protocol, ROUTER_V6, 63, body)
+        assert message is None or isinstance(message, EchoReply | IcmpError | Segment)

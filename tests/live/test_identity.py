@@ -47,3 +47,12 @@ def test_flow_is_constant_over_its_probes_only() -> None:
     other = Flow(Protocol.TCP, "203.0.113.1", 443, label=1)
     assert identity.flow_constants(FLOW) == identity.flow_constants(Flow(Protocol.TCP, "203.0.113.1", 443))
     assert identity.flow_constants(FLOW) != identity.flow_constants(other)
+
+
+def test_flow_labels_tell_flows_apart_and_are_constant() -> None:
+    """A flow has one label of 20 bits, never 0, which would mean that there is none (RFC 6437)."""
+    identity = Identity(bytes(32))
+    labels = [identity.flow_label(Flow(Protocol.TCP, "2001:db8::1", 443, number)) for number in range(300)]
+    assert labels[7] == identity.flow_label(Flow(Protocol.TCP, "2001:db8::1", 443, 7))
+    assert all(0 < label <= 0xFFFFF for label in labels)
+    assert len(set(labels)) > 295

@@ -1,26 +1,30 @@
 """Which replies are believed: real ones through kernel routers, and forged ones put on the client's wire."""
 
+import errno
 import secrets
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 
-from netprobe.live import bpf, codec
+from netprobe.live import bpf, codec, stamps
 from netprobe.live.identity import Identity
 from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
-from netprobe.live.wire import Wire, open_wire
+from netprobe.live.wire import Sockets, Wire, open_wire
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
-from tests.live.live_network import CLIENT, SERVER
+from tests.live.live_network import CLIENT, SERVER, SERVER_V6
 
 ROUTER = "198.51.100.2"
 OTHER = "203.0.113.77"
+CLIENT_V6 = "2001:db8:1::2"
 PORTS = {Protocol.ICMP: 0, Protocol.TCP: 443, Protocol.UDP: 33434, Protocol.QUIC: 443}
 BLOCKS = bpf.Blocks(first_port=20000, ports=512, ident_base=0x4200)
 
@@ -30,18 +34,19 @@ class Bench:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        (self._icmp_in, icmp), (self._tcp_in, tcp) = (
+        (self._icmp_in, icmp), (self._tcp_in, tcp), (self._icmpv6_in, icmpv6), (_, tcp_v6) = (
             [self._stack.enter_context(sock) for sock in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)]
-            for _ in range(2)
+            for _ in range(4)
         )
-        for sock in (icmp, tcp):
+        for sock in (icmp, tcp, icmpv6, tcp_v6):
             sock.settimeout(0)
         self.sent: list[bytes] = []
         self.replies: list[tuple[int, Reply]] = []
         self.reactor = Reactor()
-        wire = Wire(Recorder(self.sent), icmp, tcp, BLOCKS)  # type: ignore[arg-type]
+        recorder: Any = Recorder(self.sent)
+        wire = Wire(Sockets(recorder, icmp, tcp), Sockets(recorder, icmpv6, tcp_v6), BLOCKS)
         self.prober = Prober(wire, self.reactor, lambda token, _, reply: self.replies.append((token, reply)))
-        self.prober._source = lambda destination, now: CLIENT  # type: ignore[method-assign]  # noqa: ARG005
+        self.prober._source = lambda destination, now: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
     def close(self) -> None:
         self.prober.close()
@@ -61,6 +66,17 @@ class Bench:
         self.reactor.turn(0)
         return [reply for _, reply in self.replies[before:]]
 
+    def send_v6(self, protocol: Protocol, token: int = 1) -> IPv6:
+        self.prober.send(Probe(Flow(protocol, SERVER_V6, PORTS[protocol]), ttl=3), token, self.reactor.now())
+        return IPv6(self.sent[-1])
+
+    def receive_v6(self, kind: int, code: int, quote: bytes) -> list[Reply]:
+        """What the prober makes of an ICMPv6 error."""
+        self._icmpv6_in.send(bytes([kind, code]) + bytes(6) + quote)
+        before = len(self.replies)
+        self.reactor.turn(0)
+        return [reply for _, reply in self.replies[before:]]
+
 
 class Recorder:
     """A sending socket that keeps what it is told to send."""
@@ -70,6 +86,14 @@ class Recorder:
 
     def sendto(self, packet: bytes, _address: tuple[str, int]) -> None:
         self._sent.append(packet)
+
+    def setsockopt(self, *_option: int) -> None:
+        """Nothing here stamps: the clock has to do."""
+        raise OSError(errno.ENOPROTOOPT, "no stamps")
+
+    def recvmsg(self, *_arguments: int) -> None:
+        """No stamp ever comes."""
+        raise BlockingIOError
 
     def close(self) -> None:
         """Nothing to close."""
@@ -281,7 +305,7 @@ def test_idle_ports_are_given_back(bench: Bench) -> None:
     for label in range(BLOCKS.ports + 100):
         bench.prober.send(Probe(Flow(Protocol.TCP, SERVER, 443, label)), label, float(label))
     assert bench.replies == []
-    assert len(bench.prober._tcp_ports._held) <= BLOCKS.ports
+    assert len(bench.prober._tcp_ports[socket.AF_INET]._held) <= BLOCKS.ports
 
 
 def test_the_flow_is_constant(bench: Bench) -> None:
@@ -292,13 +316,89 @@ def test_the_flow_is_constant(bench: Bench) -> None:
         assert len({packet[24:28] for packet in packets}) == 20, "but every probe has its number"
 
 
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize(
+    ("kind", "code", "expected", "from_destination"),
+    [
+        (3, 0, ReplyKind.TIME_EXCEEDED, False),
+        (1, 0, ReplyKind.UNREACHABLE, False),
+        (1, 4, ReplyKind.UNREACHABLE, True),
+        (2, 0, ReplyKind.UNREACHABLE, False),
+    ],
+)
+def test_a_quote_of_ipv6_is_recognised(
+    bench: Bench, protocol: Protocol, kind: int, code: int, expected: ReplyKind, *, from_destination: bool
+) -> None:
+    """An ICMPv6 error belongs to its probe, whatever became of the traffic class, flow label and hop limit."""
+    probe = bench.send_v6(protocol)
+    probe.tc, probe.fl, probe.hlim = 0x28, 0, 0
+    (reply,) = bench.receive_v6(kind, code, bytes(probe)[:72])
+    assert (reply.kind, reply.icmp_type, reply.icmp_code, reply.from_destination) == (
+        *(expected, kind, code),
+        from_destination,
+    )
+    assert (reply.quoted_ttl, reply.quoted_tos) == (0, 0x28)
+
+
+def _other_destination_v6(packet: IPv6) -> None:
+    packet.dst = "2001:db8:3::77"
+
+
+def _other_number_v6(packet: IPv6) -> None:
+    if TCP in packet:
+        packet[TCP].seq ^= 1
+    elif UDP in packet:
+        packet[UDP].chksum ^= 1
+    else:
+        packet[ICMPv6EchoRequest].seq ^= 1
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize("change", [_other_destination_v6, _other_number_v6], ids=lambda f: f.__name__)
+def test_a_forged_quote_of_ipv6_is_refused(bench: Bench, protocol: Protocol, change: Callable[[IPv6], None]) -> None:
+    """Another destination or other numbers: not our probe."""
+    probe = IPv6(bytes(bench.send_v6(protocol)))
+    change(probe)
+    assert bench.receive_v6(3, 0, bytes(probe)[:72]) == []
+
+
+@pytest.mark.parametrize("protocol", [Protocol.UDP, Protocol.QUIC])
+def test_a_datagram_of_ipv6_is_known_by_its_payload_too(bench: Bench, protocol: Protocol) -> None:
+    """Sixteen bits of checksum alone are no identity: the nonce has to come back as it was."""
+    probe = bytes(bench.send_v6(protocol))
+    at = 48 if protocol is Protocol.UDP else 48 + 15
+    assert bench.receive_v6(3, 0, probe[:at] + bytes([probe[at] ^ 1]) + probe[at + 1 :]) == []
+    assert bench.receive_v6(3, 0, probe[:48]) == []
+    assert len(bench.receive_v6(3, 0, probe)) == 1
+
+
+def test_the_flow_of_ipv6_is_constant(bench: Bench) -> None:
+    """Addresses, flow label, next header and the first four bytes behind are the same for a whole flow."""
+    for protocol in (Protocol.ICMP, Protocol.TCP):
+        packets = [bytes(bench.send_v6(protocol, token)) for token in range(20)]
+        assert len({(packet[:7], packet[8:44]) for packet in packets}) == 1
+        assert len({packet[44:48] for packet in packets}) == 20, "but every probe has its number"
+
+
+@pytest.mark.parametrize(("code", "error"), [(0, "ENETUNREACH"), (1, "EPERM"), (3, "EHOSTUNREACH")])
+def test_what_the_own_kernel_refuses_of_ipv6_has_never_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int, error: str
+) -> None:
+    """An ICMPv6 unreachable from the own address is about a packet that never left this machine."""
+    probe = bench.send_v6(Protocol.ICMP)
+    receive = stamps.receive
+    monkeypatch.setattr("netprobe.live.stamps.receive", lambda sock: receive(sock)._replace(source=CLIENT_V6))
+    (reply,) = bench.receive_v6(1, code, bytes(probe))
+    assert (reply.kind, reply.error) == (ReplyKind.SEND_FAILED, error)
+
+
 @given(st.binary(min_size=1, max_size=200))
 def test_arbitrary_bytes_are_no_reply(data: bytes) -> None:
     """Nothing that a stranger sends is an exception or a reply."""
     bench = Bench()
     try:
         bench.send(Protocol.TCP)
-        for sock in (bench._icmp_in, bench._tcp_in):
+        for sock in (bench._icmp_in, bench._tcp_in, bench._icmpv6_in):
             sock.send(data)
         bench.reactor.turn(0)
         assert bench.replies == []

@@ -1,6 +1,7 @@
 """Packets that other people's measurements recorded mean to us what they meant to them."""
 
 import json
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from netprobe.live.codec import EchoReply, IcmpError, Segment
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
 
+_NEIGHBOUR_SOLICITATION = 135  # RFC 4861
 _LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0}  # pcap's link types: Ethernet, raw, Linux cooked, raw IPv4
 
 
@@ -83,9 +85,41 @@ def test_captured_echo_reply() -> None:
     assert any(isinstance(reply, EchoReply) for reply in replies)
 
 
+def parse_v6(packet: bytes) -> codec.Message | None:
+    """What a captured IPv6 packet says."""
+    return codec.parse_v6(packet[6], socket.inet_ntop(socket.AF_INET6, packet[8:24]), packet[7], packet[40:])
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [("icmp6-icmp6-ttl-exceeded.pcap", codec.PROTOCOL_ICMPV6), ("udp-icmp6-ttl-exceeded.pcap", codec.PROTOCOL_UDP)],
+)
+def test_captured_time_exceeded_of_ipv6(name: str, protocol: int) -> None:
+    """The error is read, and its quote is the probe that was captured before it, but for the hop limit."""
+    probe, error = captured(name)
+    assert parse_v6(probe) is None
+    said, sent = parse_v6(error), codec.parse_quote_v6(probe)
+    assert isinstance(said, IcmpError)
+    assert sent is not None
+    assert (said.source, said.type, said.code, said.ttl) == ("2a04:8ec0:0:a::1:119", 3, 0, 63)
+    quote = said.quote
+    assert (quote.destination, quote.protocol, quote.ttl) == ("2001:4860:4860::8888", protocol, 1)
+    assert (quote.source, quote.ident, quote.first, quote.second, quote.third, quote.fourth, quote.head) == (
+        *(sent.source, sent.ident, sent.first, sent.second, sent.third),
+        *(sent.fourth, sent.head),
+    )
+
+
+def test_captured_echo_reply_of_ipv6() -> None:
+    """A captured ICMPv6 echo reply is read as one; the request before it is not."""
+    request, reply = captured("icmp6-icmp6-echo-reply.pcap")
+    assert parse_v6(request) is None
+    assert parse_v6(reply) == EchoReply("2001:4860:4860::8888", 118, -1, 24000, 55003, reply[48:])
+
+
 @pytest.mark.parametrize("name", ["arp.pcap", "icmp6-icmp6-echo-reply.pcap", "udp-icmp6-ttl-exceeded.pcap"])
 def test_captured_other_things_are_left_alone(name: str) -> None:
-    """ARP and IPv6 are none of this parser's business."""
+    """ARP and IPv6 are none of the IPv4 parser's business."""
     assert [codec.parse(packet) for packet in captured(name)] == [None] * len(list(captured(name)))
 
 
@@ -135,6 +169,42 @@ def test_replayed_traceroutes(name: str) -> None:
         for message in read
         if message
     ] == expected
+
+
+@pytest.mark.parametrize("name", ["evtraceroute-6", "evtraceroute-6U"])
+def test_replayed_traceroutes_of_ipv6(name: str) -> None:
+    """Every ICMPv6 message that an Atlas probe saw is read: who sent it, its hop limit, and what answered at the end."""
+    text = (SAMPLES / "atlas-replay" / f"{name}.out").read_text()
+    printed = json.loads(text[text.index("{") :])
+    answers = [reply for hop in printed["result"] for reply in hop["result"] if "from" in reply]
+    data = (SAMPLES / "atlas-replay" / f"{name}.net").read_bytes()
+    at = 0
+    seen: list[IcmpError | EchoReply] = []
+    body, sender = b"", ""
+    while at < len(data):
+        kind, length = struct.unpack_from("<iQ", data, at)
+        record = data[at + 12 : at + 12 + length]
+        at += 12 + length
+        if kind == 1:
+            body = record
+        elif kind == 2:
+            sender = socket.inet_ntop(socket.AF_INET6, record[8:24])
+        elif kind == 5:
+            message = codec.parse_v6(codec.PROTOCOL_ICMPV6, sender, int.from_bytes(record, "little"), body)
+            if body[0] == _NEIGHBOUR_SOLICITATION:
+                assert message is None
+            else:
+                assert isinstance(message, IcmpError | EchoReply)
+                seen.append(message)
+    assert [(message.source, message.ttl) for message in seen] == [(reply["from"], reply["ttl"]) for reply in answers]
+    errors = [message for message in seen if isinstance(message, IcmpError)]
+    protocol = codec.PROTOCOL_ICMPV6 if name == "evtraceroute-6" else codec.PROTOCOL_UDP
+    assert {(error.quote.destination, error.quote.protocol) for error in errors} == {(printed["dst_addr"], protocol)}
+    at_the_end = [message for message in seen if message.source == printed["dst_addr"]]
+    assert all(
+        isinstance(message, EchoReply) or (message.type, message.code) == (codec.ICMPV6_UNREACHABLE, 4)
+        for message in at_the_end
+    )
 
 
 def test_captured_censorship() -> None:

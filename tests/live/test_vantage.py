@@ -1,7 +1,9 @@
 """The whole vantage behind kernel routers, driven by the sessions that a diagnosis uses."""
 
+import json
 import re
 import socket
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from netprobe.probing.ask import inspect
 from netprobe.probing.run import gather, one, run
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
-from tests.live.live_network import CLIENT, HOPS, SERVER, SILENT, Network
+from tests.live.live_network import CLIENT, HOPS, HOPS_V6, SERVER, SERVER_V6, SILENT, Network
 from tests.live.live_servers import after_hello, listening, plain, reset, sending, serving, silence
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("inside")]
@@ -229,7 +231,7 @@ def test_what_could_not_be_sent_is_an_event(network: Network, vantage: LiveVanta
     with network.client.firewall(f"output ip daddr {SERVER} drop"):
         gone.append(only(replies(vantage, Probe(Flow(Protocol.ICMP, SERVER)))))
     gone.append(only(replies(vantage, Probe(Flow(Protocol.ICMP, SERVER), size=1501))))
-    gone.append(only(replies(vantage, Probe(Flow(Protocol.ICMP, "2001:db8::1")))))
+    gone.append(only(replies(vantage, Probe(Flow(Protocol.ICMP, "::ffff:192.0.2.1")))))
     gone.append(only(replies(vantage, Probe(Flow(Protocol.ICMP, "no.address")))))
     assert {reply.kind for reply in gone} == {ReplyKind.SEND_FAILED}
     assert [reply.error for reply in gone] == [
@@ -338,3 +340,86 @@ def test_the_machine_is_seen_as_its_namespace_sees_it(network: Network, vantage:
     finally:
         network.client.run("ip", "route", "add", "default", "via", HOPS[0])
     assert (without.default_link, without.gateway, without.neighbour) == ("", "", "")
+
+
+def test_round_trips_lie_between_the_kernels_stamps(vantage: LiveVantage) -> None:
+    """Every probe is stamped when it leaves, so what this process did before and after is not in the round trip."""
+    flow = Flow(Protocol.ICMP, SERVER)
+    tokens = [vantage.send(Probe(flow, sequence=number)) for number in range(20)]
+    began = vantage.now()
+    while vantage.now() < began + 0.05:
+        pass
+    found = [vantage.receive(began + 1.0) for _ in tokens]
+    rtts = [event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply)]
+    assert len(rtts) == 20
+    assert all(sent.stamped for sent in vantage._prober._sent.values())
+    assert vantage.lateness_s() > 0.04, "the replies had lain there for so long"
+    assert statistics.median(rtts) < vantage.lateness_s()
+
+
+@pytest.fixture
+def open_port_v6(network: Network) -> Iterator[None]:
+    """The server listens over IPv6."""
+    with listening(network.server, "::", OPEN, socket.SOCK_STREAM):
+        yield
+
+
+@pytest.mark.usefixtures("open_port_v6")
+@pytest.mark.parametrize(
+    ("protocol", "port", "last", "icmp"),
+    [
+        (Protocol.ICMP, 0, ReplyKind.ECHO_REPLY, (129, 0)),
+        (Protocol.TCP, OPEN, ReplyKind.SYN_ACK, (-1, -1)),
+        (Protocol.TCP, CLOSED, ReplyKind.RST, (-1, -1)),
+        (Protocol.UDP, 33434, ReplyKind.UNREACHABLE, (1, 4)),
+        (Protocol.QUIC, 443, ReplyKind.UNREACHABLE, (1, 4)),
+    ],
+)
+def test_every_method_sees_the_hops_of_ipv6(
+    network: Network, vantage: LiveVantage, protocol: Protocol, port: int, last: ReplyKind, icmp: tuple[int, int]
+) -> None:
+    """Kernel routers of IPv6 answer each kind of probe; the hop list is traceroute's."""
+    path = trace(vantage, protocol, port, SERVER_V6)
+    seen = [hop.addresses for hop in path.hops]
+    printed = network.client.run("traceroute", "-6", "-n", "-q", "1", "-w", "2", SERVER_V6)
+    assert seen == [(address,) for address in re.findall(r"^ *\d+  (\S+)  ", printed, re.MULTILINE)]
+    assert seen == [(HOPS_V6[0],), (HOPS_V6[1],), (SERVER_V6,)]
+    assert path.reached
+    ends = [x.reply for x in path.hops[-1].exchanges if x.reply]
+    assert {(reply.kind, reply.icmp_type, reply.icmp_code) for reply in ends} == {(last, *icmp)}
+    for hop in path.hops[:-1]:
+        reply = hop.exchanges[0].reply
+        assert reply is not None
+        assert (reply.kind, reply.icmp_type, reply.quoted_ttl) == (ReplyKind.TIME_EXCEEDED, 3, 1)
+        assert reply.ttl == 64 - (hop.ttl - 1)
+    assert any(sent.stamped for sent in vantage._prober._sent.values())
+
+
+def test_too_big_for_a_link_of_ipv6(network: Network, vantage: LiveVantage) -> None:
+    """The router before a narrow link says what it takes, to every probe: what the kernel has learned is no matter."""
+    network.first.run("ip", "link", "set", "outer", "mtu", "1400")
+    try:
+        for number in range(3):
+            probe = Probe(Flow(Protocol.ICMP, SERVER_V6), sequence=number, size=1500)
+            reply = only(replies(vantage, probe, within_s=2.0))
+            assert (reply.kind, reply.icmp_type, reply.mtu) == (ReplyKind.UNREACHABLE, 2, 1400)
+            assert (reply.source, reply.from_destination) == (HOPS_V6[0], False)
+    finally:
+        network.first.run("ip", "link", "set", "outer", "mtu", "1500")
+
+
+def test_no_way_over_ipv6_is_said(network: Network, vantage: LiveVantage) -> None:
+    """Without a route nothing leaves."""
+    network.client.run("ip", "-6", "route", "delete", "default")
+    try:
+        reply = only(replies(vantage, Probe(Flow(Protocol.ICMP, SERVER_V6))))
+    finally:
+        network.client.run("ip", "-6", "route", "add", "default", "via", HOPS_V6[0])
+    assert (reply.kind, reply.error) == (ReplyKind.SEND_FAILED, "ENETUNREACH")
+
+
+def test_the_command_traces_ipv6(network: Network) -> None:
+    """`netprobe trace` of an IPv6 address gives its hops."""
+    said = json.loads(network.client.run(sys.executable, "-m", "netprobe", "trace", "--json", SERVER_V6))
+    assert said["reached"]
+    assert [hop["replies"][0]["address"] for hop in said["hops"]] == [*HOPS_V6, SERVER_V6]

@@ -86,7 +86,7 @@ def test_the_wire_keeps_other_peoples_packets_out(inside: Network) -> None:
     wire = open_wire()
     try:
         inside.client.run("ping", "-c", "3", "-i", "0.01", "-q", SERVER)
-        for sock in (wire.icmp, wire.tcp):
+        for sock in (wire.v4.icmp, wire.v4.tcp):
             with pytest.raises(BlockingIOError):
                 sock.recv(2000)
     finally:
