@@ -13,6 +13,7 @@ from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.topology.asn import Origin
+from netprobe.topology.platform import vendor_of
 
 T = TypeVar("T")
 Found = tuple[int, T]  # the observation's index, and its fact
@@ -215,9 +216,7 @@ class Facts:
         asn = self.asn(address)
         if asn is None:
             return ""
-        if asn in self.platform.own_asns:
-            return "own"
-        return next((v for v, asns in self.platform.cdn_asns.items() if asn in asns), f"AS{asn}")
+        return vendor_of(self.platform, asn) or f"AS{asn}"
 
     def _destinations(self, what: str, *, platform: bool) -> dict[str, Destination]:
         found: dict[str, Destination] = {}
