@@ -1,31 +1,27 @@
 """Probes out, replies in: joins the codec, the identity and the wire, and knows which reply belongs to which probe.
 
-A reply counts by its type and the identity that it carries. Its source address is only reported, except that TCP and
-UDP answer from the address and port that they were sent to. Whatever does not match is dropped without a trace.
+Whatever matches no probe is dropped without a trace.
 """
 
 import errno
 import functools
 import itertools
 import socket
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
-from netprobe.live import codec, stamps
-from netprobe.live.codec import EchoReply, IcmpError, Quote, Segment
-from netprobe.live.identity import Identity, Mark
+from netprobe.live import codec, dissect, stamps
+from netprobe.live.dissect import EchoReply, IcmpError, Segment
+from netprobe.live.identity import Identity
+from netprobe.live.outstanding import Outstanding, Sent, keys_of
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.wire import HeldPorts, Wire, source_address
 from netprobe.model.probes import ICMP_UNREACHABLE, Flow, Probe, Protocol, Reply, ReplyKind
 
-_REMEMBER_S = 30.0  # how late a reply may be
-_REMEMBER_PROBES = 100_000
 _RECEIVE_AT_ONCE = 256  # then the sessions get their turn
+_REMEMBER_ROUTES = 100_000
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
 _MARK_ATTEMPTS = 8
 _STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
-_CLOCK_ERROR_S = 50e-6  # between the clock and a stamp brought to it
 _LARGEST_PACKET = 65535
 
 _DESTINATION_UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6
@@ -37,19 +33,7 @@ _LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM
 
 _ANY_PROTOCOL = -1  # the header says it
 
-Key = tuple[str | int, ...]
 Emit = Callable[[int, float, Reply], None]
-
-
-class _Sent(NamedTuple):
-    token: int
-    at_s: float  # the clock before it was sent; `stamped`: the kernel's stamp
-    source: str
-    ttl: int
-    mark: Mark
-    keys: tuple[Key, ...]
-    head: bytes  # the beginning of its payload where that is part of its identity: UDP over IPv6
-    stamped: bool = False
 
 
 class Prober:
@@ -72,8 +56,7 @@ class Prober:
             )
             for family in families
         }
-        self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by token, oldest first
-        self._tokens: dict[Key, int] = {}
+        self._outstanding = Outstanding()
         self._sources: dict[str, tuple[str, float]] = {}
         self._departures = {False: stamps.Departures(wire.v4.sender)}
         if wire.v6:
@@ -101,7 +84,7 @@ class Prober:
 
     def send(self, probe: Probe, token: int, now: float) -> None:
         """Send `probe`; one that could not leave is a reply that says so."""
-        self._expire(now)
+        self._outstanding.expire(now)
         over_v6 = codec.is_v6(probe.flow.destination)
         sockets = self._wire.v6 if over_v6 else self._wire.v4
         if sockets is None:
@@ -118,14 +101,13 @@ class Prober:
         self._departures[over_v6].sent(token)
         self.packets_sent += 1
         self.bytes_sent += len(packet)
-        self._sent[token] = sent._replace(at_s=at_s)
-        self._tokens.update(dict.fromkeys(sent.keys, token))
+        self._outstanding.add(sent._replace(at_s=at_s))
         if self.packets_sent % _STAMPS_AT_ONCE == 0:
             self._read_departures()
         if probe.flow.protocol is Protocol.UDP:
-            self._farthest_first(sent)
+            self._outstanding.farthest_first(sent)
 
-    def _build(self, probe: Probe, token: int, now: float) -> tuple[bytes, _Sent]:
+    def _build(self, probe: Probe, token: int, now: float) -> tuple[bytes, Sent]:
         """The packet of `probe` and what its replies are to be known by. Raises OSError as the kernel would."""
         flow = probe.flow
         try:
@@ -141,8 +123,8 @@ class Prober:
         local = self._local_number(flow, family, now)
         for attempt in range(_MARK_ATTEMPTS):
             mark = self._identity.mark(flow, token, attempt)
-            keys = _keys(flow, destination, local, mark)
-            if not any(key in self._tokens for key in keys):
+            keys = keys_of(flow, destination, local, mark)
+            if not self._outstanding.taken(keys):
                 break
         over_v6 = family == socket.AF_INET6
         header = codec.Header(
@@ -161,7 +143,7 @@ class Prober:
                 payload = codec.quic_payload(mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
         head = payload[: codec.HEAD_BYTES] if over_v6 else b""
-        return packet, _Sent(token, now, source, probe.ttl, mark, keys, head)
+        return packet, Sent(token, now, source, probe.ttl, mark, keys, head)
 
     def _local_number(self, flow: Flow, family: socket.AddressFamily, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
@@ -173,40 +155,21 @@ class Prober:
     def _source(self, destination: str, now: float) -> str:
         known = self._sources.get(destination)
         if known is None or now - known[1] > _ROUTE_AGES_S:
-            if len(self._sources) > _REMEMBER_PROBES:
+            if len(self._sources) > _REMEMBER_ROUTES:
                 self._sources.clear()
             known = self._sources[destination] = (source_address(destination), now)
         return known[0]
 
-    def _farthest_first(self, sent: _Sent) -> None:
-        """A plain datagram in answer has no identity but its flow's: it goes to the probe that surely got there."""
-        flow = sent.keys[0][:4]
-        before = self._find(*flow)
-        if before is None or before.ttl <= sent.ttl:
-            self._tokens[flow] = sent.token
-
-    def _expire(self, now: float) -> None:
-        while self._sent:
-            sent = next(iter(self._sent.values()))
-            if now - sent.at_s <= _REMEMBER_S and len(self._sent) < _REMEMBER_PROBES:
-                break
-            del self._sent[sent.token]
-            for key in (*sent.keys, sent.keys[0][:4]):
-                if self._tokens.get(key) == sent.token:
-                    del self._tokens[key]
-
     def _read_departures(self) -> None:
         """Put the kernel's stamps in place of the clock."""
         for token, at_s in itertools.chain.from_iterable(d.read() for d in self._departures.values()):
-            sent = self._sent.get(token)
-            if sent and at_s > sent.at_s - _CLOCK_ERROR_S:
-                self._sent[token] = sent._replace(at_s=max(at_s, sent.at_s), stamped=True)
+            self._outstanding.stamp(token, at_s)
 
-    def _since(self, sent: _Sent, at_s: float) -> float:
+    def _since(self, sent: Sent, at_s: float) -> float:
         """Seconds from when the probe left until `at_s`, between two stamps of the kernel where it has stamped."""
         if not sent.stamped:
             self._read_departures()
-            sent = self._sent.get(sent.token, sent)
+            sent = self._outstanding.get(sent.token) or sent
         return max(0.0, at_s - sent.at_s)
 
     # -- in -----------------------------------------------------------------------------------------------------------
@@ -219,9 +182,9 @@ class Prober:
                 return
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             if protocol == _ANY_PROTOCOL:
-                message = codec.parse(arrival.data)
+                message = dissect.parse(arrival.data)
             else:
-                message = codec.parse_v6(protocol, arrival.source, arrival.ttl, arrival.data)
+                message = dissect.parse_v6(protocol, arrival.source, arrival.ttl, arrival.data)
             match message:
                 case EchoReply():
                     self._echo_reply(message, arrival.at_s)
@@ -230,23 +193,14 @@ class Prober:
                 case Segment():
                     self._segment(message, arrival.at_s)
 
-    def _find(self, *key: str | int) -> _Sent | None:
-        token = self._tokens.get(key)
-        return self._sent.get(token) if token is not None else None
-
     def _echo_reply(self, reply: EchoReply, at_s: float) -> None:
-        # The nonce is 64 bits that only who received the request can copy: from which address it answers is its affair.
-        sent = self._find("nonce", reply.ident, reply.sequence, reply.payload[: codec.NONCE_BYTES].hex())
+        sent = self._outstanding.of_echo_reply(reply)
         if sent:
             icmp = (codec.ICMPV6_ECHO_REPLY if codec.is_v6(sent.source) else codec.ICMP_ECHO_REPLY, 0)
             self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=icmp)
 
     def _segment(self, segment: Segment, at_s: float) -> None:
-        # RFC 9293, 3.10.7: whatever answers our SYN, or another of the same flow, acknowledges its number plus one.
-        if not segment.flags & codec.ACK:
-            return
-        isn = (segment.acknowledges - 1) & 0xFFFFFFFF
-        sent = self._find("tcp", segment.source, segment.destination_port, segment.source_port, isn)
+        sent = self._outstanding.of_segment(segment)
         if sent is None:
             return
         if segment.flags & codec.RST:
@@ -267,7 +221,7 @@ class Prober:
         )
 
     def _icmp_error(self, error: IcmpError, at_s: float) -> None:
-        sent = self._quoted(error.quote)
+        sent = self._outstanding.of_quote(error.quote)
         if sent is None:
             return
         over_v6 = codec.is_v6(sent.source)
@@ -289,36 +243,6 @@ class Prober:
             mtu=error.mtu,
         )
 
-    def _quoted(self, quote: Quote) -> _Sent | None:
-        """The probe that `quote` is of. The IP identification is the second key where a middlebox rewrote the first."""
-        if codec.is_v6(quote.destination):
-            return self._quoted_v6(quote)
-        if quote.protocol == codec.PROTOCOL_ICMP:
-            if quote.first >> 8 != codec.ICMP_ECHO:
-                return None
-            probe = (quote.destination, quote.third, quote.fourth)
-            return self._find("icmp", *probe, quote.second) or self._find("icmp id", *probe, quote.ident)
-        flow = (quote.destination, quote.first, quote.second)
-        if quote.protocol == codec.PROTOCOL_TCP:
-            return self._find("tcp", *flow, quote.third) or self._find("tcp id", *flow, quote.ident)
-        if quote.protocol == codec.PROTOCOL_UDP:
-            sent = self._find("udp", *flow, quote.fourth)
-            if sent and quote.ident in _mangled(sent.mark.ip_id):  # 16 bits alone would be too few
-                return sent
-            return self._find("udp id", *flow, quote.ident)
-        return None
-
-    def _quoted_v6(self, quote: Quote) -> _Sent | None:
-        """The same without an IP identification: a datagram's 16-bit checksum needs the payload beside it."""
-        if quote.protocol == codec.PROTOCOL_ICMPV6:
-            echo = quote.first >> 8 == codec.ICMPV6_ECHO
-            return self._find("icmp", quote.destination, quote.third, quote.fourth, quote.second) if echo else None
-        flow = (quote.destination, quote.first, quote.second)
-        if quote.protocol == codec.PROTOCOL_TCP:
-            return self._find("tcp", *flow, quote.third)
-        sent = self._find("udp", *flow, quote.fourth) if quote.protocol == codec.PROTOCOL_UDP else None
-        return sent if sent and quote.head[: len(sent.head)] == sent.head else None
-
     def _watch_udp(self, sock: socket.socket) -> None:
         stamps.want_stamps(sock)
         stamps.want_ttl(sock)
@@ -332,19 +256,13 @@ class Prober:
             except OSError:
                 return
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
-            sent = self._datagram_of(arrival, port)
+            sent = self._outstanding.of_datagram(arrival.data, arrival.source, arrival.port, port)
             if sent:
                 self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl)
 
-    def _datagram_of(self, arrival: stamps.Arrival, port: int) -> _Sent | None:
-        """The probe that a datagram answers: by the nonce of a version negotiation, else by its flow."""
-        nonce = codec.quic_nonce(arrival.data)
-        flow = ("udp", arrival.source, port, arrival.port)
-        return self._find(*flow, nonce.hex()) if nonce is not None else self._find(*flow)
-
     def _answer(  # noqa: PLR0913  # one keyword a field of the reply
         self,
-        sent: _Sent,
+        sent: Sent,
         at_s: float,
         kind: ReplyKind,
         source: str,
@@ -374,26 +292,6 @@ class Prober:
             mtu=mtu,
         )
         self._emit(sent.token, at_s, reply)
-
-
-def _keys(flow: Flow, destination: str, local: int, mark: Mark) -> tuple[Key, ...]:
-    """By what a reply to this probe may be known."""
-    if flow.protocol is Protocol.ICMP:
-        return (
-            ("icmp", destination, local, mark.sequence, mark.check),
-            ("icmp id", destination, local, mark.sequence, mark.ip_id),
-            ("nonce", local, mark.sequence, mark.nonce.hex()),
-        )
-    tuple_ = (destination, local, flow.port)
-    if flow.protocol is Protocol.TCP:
-        return (("tcp", *tuple_, mark.isn), ("tcp id", *tuple_, mark.ip_id))
-    return (("udp", *tuple_, mark.check), ("udp id", *tuple_, mark.ip_id), ("udp", *tuple_, mark.nonce.hex()))
-
-
-def _mangled(ip_id: int) -> tuple[int, ...]:
-    """What routers make of an IP identification when they quote it: the same, its bytes swapped, one more."""
-    swapped = (ip_id >> 8) | (ip_id & 0xFF) << 8
-    return ip_id, swapped, ip_id + 1 & 0xFFFF, swapped + 1 & 0xFFFF
 
 
 def _send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:

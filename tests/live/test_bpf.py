@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netprobe.live import bpf, codec
+from netprobe.live import bpf, codec, dissect
 from netprobe.live.codec import Header
 
 BLOCKS = bpf.Blocks(first_port=20000, ports=512, ident_base=0x4200)
@@ -105,8 +105,8 @@ def test_only_segments_to_our_ports_pass(tcp: Passes, port: int, *, ours: bool) 
 @given(st.binary(min_size=1, max_size=100))
 def test_what_passes_would_have_been_ours(icmp: Passes, data: bytes) -> None:
     """The filter never passes what the parser knows to be about other identifiers and ports."""
-    message = codec.parse(data)
-    if isinstance(message, codec.EchoReply) and icmp(data):
+    message = dissect.parse(data)
+    if isinstance(message, dissect.EchoReply) and icmp(data):
         assert message.ident & 0xFF00 == BLOCKS.ident_base
 
 

@@ -9,8 +9,9 @@ from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 
-from netprobe.live import codec
-from netprobe.live.codec import EchoReply, Header, IcmpError, Segment
+from netprobe.live import codec, dissect
+from netprobe.live.codec import Header
+from netprobe.live.dissect import EchoReply, IcmpError, Segment
 
 addresses = st.ip_addresses(v=4).map(str)
 words = st.integers(1, 0xFFFE)
@@ -78,8 +79,8 @@ def test_quic_probe_is_as_long_as_a_server_demands() -> None:
     assert len(payload) + 2 == 1200
     scid_of_client = payload[6 + 8 + 1 : 6 + 8 + 1 + 8]
     negotiation = b"\xca\0\0\0\0" + b"\x08" + scid_of_client + payload[5:14] + b"\0\0\0\1"
-    assert codec.quic_nonce(negotiation) == nonce
-    assert codec.quic_nonce(payload) is None
+    assert dissect.quic_nonce(negotiation) == nonce
+    assert dissect.quic_nonce(payload) is None
 
 
 @given(headers, ports, words, words, st.binary(min_size=8, max_size=8))
@@ -87,14 +88,14 @@ def test_echo_reply_is_read(header: Header, ident: int, sequence: int, check: in
     """Everything that an echo reply says is read."""
     built = codec.build_echo(header, ident, sequence, check, nonce)
     reply = built[:20] + b"\0" + built[21:]
-    assert codec.parse(reply) == EchoReply(header.source, header.ttl, header.ident, ident, sequence, built[28:])
-    assert codec.parse(built) is None, "a request is not a reply"
+    assert dissect.parse(reply) == EchoReply(header.source, header.ttl, header.ident, ident, sequence, built[28:])
+    assert dissect.parse(built) is None, "a request is not a reply"
 
 
 @given(headers, ports, ports, st.integers(0, 0xFFFFFFFF))
 def test_segment_is_read(header: Header, source: int, destination: int, isn: int) -> None:
     """A segment's ports, numbers and flags are read."""
-    segment = codec.parse(codec.build_syn(header, source, destination, isn, 7))
+    segment = dissect.parse(codec.build_syn(header, source, destination, isn, 7))
     assert segment == Segment(header.source, header.ttl, header.ident, source, destination, isn, 0, codec.SYN, 64240)
 
 
@@ -108,7 +109,7 @@ def time_exceeded(quote: bytes, *, unused: bytes = b"\0\0\0\0") -> bytes:
 def test_quote_of_eight_bytes_is_enough(kept: int) -> None:
     """A router that quotes 8 bytes of the transport header (RFC 792) or more gives the same identity."""
     header = Header("192.0.2.1", "203.0.113.1", 3, 4321, 40)
-    error = codec.parse(time_exceeded(codec.build_syn(header, 20000, 443, 0xDEADBEEF, 1)[:kept]))
+    error = dissect.parse(time_exceeded(codec.build_syn(header, 20000, 443, 0xDEADBEEF, 1)[:kept]))
     assert isinstance(error, IcmpError)
     assert (error.source, error.ttl, error.ip_id, error.type, error.code) == ("198.51.100.9", 250, 77, 11, 0)
     quote = error.quote
@@ -123,7 +124,8 @@ def test_quote_of_eight_bytes_is_enough(kept: int) -> None:
 def test_shorter_quote_is_refused(kept: int) -> None:
     """A quote without the first 8 bytes of the transport header identifies nothing."""
     assert (
-        codec.parse(time_exceeded(codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"")[:kept])) is None
+        dissect.parse(time_exceeded(codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"")[:kept]))
+        is None
     )
 
 
@@ -131,7 +133,7 @@ def test_options_in_the_quoted_header_are_skipped() -> None:
     """The quoted header's own length says where the transport header begins."""
     packet = codec.build_syn(Header("192.0.2.1", "203.0.113.1", 3, 4321), 20000, 443, 5, 1)
     with_options = bytes([0x47]) + packet[1:20] + b"\x94\x04\0\0\1\1\1\0" + packet[20:]
-    error = codec.parse(time_exceeded(with_options))
+    error = dissect.parse(time_exceeded(with_options))
     assert isinstance(error, IcmpError)
     assert (error.quote.first, error.quote.second, error.quote.third) == (20000, 443, 5)
 
@@ -143,7 +145,7 @@ def test_mpls_stack_is_found_wherever_it_is(said: int) -> None:
     stack = bytes(MPLS(label=16001, cos=5, s=0, ttl=1) / MPLS(label=29657, cos=0, s=1, ttl=2))
     extension = struct.pack("!BBHHBB", 0x20, 0, 0, 4 + len(stack), 1, 1) + stack
     extension = extension[:2] + struct.pack("!H", codec.checksum(extension)) + extension[4:]
-    error = codec.parse(time_exceeded(quote + extension, unused=bytes([0, said, 0, 0])))
+    error = dissect.parse(time_exceeded(quote + extension, unused=bytes([0, said, 0, 0])))
     assert isinstance(error, IcmpError)
     assert error.mpls == ((16001, 5, 0, 1), (29657, 0, 1, 2))
 
@@ -155,7 +157,7 @@ def test_next_hop_mtu_is_read_where_it_means_one(mtu: int, code: int) -> None:
     oracle = IP(src="198.51.100.9", dst="192.0.2.1") / ICMP(type=3, code=code, nexthopmtu=mtu if code == 4 else 0)
     data = bytearray(bytes(oracle / packet[:28]))
     struct.pack_into("!H", data, 26, mtu)
-    error = codec.parse(bytes(data))
+    error = dissect.parse(bytes(data))
     assert isinstance(error, IcmpError)
     assert error.mtu == (mtu if code == 4 else 0)
 
@@ -163,7 +165,7 @@ def test_next_hop_mtu_is_read_where_it_means_one(mtu: int, code: int) -> None:
 def test_bytes_after_a_long_quote_are_no_labels() -> None:
     """What only looks like an extension, its checksum wrong, is not one."""
     quote = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 1, 1), 1, 2, 3, b"").ljust(128, b"\0")
-    error = codec.parse(time_exceeded(quote + b"\x20\0\x12\x34\0\x08\1\1\1\2\3\4"))
+    error = dissect.parse(time_exceeded(quote + b"\x20\0\x12\x34\0\x08\1\1\1\2\3\4"))
     assert isinstance(error, IcmpError)
     assert error.mpls == ()
 
@@ -171,8 +173,8 @@ def test_bytes_after_a_long_quote_are_no_labels() -> None:
 @given(st.binary(max_size=300))
 def test_parser_never_raises(data: bytes) -> None:
     """Arbitrary bytes are a message or nothing."""
-    assert codec.parse(data) is None or isinstance(codec.parse(data), EchoReply | IcmpError | Segment)
-    codec.quic_nonce(data)
+    assert dissect.parse(data) is None or isinstance(dissect.parse(data), EchoReply | IcmpError | Segment)
+    dissect.quic_nonce(data)
 
 
 @given(st.data(), st.integers(0, 2))
@@ -187,7 +189,7 @@ def test_parser_never_raises_on_damaged_packets(data: st.DataObject, which: int)
     damaged = bytearray(whole)
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=5)):
         damaged[place] = value
-    codec.parse(bytes(damaged[: data.draw(st.integers(0, len(whole)))]))
+    dissect.parse(bytes(damaged[: data.draw(st.integers(0, len(whole)))]))
 
 
 # -- IPv6 -------------------------------------------------------------------------------------------------------------
@@ -230,12 +232,12 @@ def test_echo_reply_of_ipv6_is_read(header: Header, ident: int, sequence: int, d
         (ICMPv6EchoRequest, None),
     ):
         body = bytes(ip_v6(header) / oracle(id=ident, seq=sequence, data=data))[40:]
-        assert codec.parse_v6(codec.PROTOCOL_ICMPV6, header.source, header.ttl, body) == expected
+        assert dissect.parse_v6(codec.PROTOCOL_ICMPV6, header.source, header.ttl, body) == expected
 
 
-def error_v6(message: ICMPv6TimeExceeded | ICMPv6PacketTooBig, quote: bytes) -> codec.Message | None:
+def error_v6(message: ICMPv6TimeExceeded | ICMPv6PacketTooBig, quote: bytes) -> dissect.Message | None:
     body = bytes(IPv6(src=ROUTER_V6, dst=PROBE_V6.source) / message / quote)[40:]
-    return codec.parse_v6(codec.PROTOCOL_ICMPV6, ROUTER_V6, 63, body)
+    return dissect.parse_v6(codec.PROTOCOL_ICMPV6, ROUTER_V6, 63, body)
 
 
 def test_quote_of_ipv6_is_read() -> None:
@@ -273,5 +275,5 @@ def test_mpls_stack_of_ipv6_is_found(said: int) -> None:
 def test_parser_of_ipv6_never_raises(protocol: int, data: bytes) -> None:
     """Arbitrary bytes are a message or nothing, behind the type of an error too."""
     for body in (data, b"\x03\0\0\0\0\x10\0\0" + data, b"\x01\0\0\0\0\0\0\0\x60" + data):
-        message = codec.parse_v6(protocol, ROUTER_V6, 63, body)
+        message = dissect.parse_v6(protocol, ROUTER_V6, 63, body)
         assert message is None or isinstance(message, EchoReply | IcmpError | Segment)

@@ -452,7 +452,7 @@ def test_forged_replies_are_not_accepted() -> None:
             forger.sendto(forgery(number, wire.blocks), (CLIENT, 0))
             if number % 100 == 0:
                 reactor.turn(0)
-        ident, sequence, nonce = next(key[1:] for key in prober._tokens if key[0] == "nonce")
+        ident, sequence, nonce = next(key[1:] for key in prober._outstanding._tokens if key[0] == "nonce")
         true = codec.build_echo(
             codec.Header(CLIENT, NEIGHBOUR, 1, 1), int(ident), int(sequence), 1, bytes.fromhex(str(nonce))
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.live import codec
-from netprobe.live.codec import EchoReply, IcmpError, Segment
+from netprobe.live import codec, dissect
+from netprobe.live.dissect import EchoReply, IcmpError, Segment
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
@@ -56,9 +56,9 @@ def replayed(name: str) -> Iterator[bytes]:
 def test_captured_time_exceeded(name: str, source: str | None, quoted: str | None, protocol: int) -> None:
     """Every captured time exceeded is read, and quotes the probe that was captured before it."""
     packets = list(captured(name))
-    errors = [message for message in map(codec.parse, packets) if isinstance(message, IcmpError)]
+    errors = [message for message in map(dissect.parse, packets) if isinstance(message, IcmpError)]
     assert errors
-    probes = [codec.parse_quote(packet) for packet in packets]
+    probes = [dissect.parse_quote(packet) for packet in packets]
     for error in errors:
         assert error.type == codec.ICMP_TIME_EXCEEDED
         assert error.quote.protocol == protocol
@@ -75,19 +75,19 @@ def test_captured_time_exceeded(name: str, source: str | None, quoted: str | Non
 
 def test_captured_labels_despite_a_wrong_length() -> None:
     """A length field that is not true (RFC 4884 demands 128 bytes at least) does not hide the labels."""
-    errors = [codec.parse(packet) for packet in captured("icmp-icmp-ttl-exceeded-mpls.pcap")]
+    errors = [dissect.parse(packet) for packet in captured("icmp-icmp-ttl-exceeded-mpls.pcap")]
     assert [error.mpls for error in errors if isinstance(error, IcmpError)] == [((29657, 0, 0, 1), (25437, 0, 1, 1))]
 
 
 def test_captured_echo_reply() -> None:
     """A captured echo reply is read as one."""
-    replies = [codec.parse(packet) for packet in captured("icmp-icmp-echo-reply.pcap")]
+    replies = [dissect.parse(packet) for packet in captured("icmp-icmp-echo-reply.pcap")]
     assert any(isinstance(reply, EchoReply) for reply in replies)
 
 
-def parse_v6(packet: bytes) -> codec.Message | None:
+def parse_v6(packet: bytes) -> dissect.Message | None:
     """What a captured IPv6 packet says."""
-    return codec.parse_v6(packet[6], socket.inet_ntop(socket.AF_INET6, packet[8:24]), packet[7], packet[40:])
+    return dissect.parse_v6(packet[6], socket.inet_ntop(socket.AF_INET6, packet[8:24]), packet[7], packet[40:])
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_captured_time_exceeded_of_ipv6(name: str, protocol: int) -> None:
     """The error is read, and its quote is the probe that was captured before it, but for the hop limit."""
     probe, error = captured(name)
     assert parse_v6(probe) is None
-    said, sent = parse_v6(error), codec.parse_quote_v6(probe)
+    said, sent = parse_v6(error), dissect.parse_quote_v6(probe)
     assert isinstance(said, IcmpError)
     assert sent is not None
     assert (said.source, said.type, said.code, said.ttl) == ("2a04:8ec0:0:a::1:119", 3, 0, 63)
@@ -120,7 +120,7 @@ def test_captured_echo_reply_of_ipv6() -> None:
 @pytest.mark.parametrize("name", ["arp.pcap", "icmp6-icmp6-echo-reply.pcap", "udp-icmp6-ttl-exceeded.pcap"])
 def test_captured_other_things_are_left_alone(name: str) -> None:
     """ARP and IPv6 are none of the IPv4 parser's business."""
-    assert [codec.parse(packet) for packet in captured(name)] == [None] * len(list(captured(name)))
+    assert [dissect.parse(packet) for packet in captured(name)] == [None] * len(list(captured(name)))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_captured_other_things_are_left_alone(name: str) -> None:
 def test_trippy_vectors(name: str, kind: int, source: str, destination: str, protocol: int) -> None:
     """Packets that another traceroute's tests receive mean the same here."""
     vectors = json.loads((SAMPLES / "trippy-vectors" / "vectors.json").read_text())
-    error = codec.parse(bytes.fromhex(vectors[f"ipv4.rs:test_recv_icmp_probe_{name}"]["expected_read_buf"]))
+    error = dissect.parse(bytes.fromhex(vectors[f"ipv4.rs:test_recv_icmp_probe_{name}"]["expected_read_buf"]))
     assert isinstance(error, IcmpError)
     assert (error.type, error.source, error.quote.destination, error.quote.protocol) == (
         *(kind, source),
@@ -163,7 +163,7 @@ def test_replayed_traceroutes(name: str) -> None:
         for reply in hop["result"]
         if "from" in reply
     ]
-    read = [codec.parse(packet) for packet in replayed(f"{name}.net")]
+    read = [dissect.parse(packet) for packet in replayed(f"{name}.net")]
     assert [
         (message.source, message.ttl, isinstance(message, Segment), getattr(message, "mpls", ()))
         for message in read
@@ -190,7 +190,7 @@ def test_replayed_traceroutes_of_ipv6(name: str) -> None:
         elif kind == 2:
             sender = socket.inet_ntop(socket.AF_INET6, record[8:24])
         elif kind == 5:
-            message = codec.parse_v6(codec.PROTOCOL_ICMPV6, sender, int.from_bytes(record, "little"), body)
+            message = dissect.parse_v6(codec.PROTOCOL_ICMPV6, sender, int.from_bytes(record, "little"), body)
             if body[0] == _NEIGHBOUR_SOLICITATION:
                 assert message is None
             else:
@@ -213,10 +213,10 @@ def test_captured_censorship() -> None:
         packets = list(packets_of(path))
         sent = {
             (quote.destination, quote.first, quote.second, quote.third)
-            for quote in map(codec.parse_quote, packets)
+            for quote in map(dissect.parse_quote, packets)
             if quote and quote.protocol == codec.PROTOCOL_TCP
         }
-        for message in map(codec.parse, packets):
+        for message in map(dissect.parse, packets):
             assert isinstance(message, Segment | IcmpError)
             if isinstance(message, IcmpError) and message.quote.destination == path.name.split("_")[0]:
                 quote = message.quote

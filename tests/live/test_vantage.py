@@ -352,7 +352,7 @@ def test_round_trips_lie_between_the_kernels_stamps(vantage: LiveVantage) -> Non
     found = [vantage.receive(began + 1.0) for _ in tokens]
     rtts = [event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply)]
     assert len(rtts) == 20
-    assert all(sent.stamped for sent in vantage._prober._sent.values())
+    assert all(sent.stamped for sent in vantage._prober._outstanding._sent.values())
     assert vantage.lateness_s() > 0.04, "the replies had lain there for so long"
     assert statistics.median(rtts) < vantage.lateness_s()
 
@@ -392,7 +392,7 @@ def test_every_method_sees_the_hops_of_ipv6(
         assert reply is not None
         assert (reply.kind, reply.icmp_type, reply.quoted_ttl) == (ReplyKind.TIME_EXCEEDED, 3, 1)
         assert reply.ttl == 64 - (hop.ttl - 1)
-    assert any(sent.stamped for sent in vantage._prober._sent.values())
+    assert any(sent.stamped for sent in vantage._prober._outstanding._sent.values())
 
 
 def test_too_big_for_a_link_of_ipv6(network: Network, vantage: LiveVantage) -> None:

@@ -1,0 +1,241 @@
+"""What comes in is read here: any bytes whatever, None for what makes no sense, never an exception.
+
+They come from strangers. Received checksums are not verified: on virtual links they may be partial (only the device
+completes them), and what a reply is believed for is its identity.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+
+from netprobe.live import codec
+from netprobe.model.record import Record
+
+_ICMP_ERRORS = (codec.ICMP_UNREACHABLE, codec.ICMP_TIME_EXCEEDED, codec.ICMP_PARAMETER)
+_ICMPV6_ERRORS = (codec.ICMPV6_UNREACHABLE, codec.ICMPV6_TOO_BIG, codec.ICMPV6_TIME_EXCEEDED, codec.ICMPV6_PARAMETER)
+_FRAGMENT_OFFSET = 0x1FFF
+_FRAGMENTATION_NEEDED = 4
+_QUOTED_BYTES = 8  # RFC 792: an error quotes the header and at least 8 bytes
+
+# RFC 4884: where the quote ends when the router does not say, or does not say the truth.
+_LEGACY_QUOTE_BYTES = 128
+_LENGTH_AT, _LENGTH_UNIT = 5, 4
+_LENGTH_AT_V6, _LENGTH_UNIT_V6 = 4, 8  # RFC 4884, 4.1 and 4.4
+_EXTENSION_VERSION = 2
+_MPLS_OBJECT = (1, 1)  # RFC 4950
+_MPLS_STACK_LIMIT = 16
+
+
+class Quote(Record, frozen=True):
+    """The head of our own packet as an ICMP error brings it back, perhaps changed on the way.
+
+    `first` to `fourth` are the first 8 bytes of the transport header: TCP source port, destination port and sequence
+    number (`third`); UDP source port, destination port, length, checksum; ICMP type and code, checksum, identifier,
+    sequence. In IPv6 `protocol` is the next header, `tos` the traffic class and `ident` the flow label; `head` is what
+    follows those 8 bytes, as far as it may identify a datagram (RFC 4443 wants all that fits to be quoted).
+    """
+
+    source: str
+    destination: str
+    protocol: int
+    ttl: int
+    tos: int
+    ident: int
+    first: int
+    second: int
+    third: int
+    fourth: int = 0
+    head: bytes = b""
+
+
+class EchoReply(Record, frozen=True):
+    """An ICMP echo reply."""
+
+    source: str
+    ttl: int
+    ip_id: int
+    ident: int
+    sequence: int
+    payload: bytes
+
+
+class IcmpError(Record, frozen=True):
+    """Time exceeded, destination unreachable or parameter problem, with the quote and the MPLS stack of RFC 4950.
+
+    `mtu` is the next hop's, where a packet was too big and the router says it (RFC 1191; RFC 4443, 3.2), else 0. `type`
+    and `code` are those of ICMPv6 where the quote is of an IPv6 packet.
+    """
+
+    source: str
+    ttl: int
+    ip_id: int
+    type: int
+    code: int
+    quote: Quote
+    mpls: tuple[tuple[int, int, int, int], ...] = ()
+    mtu: int = 0
+
+
+class Segment(Record, frozen=True):
+    """A TCP segment's header."""
+
+    source: str
+    ttl: int
+    ip_id: int
+    source_port: int
+    destination_port: int
+    sequence: int
+    acknowledges: int
+    flags: int
+    window: int
+
+
+Message = EchoReply | IcmpError | Segment
+
+
+def quic_nonce(payload: bytes) -> bytes | None:
+    """The nonce that a version negotiation brings back, None for anything else (RFC 8999, 6)."""
+    if (
+        len(payload) < 6 + codec.QUIC_CONNECTION_ID
+        or not payload[0] & codec.QUIC_LONG_HEADER
+        or payload[1:5] != b"\0\0\0\0"
+    ):
+        return None
+    return payload[6 : 6 + codec.QUIC_CONNECTION_ID] if payload[5] == codec.QUIC_CONNECTION_ID else None
+
+
+def parse(data: bytes) -> Message | None:
+    """What an IPv4 packet says, None when it is broken or none of our business. Never raises."""
+    split = _split(data)
+    if split is None:
+        return None
+    (_, _, _, ip_id, _, ttl, protocol, _, source, _), body = split
+    sender = socket.inet_ntoa(source)
+    if protocol == codec.PROTOCOL_TCP:
+        return _parse_segment(sender, ttl, ip_id, body)
+    return _parse_icmp(sender, ttl, ip_id, body) if protocol == codec.PROTOCOL_ICMP else None
+
+
+def _parse_icmp(sender: str, ttl: int, ip_id: int, body: bytes) -> Message | None:
+    if len(body) < codec.ICMP.size:
+        return None
+    kind, code, _, ident, sequence = codec.ICMP.unpack_from(body)
+    if kind == codec.ICMP_ECHO_REPLY:
+        return EchoReply(sender, ttl, ip_id, ident, sequence, body[codec.ICMP.size :])
+    if kind in _ICMP_ERRORS:
+        quote = parse_quote(body[codec.ICMP.size :])
+        mtu = (
+            sequence if (kind, code) == (codec.ICMP_UNREACHABLE, _FRAGMENTATION_NEEDED) else 0
+        )  # RFC 1191, 4: same place
+        mpls = parse_mpls(body, _LENGTH_AT, _LENGTH_UNIT)
+        return IcmpError(sender, ttl, ip_id, kind, code, quote, mpls, mtu) if quote else None
+    return None
+
+
+def parse_v6(protocol: int, sender: str, hop_limit: int, body: bytes) -> Message | None:
+    """What an IPv6 packet says, by what follows its header: a raw socket gives no more. Never raises."""
+    if protocol == codec.PROTOCOL_TCP:
+        return _parse_segment(sender, hop_limit, -1, body)
+    if protocol != codec.PROTOCOL_ICMPV6 or len(body) < codec.ICMP.size:
+        return None
+    kind, code, _, ident, sequence = codec.ICMP.unpack_from(body)
+    if kind == codec.ICMPV6_ECHO_REPLY:
+        return EchoReply(sender, hop_limit, -1, ident, sequence, body[codec.ICMP.size :])
+    if kind not in _ICMPV6_ERRORS:
+        return None
+    quote = parse_quote_v6(body[codec.ICMP.size :])
+    if quote is None:
+        return None
+    if kind == codec.ICMPV6_TOO_BIG:  # RFC 4443, 3.2: 32 bits, no length, no extension
+        return IcmpError(sender, hop_limit, -1, kind, code, quote, (), min(ident << 16 | sequence, 0xFFFF))
+    mpls = parse_mpls(body, _LENGTH_AT_V6, _LENGTH_UNIT_V6)
+    return IcmpError(sender, hop_limit, -1, kind, code, quote, mpls)
+
+
+def _split(data: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, bytes, bytes], bytes] | None:
+    """The fields of an IPv4 header and what follows it; None for a later fragment, which has no transport header."""
+    if len(data) < codec.IP.size or data[0] >> 4 != 4:
+        return None
+    length = (data[0] & 0x0F) * 4
+    if length < codec.IP.size or len(data) < length:
+        return None
+    fields = codec.IP.unpack_from(data)
+    return None if fields[4] & _FRAGMENT_OFFSET else (fields, data[length:])
+
+
+def _parse_segment(sender: str, ttl: int, ip_id: int, body: bytes) -> Segment | None:
+    if len(body) < codec.TCP.size:
+        return None
+    source_port, destination_port, sequence, acknowledges, _, flags, window, _, _ = codec.TCP.unpack_from(body)
+    return Segment(sender, ttl, ip_id, source_port, destination_port, sequence, acknowledges, flags, window)
+
+
+def parse_quote(data: bytes) -> Quote | None:
+    """The packet that an ICMP error quotes, as far as RFC 792 promises it: the header, options too, and 8 bytes."""
+    split = _split(data)
+    if split is None or len(split[1]) < _QUOTED_BYTES:
+        return None
+    (_, tos, _, ident, _, ttl, protocol, _, source, destination), body = split
+    fields = struct.unpack_from("!HHI" if protocol == codec.PROTOCOL_TCP else "!HHHH", body)
+    return Quote(socket.inet_ntoa(source), socket.inet_ntoa(destination), protocol, ttl, tos, ident, *fields)
+
+
+def parse_quote_v6(data: bytes) -> Quote | None:
+    """The IPv6 packet that an ICMPv6 error quotes: our probes have no extension headers, so neither has their quote."""
+    if len(data) < codec.IPV6.size + _QUOTED_BYTES or data[0] >> 4 != 6:
+        return None
+    first, _, protocol, hop_limit, source, destination = codec.IPV6.unpack_from(data)
+    fields = struct.unpack_from("!HHI" if protocol == codec.PROTOCOL_TCP else "!HHHH", data, codec.IPV6.size)
+    after = codec.IPV6.size + _QUOTED_BYTES
+    return Quote(
+        socket.inet_ntop(socket.AF_INET6, source),
+        socket.inet_ntop(socket.AF_INET6, destination),
+        protocol,
+        hop_limit,
+        first >> 20 & 0xFF,
+        first & 0xFFFFF,
+        fields[0],
+        fields[1],
+        fields[2],
+        fields[3] if len(fields) > 3 else 0,
+        data[after : after + codec.HEAD_BYTES],
+    )
+
+
+def parse_mpls(message: bytes, length_at: int, unit: int) -> tuple[tuple[int, int, int, int], ...]:
+    """The MPLS label stack (RFC 4950) of an ICMP error, as (label, class, bottom, ttl); empty without one.
+
+    The quote's length stands at byte `length_at` of the message, in units of `unit` bytes (RFC 4884).
+    """
+    for start in _extension_places(message, length_at, unit):
+        extension = message[start:]
+        # RFC 4884, 7: version 2; a checksum of zero means that there is none.
+        if (
+            len(extension) >= 8
+            and extension[0] >> 4 == _EXTENSION_VERSION
+            and (extension[2:4] == b"\0\0" or codec.checksum(extension) == 0)
+        ):
+            return tuple(_mpls_entries(extension[4:]))
+    return ()
+
+
+def _extension_places(message: bytes, length_at: int, unit: int) -> Iterator[int]:
+    """Where the extension may begin: where the length field says (RFC 4884), and where older routers put it."""
+    said = message[length_at] * unit if len(message) >= codec.ICMP.size else 0
+    if said:
+        yield codec.ICMP.size + said
+    if said != _LEGACY_QUOTE_BYTES:
+        yield codec.ICMP.size + _LEGACY_QUOTE_BYTES
+
+
+def _mpls_entries(objects: bytes) -> Iterator[tuple[int, int, int, int]]:
+    while len(objects) >= 4:
+        length, kind, subtype = struct.unpack_from("!HBB", objects)
+        if length < 4 or length > len(objects):
+            return
+        if (kind, subtype) == _MPLS_OBJECT:
+            for at in range(4, min(length - 3, 4 * (_MPLS_STACK_LIMIT + 1)), 4):
+                (entry,) = struct.unpack_from("!I", objects, at)
+                yield entry >> 12, entry >> 9 & 7, entry >> 8 & 1, entry & 0xFF
+            return
+        objects = objects[length:]
