@@ -1,6 +1,5 @@
 """The configuration file: what it may say, its defaults, and reading it strictly."""
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 
 from netprobe.agent.schedule import IntervalError, parse_interval
 from netprobe.cli.failure import Failure
+from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.probing.run import DEFAULT_RATE
 
@@ -88,9 +88,7 @@ def _refuse_unknown(table: Mapping[str, Any], kind: type[Record], message: str) 
     known = kind.__struct_fields__
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            raise Failure(message % key + f" ({hint})")
+            raise Failure(message % key + f" ({hint(key, known)})")
 
 
 def to_toml(settings: Settings) -> str:

@@ -1,10 +1,10 @@
 """What the types of records cannot say: names that dangle, faults that make no sense, routers that nobody reaches."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.model.verdict import Component
 from netprobe.sim.middlebox import PROTOCOLS
@@ -34,13 +34,6 @@ _FRACTIONS = ("loss", "fraction")
 
 class WrongError(ValueError):
     """What is wrong and where, still without the file."""
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    """What was probably meant by `word`, or everything that is known."""
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
 
 
 def check(scenario: Scenario) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.sim import checks, library
 from netprobe.sim.records import (
@@ -95,10 +96,10 @@ def _missing(name: str) -> str:
     known = (*library.names(), *library.timelines())
     close = difflib.get_close_matches(Path(name).stem, known, n=3)
     if close:
-        hint = f"did you mean {' or '.join(repr(one) for one in close)}?"
+        remedy = f"did you mean {' or '.join(repr(one) for one in close)}?"
     else:
-        hint = 'run "netprobe lab list" for the built-in ones, or give the path of a .toml file'
-    return f"{name}: no such scenario ({hint})"
+        remedy = 'run "netprobe lab list" for the built-in ones, or give the path of a .toml file'
+    return f"{name}: no such scenario ({remedy})"
 
 
 def _read(path: Path, shown: str) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class _Tables:
         network = library.find_network(name, path)
         if network is None:
             known = library.networks(path)
-            msg = f"no network '{name}' ({checks.hint(name, known)})"
+            msg = f"no network '{name}' ({hint(name, known)})"
             raise checks.WrongError(msg)
         document = _read(network, library.shown(network))
         try:
@@ -217,5 +218,5 @@ def _table(value: object, where: str) -> dict[str, Any]:
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            msg = f"unknown key '{key}' {where} ({checks.hint(key, known)})"
+            msg = f"unknown key '{key}' {where} ({hint(key, known)})"
             raise checks.WrongError(msg)

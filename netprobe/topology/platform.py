@@ -3,7 +3,6 @@
 Another platform is another file. What is wrong in a file is said with the file, the place and a hint.
 """
 
-import difflib
 import ipaddress
 import re
 import tomllib
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from netprobe.model.hint import hint
 from netprobe.model.targets import Control, Platform, Target
 
 T = TypeVar("T", Target, Control)
@@ -106,9 +106,7 @@ def _rows(document: dict[str, Any], key: str, kind: type[T]) -> tuple[T, ...]:
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], place: str) -> None:
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            raise _Wrong(f"unknown key '{key}' {place} ({hint})")
+            raise _Wrong(f"unknown key '{key}' {place} ({hint(key, known)})")
 
 
 R = TypeVar("R")
@@ -143,9 +141,8 @@ def _check(platform: Platform) -> None:
     for target in platform.targets:
         known = ("own", *platform.cdn_asns)
         if target.vendor and target.vendor not in known:
-            close = difflib.get_close_matches(target.vendor, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-            raise _Wrong(f"unknown vendor '{target.vendor}' in [[target]] '{target.name}' ({hint})")
+            place = f"[[target]] '{target.name}'"
+            raise _Wrong(f"unknown vendor '{target.vendor}' in {place} ({hint(target.vendor, known)})")
 
 
 def _is_address(text: str) -> bool:
