@@ -28,6 +28,7 @@ class Sent(NamedTuple):
     ttl: int
     mark: Mark
     keys: tuple[Key, ...]
+    size: int
     head: bytes  # the beginning of its payload where that is part of its identity: UDP over IPv6
     stamped: bool = False
 
@@ -71,10 +72,15 @@ class Outstanding:
             sent = next(iter(self._sent.values()))
             if now - sent.at_s <= _REMEMBER_S and len(self._sent) < _REMEMBER_PROBES:
                 break
-            del self._sent[sent.token]
-            for key in (*sent.keys, sent.keys[0][:4]):
-                if self._tokens.get(key) == sent.token:
-                    del self._tokens[key]
+            self.forget(sent.token)
+
+    def forget(self, token: int) -> Sent | None:
+        """Expect no answer to the probe of `token` any more; the probe, if it was remembered."""
+        sent = self._sent.pop(token, None)
+        for key in (*sent.keys, sent.keys[0][:4]) if sent else ():
+            if self._tokens.get(key) == token:
+                del self._tokens[key]
+        return sent
 
     def of_echo_reply(self, reply: EchoReply) -> Sent | None:
         """By a nonce of 64 bits that only who received the request can copy, from whatever address it answers."""

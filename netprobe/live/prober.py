@@ -4,8 +4,6 @@ Whatever matches no probe is dropped without a trace.
 """
 
 import errno
-import functools
-import itertools
 import socket
 from collections.abc import Callable
 
@@ -14,14 +12,12 @@ from netprobe.live.dissect import EchoReply, IcmpError, Segment
 from netprobe.live.identity import Identity
 from netprobe.live.outstanding import Outstanding, Sent, keys_of
 from netprobe.live.reactor import READ, Reactor
-from netprobe.live.wire import HeldPorts, Wire, source_address
+from netprobe.live.wire import HEADER_FIRST, RECEIVE_AT_ONCE, HeldPorts, Wire, source_address
 from netprobe.model.probes import ICMP_UNREACHABLE, Flow, Probe, Protocol, Reply, ReplyKind
 
-_RECEIVE_AT_ONCE = 256  # then the sessions get their turn
 _REMEMBER_ROUTES = 100_000
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
 _MARK_ATTEMPTS = 8
-_STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
 _LARGEST_PACKET = 65535
 
 _DESTINATION_UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6
@@ -30,8 +26,6 @@ _TIME_EXCEEDED = {True: codec.ICMPV6_TIME_EXCEEDED, False: codec.ICMP_TIME_EXCEE
 # What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
 _LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
 _LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM", 6: "EPERM"}  # RFC 4443, 3.1
-
-_ANY_PROTOCOL = -1  # the header says it
 
 Emit = Callable[[int, float, Reply], None]
 
@@ -58,54 +52,36 @@ class Prober:
         }
         self._outstanding = Outstanding()
         self._sources: dict[str, tuple[str, float]] = {}
-        self._departures = {False: stamps.Departures(wire.v4.sender)}
-        if wire.v6:
-            self._departures[True] = stamps.Departures(wire.v6.sender)
         self.packets_sent = 0
         self.bytes_sent = 0
-        for sock, protocol in self._receiving():
-            reactor.watch(sock.fileno(), READ, functools.partial(self._read, sock, protocol))
+        wire.attach(reactor, self)
 
     def close(self) -> None:
         """Let go of sockets and ports; the wire is closed too."""
-        for sock, _ in self._receiving():
-            self._reactor.forget(sock.fileno())
         for ports in (*self._tcp_ports.values(), *self._udp_ports.values()):
             ports.close()
         self._wire.close()
-
-    def _receiving(self) -> list[tuple[socket.socket, int]]:
-        """The receiving sockets; those of IPv6 with the protocol that they are for, as they show no header."""
-        v4, v6 = self._wire.v4, self._wire.v6
-        over_v6 = [(v6.icmp, codec.PROTOCOL_ICMPV6), (v6.tcp, codec.PROTOCOL_TCP)] if v6 else []
-        return [(v4.icmp, _ANY_PROTOCOL), (v4.tcp, _ANY_PROTOCOL), *over_v6]
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
     def send(self, probe: Probe, token: int, now: float) -> None:
         """Send `probe`; one that could not leave is a reply that says so."""
         self._outstanding.expire(now)
-        over_v6 = codec.is_v6(probe.flow.destination)
-        sockets = self._wire.v6 if over_v6 else self._wire.v4
-        if sockets is None:
-            self._emit(token, now, _send_failed("EAFNOSUPPORT"))
-            return
         try:
             packet, sent = self._build(probe, token, now)
-            at_s = self._reactor.now()
-            sockets.sender.sendto(packet, (probe.flow.destination, 0))
         except OSError as error:
-            self._departures[over_v6].failed()
             self._emit(token, now, _send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
             return
-        self._departures[over_v6].sent(token)
         self.packets_sent += 1
         self.bytes_sent += len(packet)
-        self._outstanding.add(sent._replace(at_s=at_s))
-        if self.packets_sent % _STAMPS_AT_ONCE == 0:
-            self._read_departures()
+        self._outstanding.add(sent._replace(at_s=self._reactor.now()))
         if probe.flow.protocol is Protocol.UDP:
             self._outstanding.farthest_first(sent)
+        self._wire.send(token, packet, probe.flow.destination)
+
+    def flush(self) -> None:
+        """Let go of what the wire may have collected."""
+        self._wire.flush()
 
     def _build(self, probe: Probe, token: int, now: float) -> tuple[bytes, Sent]:
         """The packet of `probe` and what its replies are to be known by. Raises OSError as the kernel would."""
@@ -143,7 +119,7 @@ class Prober:
                 payload = codec.quic_payload(mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
         head = payload[: codec.HEAD_BYTES] if over_v6 else b""
-        return packet, Sent(token, now, source, probe.ttl, mark, keys, head)
+        return packet, Sent(token, now, source, probe.ttl, mark, keys, len(packet), head)
 
     def _local_number(self, flow: Flow, family: socket.AddressFamily, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
@@ -160,38 +136,40 @@ class Prober:
             known = self._sources[destination] = (source_address(destination), now)
         return known[0]
 
-    def _read_departures(self) -> None:
-        """Put the kernel's stamps in place of the clock."""
-        for token, at_s in itertools.chain.from_iterable(d.read() for d in self._departures.values()):
-            self._outstanding.stamp(token, at_s)
+    def departed(self, token: int, at_s: float) -> None:
+        """The kernel's stamp takes the place of the clock."""
+        self._outstanding.stamp(token, at_s)
+
+    def failed(self, token: int, error: str) -> None:
+        """A probe that never left is a reply that says so."""
+        sent = self._outstanding.forget(token)
+        self.packets_sent -= 1
+        self.bytes_sent -= sent.size if sent else 0
+        self._emit(token, self._reactor.now(), _send_failed(error))
 
     def _since(self, sent: Sent, at_s: float) -> float:
         """Seconds from when the probe left until `at_s`, between two stamps of the kernel where it has stamped."""
         if not sent.stamped:
-            self._read_departures()
+            self._wire.settle(sent.token)
             sent = self._outstanding.get(sent.token) or sent
         return max(0.0, at_s - sent.at_s)
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
-    def _read(self, sock: socket.socket, protocol: int) -> None:
-        for _ in range(_RECEIVE_AT_ONCE):
-            try:
-                arrival = stamps.receive(sock)
-            except OSError:  # nothing more, or a pending error of the socket: reading it clears it
-                return
-            self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
-            if protocol == _ANY_PROTOCOL:
-                message = dissect.parse(arrival.data)
-            else:
-                message = dissect.parse_v6(protocol, arrival.source, arrival.ttl, arrival.data)
-            match message:
-                case EchoReply():
-                    self._echo_reply(message, arrival.at_s)
-                case IcmpError():
-                    self._icmp_error(message, arrival.at_s)
-                case Segment():
-                    self._segment(message, arrival.at_s)
+    def arrived(self, kind: int, arrival: stamps.Arrival) -> None:
+        """What came in may be the reply to a probe."""
+        self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
+        if kind == HEADER_FIRST:
+            message = dissect.parse(arrival.data)
+        else:
+            message = dissect.parse_v6(kind, arrival.source, arrival.ttl, arrival.data)
+        match message:
+            case EchoReply():
+                self._echo_reply(message, arrival.at_s)
+            case IcmpError():
+                self._icmp_error(message, arrival.at_s)
+            case Segment():
+                self._segment(message, arrival.at_s)
 
     def _echo_reply(self, reply: EchoReply, at_s: float) -> None:
         sent = self._outstanding.of_echo_reply(reply)
@@ -250,7 +228,7 @@ class Prober:
 
     def _read_udp(self, sock: socket.socket) -> None:
         port = int(sock.getsockname()[1])
-        for _ in range(_RECEIVE_AT_ONCE):
+        for _ in range(RECEIVE_AT_ONCE):
             try:
                 arrival = stamps.receive(sock)
             except OSError:

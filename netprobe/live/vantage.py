@@ -92,6 +92,7 @@ class LiveVantage:
 
     def receive(self, until: float) -> Event | None:
         """The next event, waiting for it until the clock shows `until`; None then."""
+        self._prober.flush()
         while not self._events:
             self._reactor.turn(until)
             if not self._events and self.now() >= until:

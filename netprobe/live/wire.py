@@ -1,19 +1,24 @@
 """The raw sockets and the source ports behind every probe: opening, filtering, holding, sending.
 
-All that needs CAP_NET_RAW happens in `open_wire`; what it returns can be handed to somebody who has no rights at all.
+`Wire` is the seam: the prober hands it packets and is told what became of them, and never sees a raw socket. All that
+needs CAP_NET_RAW happens behind it.
+
 A held port is bound and never listens, so the kernel answers a SYN-ACK on it with a RST: the server forgets the
 half-open connection at once, which is a courtesy, and no program of this machine gets the port meanwhile.
 """
 
 import contextlib
 import errno
+import functools
 import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from netprobe.live import CannotMeasure, bpf, stamps
+from netprobe.live.reactor import READ, Reactor
+from netprobe.live.stamps import Arrival
 
 _SO_RCVBUFFORCE = 33
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
@@ -22,6 +27,11 @@ _RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not b
 _BLOCK_PORTS = 512
 _FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
 _IDLE_S = 120.0
+_STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
+RECEIVE_AT_ONCE = 256  # then the sessions get their turn
+
+#: The kind of packet that begins with its IP header, which says the rest.
+HEADER_FIRST = -1
 
 NO_RAW_SOCKETS = 'raw sockets need CAP_NET_RAW; run "netprobe doctor"'
 
@@ -34,24 +44,124 @@ class Sockets(NamedTuple):
     tcp: socket.socket
 
 
-class Wire:
-    """The raw sockets, and the blocks of numbers that their filters let through.
+class Listener(Protocol):
+    """Who is told what happens on a wire. Times are monotonic seconds."""
 
-    `v6` is None on a machine whose kernel has no IPv6.
-    """
+    def arrived(self, kind: int, arrival: Arrival) -> None:
+        """A packet of `kind` came in: `HEADER_FIRST`, or the number of the protocol that it begins with."""
+        ...
+
+    def departed(self, token: int, at_s: float) -> None:
+        """The packet of `token` was given to the device at `at_s`, by the kernel's stamp."""
+        ...
+
+    def failed(self, token: int, error: str) -> None:
+        """The packet of `token` never left; `error` is the errno's name."""
+        ...
+
+
+class Wire(Protocol):
+    """Raw packets out and in. `blocks` are the numbers that its filters let through."""
+
+    blocks: bpf.Blocks
+
+    def attach(self, reactor: Reactor, listener: Listener) -> None:
+        """Tell `listener` from now on, whenever `reactor` turns."""
+        ...
+
+    def send(self, token: int, packet: bytes, destination: str) -> None:
+        """Send `packet`, which begins with its IP header. Never raises: the listener is told, perhaps at once."""
+        ...
+
+    def flush(self) -> None:
+        """Packets may have been collected: let them go."""
+        ...
+
+    def settle(self, token: int) -> None:
+        """Tell of all departures that are known by now; that of `token` is what somebody needs."""
+        ...
+
+    def close(self) -> None:
+        """Let go of reactor and sockets."""
+        ...
+
+
+class LocalWire:
+    """A wire whose raw sockets are this process's own. `v6` is None on a machine whose kernel has no IPv6."""
 
     def __init__(self, v4: Sockets, v6: Sockets | None, blocks: bpf.Blocks) -> None:
         self.v4 = v4
         self.v6 = v6
         self.blocks = blocks
+        self._reactor: Reactor | None = None
+        self._listener: Listener | None = None
+        self._departures = [stamps.Departures(sockets.sender) for sockets in (v4, v6) if sockets]  # as `v4`, `v6`
+        self._sent = 0
+
+    def attach(self, reactor: Reactor, listener: Listener) -> None:
+        """Tell `listener` from now on, whenever `reactor` turns."""
+        self._reactor, self._listener = reactor, listener
+        for sock, kind in self._receiving():
+            reactor.watch(sock.fileno(), READ, functools.partial(self._read, listener, sock, kind))
+
+    def send(self, token: int, packet: bytes, destination: str) -> None:
+        """Send at once."""
+        over_v6 = ":" in destination
+        sockets = self.v6 if over_v6 else self.v4
+        if sockets is None:
+            self._tell().failed(token, "EAFNOSUPPORT")
+            return
+        departures = self._departures[over_v6]
+        try:
+            sockets.sender.sendto(packet, (destination, 0))
+        except OSError as error:
+            departures.failed()
+            self._tell().failed(token, errno.errorcode.get(error.errno or 0, "EINVAL"))
+            return
+        departures.sent(token)
+        self._sent += 1
+        if self._sent % _STAMPS_AT_ONCE == 0:
+            self.settle(token)
+
+    def flush(self) -> None:
+        """Nothing is collected here."""
+
+    def settle(self, token: int) -> None:
+        """Read the stamps that wait: they wake nobody."""
+        del token  # all of them
+        for departures in self._departures:
+            for sent, at_s in departures.read():
+                self._tell().departed(sent, at_s)
 
     def close(self) -> None:
         """Close the sockets."""
+        for sock, _ in self._receiving():
+            if self._reactor:
+                self._reactor.forget(sock.fileno())
         for sock in (*self.v4, *(self.v6 or ())):
             sock.close()
 
+    def _tell(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("attach a listener first")
+        return self._listener
 
-def open_wire() -> Wire:
+    def _receiving(self) -> list[tuple[socket.socket, int]]:
+        """The receiving sockets, and the kind of what they give: those of IPv6 show no header."""
+        v6 = [(self.v6.icmp, socket.IPPROTO_ICMPV6), (self.v6.tcp, socket.IPPROTO_TCP)] if self.v6 else []
+        return [(self.v4.icmp, HEADER_FIRST), (self.v4.tcp, HEADER_FIRST), *v6]
+
+    @staticmethod
+    def _read(listener: Listener, sock: socket.socket, kind: int) -> None:
+        for _ in range(RECEIVE_AT_ONCE):
+            try:
+                arrival = stamps.receive(sock)
+            except OSError:  # nothing more, or a pending error of the socket: reading it clears it
+                return
+            listener.arrived(kind, arrival)
+
+
+def open_wire() -> LocalWire:
     """Open the raw sockets, filters attached before anything can be read.
 
     Raises `CannotMeasure` without CAP_NET_RAW.
@@ -86,7 +196,7 @@ def open_wire() -> Wire:
             stamps.want_stamps(sock)
             bpf.attach_without_leak(sock, program)
         opened.pop_all()
-    return Wire(v4, v6, blocks)
+    return LocalWire(v4, v6, blocks)
 
 
 def _open_sockets(opened: contextlib.ExitStack, family: socket.AddressFamily, icmp: int) -> Sockets:

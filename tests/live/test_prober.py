@@ -18,7 +18,7 @@ from netprobe.live import bpf, codec, stamps
 from netprobe.live.identity import Identity
 from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
-from netprobe.live.wire import Sockets, Wire, open_wire
+from netprobe.live.wire import LocalWire, Sockets, open_wire
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
 from tests.live.live_network import CLIENT, SERVER, SERVER_V6
 
@@ -44,7 +44,7 @@ class Bench:
         self.replies: list[tuple[int, Reply]] = []
         self.reactor = Reactor()
         recorder: Any = Recorder(self.sent)
-        wire = Wire(Sockets(recorder, icmp, tcp), Sockets(recorder, icmpv6, tcp_v6), BLOCKS)
+        wire = LocalWire(Sockets(recorder, icmp, tcp), Sockets(recorder, icmpv6, tcp_v6), BLOCKS)
         self.prober = Prober(wire, self.reactor, lambda token, _, reply: self.replies.append((token, reply)))
         self.prober._source = lambda destination, now: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
