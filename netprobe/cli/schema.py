@@ -12,13 +12,14 @@ class Kind(StrEnum):
     VERDICT = "verdict"
     SCENARIO = "scenario"
     CONFIG = "config"
+    TRACE = "trace"
 
 
-Which = Annotated[Kind, typer.Argument(metavar="verdict|scenario|config", help="What to describe.")]
+Which = Annotated[Kind, typer.Argument(metavar="verdict|scenario|config|trace", help="What to describe.")]
 
 
 def schema(kind: Which) -> None:
-    """Print the JSON Schema (2020-12) of diagnose's JSON, of a scenario file or of the configuration file."""
+    """Print the JSON Schema (2020-12) of diagnose's or trace's JSON, of a scenario file or of the configuration file."""
     import msgspec
 
     from netprobe.cli.console import show_json
@@ -38,6 +39,10 @@ def _schema(kind: Kind) -> dict[str, Any]:
         from netprobe.cli.settings import Settings
 
         return msgspec.json.schema(Settings)
+    if kind is Kind.TRACE:
+        from netprobe.report.trace_line import TraceLine
+
+        return msgspec.json.schema(TraceLine)
     from netprobe.model.report import Report
 
     return msgspec.json.schema(Report)

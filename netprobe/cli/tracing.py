@@ -14,7 +14,8 @@ from netprobe.model.probes import Protocol
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.traceroute import Traceroute
 from netprobe.report.lines import BLANK, Line, render
-from netprobe.report.trace import HEADER, Whose, table, title, to_line
+from netprobe.report.trace import HEADER, Whose, table, title
+from netprobe.report.trace_line import to_line
 from netprobe.report.words import clean
 from netprobe.topology.asn import AsnTable
 from netprobe.tracing import NO_ROUTE, Traced, Watcher, trace

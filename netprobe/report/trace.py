@@ -1,11 +1,9 @@
-"""A traceroute for machines (one JSON object a target, the contract's shape) and for people (a table of hops).
+"""A traceroute for people: a table of hops (`trace_line` has it for machines).
 
 Loss is always shown with its denominator, and a hop that stays silent keeps its row.
 """
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 from netprobe.model.probes import Hop, Path, Reply, ReplyKind
 from netprobe.report.lines import Line, Span
@@ -13,53 +11,6 @@ from netprobe.report.words import clean, milliseconds
 from netprobe.topology.asn import Origin
 
 Whose = Callable[[str], Origin | None]
-
-
-def to_line(target: str, address: str, method: str, port: int, path: Path | None, error: str = "") -> bytes:
-    """One line of JSON, valid on an empty path too; `error` is there only when there was one."""
-    row: dict[str, Any] = {
-        "target": target,
-        "address": address,
-        "method": method,
-        "port": port,
-        "reached": bool(path and path.reached),
-        "rtt_ms": _ms(path.rtt_s) if path else None,
-        "probes_sent": path.probes_sent if path else 0,
-        "hops": [_hop(hop) for hop in path.hops] if path else [],
-    }
-    if error:
-        row["error"] = error
-    return json.dumps(row, separators=(",", ":")).encode()
-
-
-def _hop(hop: Hop) -> dict[str, Any]:
-    replies = [_reply(x.reply) for x in hop.exchanges if x.reply]
-    shared = {"shared_from": hop.shared_from} if hop.shared_from else {}
-    return {"ttl": hop.ttl, "replies": replies, "sent": len(hop.exchanges), "lost": hop.lost, **shared}
-
-
-def _reply(reply: Reply) -> dict[str, Any]:
-    """A reply with what is known of it: a number that is not known is null."""
-    return {
-        "address": reply.source,
-        "rtt_ms": _ms(reply.rtt_s),
-        "kind": reply.kind.value,
-        "icmp_type": _known(reply.icmp_type),
-        "icmp_code": _known(reply.icmp_code),
-        "ttl": _known(reply.ttl),
-        "quoted_ttl": _known(reply.quoted_ttl),
-        "quoted_tos": _known(reply.quoted_tos),
-        "mpls": [{"label": e[0], "class": e[1], "bottom": e[2], "ttl": e[3]} for e in reply.mpls],
-        **({"error": reply.error} if reply.error else {}),
-    }
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
-
-
-def _known(value: int) -> int | None:
-    return None if value < 0 else value
 
 
 def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1) -> list[Line]:

@@ -4,7 +4,8 @@ import json
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.report.lines import render
-from netprobe.report.trace import table, title, to_line
+from netprobe.report.trace import table, title
+from netprobe.report.trace_line import to_line
 from netprobe.topology.asn import Origin
 
 FLOW = Flow(Protocol.ICMP, "23.50.131.10")
