@@ -19,7 +19,7 @@ Which = Annotated[Kind, typer.Argument(metavar="verdict|scenario|config|trace", 
 
 
 def schema(kind: Which) -> None:
-    """Print the JSON Schema (2020-12) of diagnose's or trace's JSON, of a scenario file or of the configuration file."""
+    """Print the JSON Schema (2020-12) of the JSON of diagnose or trace, of a scenario or of the configuration."""
     import msgspec
 
     from netprobe.cli.console import show_json
