@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from netprobe.live import codec, dissect, stamps
-from netprobe.live.dissect import EchoReply, IcmpError, Segment
+from netprobe.live.dissect import EchoReply, IcmpError, Message, Segment
 from netprobe.live.identity import Identity
 from netprobe.live.outstanding import Outstanding, Sent, keys_of
 from netprobe.live.reactor import READ, Reactor
@@ -27,6 +27,7 @@ _TIME_EXCEEDED = {True: codec.ICMPV6_TIME_EXCEEDED, False: codec.ICMP_TIME_EXCEE
 _LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
 _LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM", 6: "EPERM"}  # RFC 4443, 3.1
 
+Answer = tuple[int, float, Reply]  # the probe's token, when it came (monotonic seconds), what it says
 Emit = Callable[[int, float, Reply], None]
 
 
@@ -163,31 +164,42 @@ class Prober:
             message = dissect.parse(arrival.data)
         else:
             message = dissect.parse_v6(kind, arrival.source, arrival.ttl, arrival.data)
+        self._tell(self._understand(message, arrival.at_s))
+
+    def _tell(self, answer: Answer | None) -> None:
+        """Pass on what came, if it is to a probe of ours."""
+        if answer:
+            self._emit(*answer)
+
+    def _understand(self, message: Message | None, at_s: float) -> Answer | None:
+        """What `message`, which came in at `at_s`, says to which probe; None when it is to none of ours."""
         match message:
             case EchoReply():
-                self._echo_reply(message, arrival.at_s)
+                return self._echo_reply(message, at_s)
             case IcmpError():
-                self._icmp_error(message, arrival.at_s)
+                return self._icmp_error(message, at_s)
             case Segment():
-                self._segment(message, arrival.at_s)
+                return self._segment(message, at_s)
+        return None
 
-    def _echo_reply(self, reply: EchoReply, at_s: float) -> None:
+    def _echo_reply(self, reply: EchoReply, at_s: float) -> Answer | None:
         sent = self._outstanding.of_echo_reply(reply)
-        if sent:
-            icmp = (codec.ICMPV6_ECHO_REPLY if codec.is_v6(sent.source) else codec.ICMP_ECHO_REPLY, 0)
-            self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=icmp)
+        if sent is None:
+            return None
+        icmp = (codec.ICMPV6_ECHO_REPLY if codec.is_v6(sent.source) else codec.ICMP_ECHO_REPLY, 0)
+        return self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=icmp)
 
-    def _segment(self, segment: Segment, at_s: float) -> None:
+    def _segment(self, segment: Segment, at_s: float) -> Answer | None:
         sent = self._outstanding.of_segment(segment)
         if sent is None:
-            return
+            return None
         if segment.flags & codec.RST:
             kind = ReplyKind.RST
         elif segment.flags & codec.SYN:
             kind = ReplyKind.SYN_ACK
         else:
             kind = ReplyKind.ACK
-        self._answer(
+        return self._answer(
             sent,
             at_s,
             kind,
@@ -198,17 +210,16 @@ class Prober:
             tcp_window=segment.window,
         )
 
-    def _icmp_error(self, error: IcmpError, at_s: float) -> None:
+    def _icmp_error(self, error: IcmpError, at_s: float) -> Answer | None:
         sent = self._outstanding.of_quote(error.quote)
         if sent is None:
-            return
+            return None
         over_v6 = codec.is_v6(sent.source)
         unreachable = error.type == _DESTINATION_UNREACHABLE[over_v6]
         if error.source == sent.source and unreachable and error.quote.destination != sent.source:
             failure = (_LOCAL_FAILURES_V6 if over_v6 else _LOCAL_FAILURES).get(error.code, "EHOSTUNREACH")
-            self._emit(sent.token, at_s, _send_failed(failure, error.source, self._since(sent, at_s)))
-            return
-        self._answer(
+            return sent.token, at_s, _send_failed(failure, error.source, self._since(sent, at_s))
+        return self._answer(
             sent,
             at_s,
             ReplyKind.TIME_EXCEEDED if error.type == _TIME_EXCEEDED[over_v6] else ReplyKind.UNREACHABLE,
@@ -236,7 +247,7 @@ class Prober:
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             sent = self._outstanding.of_datagram(arrival.data, arrival.source, arrival.port, port)
             if sent:
-                self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl)
+                self._tell(self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl))
 
     def _answer(  # noqa: PLR0913  # one keyword a field of the reply
         self,
@@ -253,7 +264,7 @@ class Prober:
         tcp_window: int = -1,
         mpls: tuple[tuple[int, int, int, int], ...] = (),
         mtu: int = 0,
-    ) -> None:
+    ) -> Answer:
         reply = Reply(
             kind=kind,
             source=source,
@@ -269,7 +280,7 @@ class Prober:
             mpls=mpls,
             mtu=mtu,
         )
-        self._emit(sent.token, at_s, reply)
+        return sent.token, at_s, reply
 
 
 def _send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:
