@@ -6,18 +6,21 @@ are believed for: that is the identity, which is checked afterwards.
 """
 
 import array
+import itertools
 import socket
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from netprobe.live import codec
 
 SO_ATTACH_FILTER = 26
 
 # Opcodes of linux/bpf_common.h and linux/filter.h, named as the assembler of the BPF paper names them.
 _LDH_IND, _LDB_IND, _LD_MEM = 0x48, 0x50, 0x60
 _LDH_ABS, _LDB_ABS = 0x28, 0x30
-_LDXB_MSH, _ST, _TAX = 0xB1, 0x02, 0x07
-_AND, _LSH, _ADD_X, _SUB = 0x54, 0x64, 0x0C, 0x14
+_LDXB_MSH, _LDX_IMM, _ST, _TAX = 0xB1, 0x01, 0x02, 0x07
+_AND, _LSH, _ADD, _ADD_X, _SUB = 0x54, 0x64, 0x04, 0x0C, 0x14
 _JEQ, _JGE, _RET = 0x15, 0x35, 0x06
 
 _WHOLE_PACKET = 0xFFFF
@@ -122,20 +125,42 @@ def icmpv6_filter(blocks: Blocks) -> bytes:
             Instruction(_LDH_ABS, 4, label="echo"),
             Instruction(_AND, _IDENT_BLOCK_MASK),
             Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
-            Instruction(_LDB_ABS, 14, label="error"),  # the quoted header's next header
-            Instruction(_JEQ, socket.IPPROTO_ICMPV6, "quoted echo"),
+            Instruction(
+                _LDX_IMM, codec.ICMP.size + codec.IPV6.size, label="error"
+            ),  # X: what follows the quoted header
+            Instruction(_LDB_ABS, codec.ICMP.size + 6),  # what that is
+            *itertools.chain.from_iterable(map(_skip_extension, range(codec.MOST_EXTENSION_HEADERS))),
+            Instruction(_JEQ, socket.IPPROTO_ICMPV6, "quoted echo", label="transport"),
             Instruction(_JEQ, socket.IPPROTO_TCP, "quoted ports"),
             Instruction(_JEQ, socket.IPPROTO_UDP, "quoted ports", "drop"),
-            Instruction(_LDH_ABS, 52, label="quoted echo"),
+            Instruction(_LDH_IND, 4, label="quoted echo"),
             Instruction(_AND, _IDENT_BLOCK_MASK),
             Instruction(_JEQ, blocks.ident_base, "pass", "drop"),
-            Instruction(_LDH_ABS, 48, label="quoted ports"),
+            Instruction(_LDH_IND, 0, label="quoted ports"),
             Instruction(_SUB, blocks.first_port),
             Instruction(_JGE, blocks.ports, "drop", "pass"),
             Instruction(_RET, 0, label="drop"),
             Instruction(_RET, _WHOLE_PACKET, label="pass"),
         ]
     )
+
+
+def _skip_extension(number: int) -> list[Instruction]:
+    """Skip the extension header of IPv6 that A names and X points to, if it is one; there are no loops here."""
+    *kinds, last = codec.EXTENSION_HEADERS
+    skip = f"skip {number}"
+    return [
+        *(Instruction(_JEQ, kind, skip) for kind in kinds),
+        Instruction(_JEQ, last, skip, "transport"),
+        Instruction(_LDB_IND, 0, label=skip),  # what follows it
+        Instruction(_ST, 0),
+        Instruction(_LDB_IND, 1),  # its length
+        Instruction(_LSH, 3),
+        Instruction(_ADD, 8),
+        Instruction(_ADD_X),
+        Instruction(_TAX),
+        Instruction(_LD_MEM, 0),
+    ]
 
 
 def tcp_v6_filter(blocks: Blocks) -> bytes:

@@ -10,6 +10,10 @@ ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO, ICMP_TIME_EXCEEDED, ICMP_PARAMETER
 # RFC 4443: the same messages have other numbers.
 ICMPV6_UNREACHABLE, ICMPV6_TOO_BIG, ICMPV6_TIME_EXCEEDED, ICMPV6_PARAMETER = 1, 2, 3, 4
 ICMPV6_ECHO, ICMPV6_ECHO_REPLY = 128, 129
+#: RFC 8200, 4: hop-by-hop options, routing, fragment, destination options. Their length is in their second byte, in
+#: units of 8 bytes that follow the first; a fragment's is reserved, and 0.
+EXTENSION_HEADERS, MOST_EXTENSION_HEADERS = (0, 43, 44, 60), 3
+EXTENSION_FRAGMENT = 44
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 IP = struct.Struct("!BBHHHBBH4s4s")
@@ -23,6 +27,8 @@ NONCE_BYTES = 8
 _LINUX_WINDOW = 64240
 _MTU, _WINDOW_SCALE = 1500, 7
 HEAD_BYTES = 24  # of a datagram's payload: what goes before the nonce of QUIC, and the nonce
+NUMBER_BYTES = 2  # of a nonce, which begin a datagram: where DNS has the transaction number
+_DNS_HEADER_BYTES = 12
 _QUIC_BYTES = 1200  # RFC 9000, 14.1: a server ignores smaller Initial packets
 _QUIC_UNKNOWN_VERSION = 0x1A2A3A4A  # RFC 9000, 15: reserved to force a version negotiation
 QUIC_LONG_HEADER = 0x80
@@ -124,13 +130,15 @@ def build_udp(header: Header, source_port: int, destination_port: int, check: in
     return _ip(header, PROTOCOL_UDP, head + payload + struct.pack("!H", make_up))
 
 
-def udp_payload(size: int, destination: str, nonce: bytes = b"") -> bytes:
+def udp_payload(size: int, destination: str, nonce: bytes) -> bytes:
     """The payload that makes an IP packet of about `size` bytes (to the even number above) with `build_udp`.
 
-    `nonce`, of even length, stands at its beginning.
+    It begins as a DNS query (RFC 1035, 4.1.1) without a question: the first bytes of `nonce` are its number, which a
+    server that does not understand it brings back. The rest of `nonce` follows that header.
     """
-    need = max(len(nonce), size - header_bytes(destination) - UDP.size - 2)
-    return nonce.ljust(need + need % 2, b"\0")
+    head = nonce[:NUMBER_BYTES] + bytes(_DNS_HEADER_BYTES - NUMBER_BYTES) + nonce[NUMBER_BYTES:]
+    need = max(len(head), size - header_bytes(destination) - UDP.size - 2)
+    return head.ljust(need + need % 2, b"\0")
 
 
 def quic_payload(nonce: bytes) -> bytes:

@@ -181,12 +181,15 @@ def parse_quote(data: bytes) -> Quote | None:
 
 
 def parse_quote_v6(data: bytes) -> Quote | None:
-    """The IPv6 packet that an ICMPv6 error quotes: our probes have no extension headers, so neither has their quote."""
-    if len(data) < codec.IPV6.size + _QUOTED_BYTES or data[0] >> 4 != 6:
+    """The IPv6 packet that an ICMPv6 error quotes. Our probes have no extension headers; a router may have put some."""
+    if len(data) < codec.IPV6.size or data[0] >> 4 != 6:
         return None
-    first, _, protocol, hop_limit, source, destination = codec.IPV6.unpack_from(data)
-    fields = struct.unpack_from("!HHI" if protocol == codec.PROTOCOL_TCP else "!HHHH", data, codec.IPV6.size)
-    after = codec.IPV6.size + _QUOTED_BYTES
+    first, _, following, hop_limit, source, destination = codec.IPV6.unpack_from(data)
+    protocol, at = _behind_extensions(data, following)
+    if len(data) < at + _QUOTED_BYTES:
+        return None
+    fields = struct.unpack_from("!HHI" if protocol == codec.PROTOCOL_TCP else "!HHHH", data, at)
+    after = at + _QUOTED_BYTES
     return Quote(
         socket.inet_ntop(socket.AF_INET6, source),
         socket.inet_ntop(socket.AF_INET6, destination),
@@ -200,6 +203,19 @@ def parse_quote_v6(data: bytes) -> Quote | None:
         fields[3] if len(fields) > 3 else 0,
         data[after : after + codec.HEAD_BYTES],
     )
+
+
+def _behind_extensions(data: bytes, following: int) -> tuple[int, int]:
+    """The transport protocol of an IPv6 packet, and where it begins: beyond the end where nothing of it is there."""
+    at = codec.IPV6.size
+    for _ in range(codec.MOST_EXTENSION_HEADERS):
+        if following not in codec.EXTENSION_HEADERS:
+            break
+        later = following == codec.EXTENSION_FRAGMENT and data[at + 2 : at + 4] > b"\0\7"  # RFC 8200, 4.5: 13 bits
+        if len(data) < at + _QUOTED_BYTES or later:
+            return following, len(data)
+        following, at = data[at], at + (data[at + 1] + 1) * 8
+    return following, at
 
 
 def parse_mpls(message: bytes, length_at: int, unit: int) -> tuple[tuple[int, int, int, int], ...]:

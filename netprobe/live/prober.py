@@ -76,8 +76,6 @@ class Prober:
         self.packets_sent += 1
         self.bytes_sent += len(packet)
         self._outstanding.add(sent._replace(at_s=self._reactor.now()))
-        if probe.flow.protocol is Protocol.UDP:
-            self._outstanding.farthest_first(sent)
         self._wire.send(token, packet, probe.flow.destination)
 
     def flush(self) -> None:
@@ -98,15 +96,15 @@ class Prober:
             raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
         source = self._source(destination, now)
         local = self._local_number(flow, family, now)
+        over_v6 = family == socket.AF_INET6
+        label = self._identity.flow_label(flow) if over_v6 else 0
         for attempt in range(_MARK_ATTEMPTS):
             mark = self._identity.mark(flow, token, attempt)
-            keys = keys_of(flow, destination, local, mark)
+            ident = label or mark.ip_id
+            keys = keys_of(flow, destination, local, mark, ident)
             if not self._outstanding.taken(keys):
                 break
-        over_v6 = family == socket.AF_INET6
-        header = codec.Header(
-            source, destination, probe.ttl, self._identity.flow_label(flow) if over_v6 else mark.ip_id
-        )
+        header = codec.Header(source, destination, probe.ttl, ident)
         payload = b""
         match flow.protocol:
             case Protocol.ICMP:
@@ -114,13 +112,13 @@ class Prober:
             case Protocol.TCP:
                 packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
             case Protocol.UDP:
-                payload = codec.udp_payload(probe.size, destination, mark.nonce if over_v6 else b"")
+                payload = codec.udp_payload(probe.size, destination, mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
             case Protocol.QUIC:
                 payload = codec.quic_payload(mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
-        head = payload[: codec.HEAD_BYTES] if over_v6 else b""
-        return packet, Sent(token, now, source, probe.ttl, mark, keys, len(packet), head)
+        head = payload[: codec.HEAD_BYTES]
+        return packet, Sent(token, now, source, destination, probe.ttl, mark, keys, len(packet), head)
 
     def _local_number(self, flow: Flow, family: socket.AddressFamily, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
@@ -168,7 +166,7 @@ class Prober:
 
     def _tell(self, answer: Answer | None) -> None:
         """Pass on what came, if it is to a probe of ours."""
-        if answer:
+        if answer and self._outstanding.answer(answer[0]):
             self._emit(*answer)
 
     def _understand(self, message: Message | None, at_s: float) -> Answer | None:
@@ -228,6 +226,7 @@ class Prober:
             ip_id=error.ip_id,
             icmp=(error.type, error.code),
             quoted=(error.quote.ttl, error.quote.tos),
+            quoted_destination="" if error.quote.destination == sent.destination else error.quote.destination,
             mpls=error.mpls,
             mtu=error.mtu,
         )
@@ -264,6 +263,7 @@ class Prober:
         tcp_window: int = -1,
         mpls: tuple[tuple[int, int, int, int], ...] = (),
         mtu: int = 0,
+        quoted_destination: str = "",
     ) -> Answer:
         reply = Reply(
             kind=kind,
@@ -279,6 +279,7 @@ class Prober:
             ip_id=ip_id,
             mpls=mpls,
             mtu=mtu,
+            quoted_destination=quoted_destination,
         )
         return sent.token, at_s, reply
 

@@ -63,7 +63,8 @@ class Reply(Record, frozen=True):
     `quoted_tos` come from the header that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of
     RFC 4950 as (label, class, bottom, ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never
     left, with `kind` SEND_FAILED. `mtu` is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody
-    told.
+    told. `quoted_destination` is whom the quoted probe is said to have been for, where that is not whom it was sent to:
+    somebody on the way there has rewritten it.
     """
 
     kind: ReplyKind
@@ -80,6 +81,7 @@ class Reply(Record, frozen=True):
     mpls: tuple[tuple[int, int, int, int], ...] = ()
     error: str = ""
     mtu: int = 0
+    quoted_destination: str = ""
 
     @property
     def from_destination(self) -> bool:

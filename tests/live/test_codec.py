@@ -68,8 +68,10 @@ def test_datagram_is_what_scapy_builds(header: Header, source: int, destination:
 @given(st.integers(0, 1500))
 def test_udp_padding_makes_the_size(size: int) -> None:
     """A datagram has the size that was asked for, or one byte more."""
-    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, codec.udp_payload(size, "192.0.2.2"))
-    assert max(size, 30) <= len(built) <= max(size, 30) + 1
+    payload = codec.udp_payload(size, "192.0.2.2", bytes(range(1, 9)))
+    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, payload)
+    assert max(size, 48) <= len(built) <= max(size, 48) + 1
+    assert payload[:18] == b"\1\2" + bytes(10) + b"\3\4\5\6\7\x08", "a DNS header without a question, and the rest"
 
 
 def test_quic_probe_is_as_long_as_a_server_demands() -> None:
@@ -250,6 +252,38 @@ def test_quote_of_ipv6_is_read() -> None:
     assert (quote.ttl, quote.tos, quote.ident) == (3, 40, 0xABCDE)
     assert (quote.first, quote.second, quote.third, quote.fourth) == (20000, 33434, 18, 77)
     assert quote.head[:8] == b"identity"
+
+
+def extended(packet: bytes, *headers: tuple[int, bytes]) -> bytes:
+    """`packet` with extension headers put in: the number of each, and what follows its first 2 bytes."""
+    kinds = [*(kind for kind, _ in headers), packet[6]]
+    bodies = (bytes([after, (len(body) - 6) // 8]) + body for (_, body), after in zip(headers, kinds[1:], strict=True))
+    return packet[:6] + bytes([kinds[0]]) + packet[7:40] + b"".join(bodies) + packet[40:]
+
+
+HOP_BY_HOP, ROUTING, FRAGMENT, OPTIONS = (0, bytes(6)), (43, bytes(14)), (44, bytes(6)), (60, bytes(22))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [(HOP_BY_HOP,), (ROUTING,), (FRAGMENT,), (OPTIONS,), (HOP_BY_HOP, FRAGMENT), (HOP_BY_HOP, ROUTING, OPTIONS)],
+)
+def test_extension_headers_in_a_quote_are_skipped(headers: tuple[tuple[int, bytes], ...]) -> None:
+    """Our probes have none; what a router has put in before another quoted them does not hide whose they are."""
+    packet = codec.build_udp(PROBE_V6, 20000, 33434, 77, b"identity")
+    error = error_v6(ICMPv6TimeExceeded(), extended(packet, *headers))
+    assert isinstance(error, IcmpError)
+    assert error == error_v6(ICMPv6TimeExceeded(), packet)
+
+
+@pytest.mark.parametrize(
+    "headers", [(HOP_BY_HOP, HOP_BY_HOP, ROUTING, OPTIONS), ((44, b"\0\x08" + bytes(4)),), ((50, bytes(6)),)]
+)
+def test_a_quote_behind_too_much_is_none(headers: tuple[tuple[int, bytes], ...]) -> None:
+    """More headers than anybody inserts, a later fragment and what is encrypted show no transport header."""
+    packet = codec.build_udp(PROBE_V6, 20000, 33434, 77, b"identity")
+    error = error_v6(ICMPv6TimeExceeded(), extended(packet, *headers))
+    assert error is None or (isinstance(error, IcmpError) and error.quote.protocol != codec.PROTOCOL_UDP)
 
 
 @pytest.mark.parametrize("mtu", [1280, 1400, 0xFFFF, 0xFFFFFFFF])

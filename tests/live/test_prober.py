@@ -192,6 +192,10 @@ def _other_destination(packet: IP) -> None:
     packet.dst = OTHER
 
 
+def _other_destination_and_id(packet: IP) -> None:
+    packet.dst, packet.id = OTHER, packet.id ^ 0x0204
+
+
 def _other_ports(packet: IP) -> None:
     if packet.proto == codec.PROTOCOL_ICMP:
         packet[ICMP].id ^= 1
@@ -210,11 +214,57 @@ def _other_identity(packet: IP) -> None:
 
 
 @pytest.mark.parametrize("protocol", Protocol)
-@pytest.mark.parametrize("change", [_other_destination, _other_ports, _other_identity], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("change", [_other_ports, _other_identity, _other_destination_and_id], ids=lambda f: f.__name__)
 def test_a_forged_quote_is_refused(bench: Bench, protocol: Protocol, change: Callable[[IP], None]) -> None:
-    """Another destination, another port or identifier, or other numbers: not our probe, whoever says so."""
+    """Another port or identifier, other numbers, or another destination and one other number: not our probe."""
     assert bench.receive(quoting(changed(bench.send(protocol), change))) == []
     assert bench.receive(quoting(changed(bench.send(protocol, 2), change), source=SERVER)) == []
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_a_rewritten_destination_is_told(bench: Bench, protocol: Protocol, *, adjusted: bool) -> None:
+    """A quote for somebody else with all our numbers is of our probe, and the reply says so; checksum mended or not."""
+    bench.send(protocol, 1)
+    probe = bench.send(protocol, 2)
+    bench.send(protocol, 3)
+    probe.dst, probe.chksum = OTHER, None
+    if adjusted and protocol in {Protocol.UDP, Protocol.QUIC}:
+        probe[UDP].chksum = None
+    for change in (lambda _: None, _set_id, _swap_id):
+        (reply,) = bench.receive(quoting(changed(IP(bytes(probe)), change)))
+        assert (reply.kind, reply.source, reply.quoted_destination) == (ReplyKind.TIME_EXCEEDED, ROUTER, OTHER)
+    assert {token for token, _ in bench.replies} == {2}
+    (plain,) = bench.receive(quoting(bench.send(protocol, 4)))
+    assert plain.quoted_destination == ""
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_short_keys_are_not_believed_while_somebody_guesses(bench: Bench, protocol: Protocol) -> None:
+    """Eight quotes that are of no probe, and 16 bits are no identity any more; the long one still is, and soon both."""
+    probe = bench.send(protocol)
+    rewritten = changed(probe, _other_checks)
+    assert len(bench.receive(quoting(rewritten))) == 1
+    for number in range(8):
+        assert bench.receive(quoting(changed(rewritten, lambda packet, n=number: setattr(packet, "id", n)))) == []  # type: ignore[misc]
+    assert len(bench.receive(quoting(rewritten))) == (protocol is Protocol.ICMP), "an echo's sequence goes with its ID"
+    assert len(bench.receive(quoting(probe))) == 1
+    bench.prober._outstanding.expire(bench.reactor.now() + 31)
+    again = changed(bench.send(protocol, 2), _other_checks)
+    assert len(bench.receive(quoting(again))) == 1
+
+
+def _other_checks(packet: IP) -> None:
+    if packet.proto == codec.PROTOCOL_TCP:
+        packet[TCP].seq ^= 0x1234
+    else:
+        packet[ICMP if packet.proto == codec.PROTOCOL_ICMP else UDP].chksum ^= 0x1234
+
+
+def test_a_reply_that_is_played_again_and_again_is_told_a_few_times(bench: Bench) -> None:
+    """Networks double packets; whoever plays a true reply a thousand times does not make a thousand events."""
+    reply = quoting(bench.send(Protocol.TCP))
+    assert [len(bench.receive(reply)) for _ in range(100)] == [1] * 8 + [0] * 92
 
 
 def test_an_echo_reply_needs_the_nonce(bench: Bench) -> None:
@@ -340,8 +390,11 @@ def test_a_quote_of_ipv6_is_recognised(
     assert (reply.quoted_ttl, reply.quoted_tos) == (0, 0x28)
 
 
+OTHER_V6 = "2001:db8:3::77"
+
+
 def _other_destination_v6(packet: IPv6) -> None:
-    packet.dst = "2001:db8:3::77"
+    packet.dst, packet.fl = OTHER_V6, packet.fl ^ 2
 
 
 def _other_number_v6(packet: IPv6) -> None:
@@ -356,7 +409,7 @@ def _other_number_v6(packet: IPv6) -> None:
 @pytest.mark.parametrize("protocol", Protocol)
 @pytest.mark.parametrize("change", [_other_destination_v6, _other_number_v6], ids=lambda f: f.__name__)
 def test_a_forged_quote_of_ipv6_is_refused(bench: Bench, protocol: Protocol, change: Callable[[IPv6], None]) -> None:
-    """Another destination or other numbers: not our probe."""
+    """Another destination and flow label, or other numbers: not our probe."""
     probe = IPv6(bytes(bench.send_v6(protocol)))
     change(probe)
     assert bench.receive_v6(3, 0, bytes(probe)[:72]) == []
