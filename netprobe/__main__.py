@@ -1,8 +1,11 @@
 """The `netprobe` command. Answers `--version` before anything else is imported."""
 
+import gc
 import sys
 
 from netprobe import __version__
+
+_GARBAGE_COUNT = 20_000  # new containers until cycles are looked for: imports make many, and few that are garbage
 
 
 def main() -> None:
@@ -10,9 +13,16 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"netprobe {__version__}\n")
         return
-    from netprobe.cli.app import run  # noqa: PLC0415 - --version must not wait for it
+    gc.set_threshold(_GARBAGE_COUNT)
+    from netprobe.cli import quick  # noqa: PLC0415 - --version must not wait for it
 
-    sys.exit(run(sys.argv[1:]))
+    code = quick.run(sys.argv[1:])
+    if code is None:
+        from netprobe.cli import app  # noqa: PLC0415 - nor a trace for typer
+
+        code = app.run(sys.argv[1:])
+    gc.freeze()  # the process ends: what it had need not be looked through for garbage
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ import typer
 
 from netprobe import __version__
 from netprobe.cli import agent, asn, config, diagnose, doctor, incidents, lab, replay, report, schema, trace
-from netprobe.cli.failure import Failure, as_failure, tell
+from netprobe.cli.failure import Failure, exit_code
 from netprobe.model.verdict import EXIT_USAGE
 
 # typer brought its own copy of click along the way: the usage error is found through what typer exports.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="netprobe",
@@ -59,26 +58,21 @@ for name, group in (("lab", lab.app), ("config", config.app), ("asn", asn.app)):
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code. Only a bug raises."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    as_json = "--json" in own
+    return exit_code(lambda: _command(arguments), as_json="--json" in own)
+
+
+def _command(arguments: Sequence[str]) -> object:
+    """What the command returns. Raises `Failure` for a command line that is wrong."""
     try:
-        code = app(args=list(arguments), prog_name="netprobe", standalone_mode=False)
+        return app(args=list(arguments), prog_name="netprobe", standalone_mode=False)
     except UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]  # typer exports no class that has it
         if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help
             sys.stderr.write(message + "\n")
             return EXIT_USAGE
-        return tell(Failure(_usage(error, message)), as_json=as_json)
+        raise Failure(_usage(error, message)) from None
     except typer.Abort:
-        return _INTERRUPTED
-    except KeyboardInterrupt:
-        sys.stderr.write("netprobe: interrupted\n")
-        return _INTERRUPTED
-    except Exception as error:
-        failure = as_failure(error)
-        if failure is None:
-            raise
-        return tell(failure, as_json=as_json)
-    return code if isinstance(code, int) else 0
+        raise KeyboardInterrupt from None
 
 
 def _usage(error: Exception, message: str) -> str:

@@ -1,12 +1,12 @@
 """Where output goes: what the terminal can show, and writing lines to it."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from netprobe.report.lines import Line, render
+if TYPE_CHECKING:
+    from netprobe.report.lines import Line
 
 
 def colourful(stream: TextIO) -> bool:
@@ -16,11 +16,15 @@ def colourful(stream: TextIO) -> bool:
 
 def width() -> int:
     """Columns of the terminal; 80 on a pipe."""
+    import shutil
+
     return max(40, shutil.get_terminal_size((80, 24)).columns)
 
 
-def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:
+def show(lines: "Iterable[Line]", stream: TextIO | None = None) -> None:
     """Write `lines` as the stream can show them."""
+    from netprobe.report.lines import render
+
     stream = stream or sys.stdout
     ascii_only = "utf" not in (stream.encoding or "").lower()
     stream.write(render(lines, colour=colourful(stream), ascii_only=ascii_only))

@@ -4,10 +4,13 @@ Everybody below raises errors of his own; this module alone knows which of them 
 is not in the table is a bug and shows its traceback.
 """
 
-import json
+import os
 import sys
+from collections.abc import Callable
 
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE, EXIT_USAGE
+
+_INTERRUPTED = 130
 
 
 class Failure(Exception):  # noqa: N818 - it is a message for the user, not a programmer's error
@@ -48,5 +51,25 @@ def tell(failure: Failure, *, as_json: bool) -> int:
     text = " ".join(str(failure).split())
     sys.stderr.write(f"netprobe: {text}\n")
     if as_json:
+        import json
+
         sys.stdout.write(json.dumps({"error": text, "exit_code": failure.code}) + "\n")
     return failure.code
+
+
+def exit_code(command: Callable[[], object], *, as_json: bool) -> int:
+    """What the shell is told of `command`: the integer that it returns, else 0, or its failure's. Only a bug raises."""
+    try:
+        code = command()
+    except KeyboardInterrupt:
+        sys.stderr.write("netprobe: interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone; nor can what is left be flushed at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        failure = as_failure(error)
+        if failure is None:
+            raise
+        return tell(failure, as_json=as_json)
+    return code if isinstance(code, int) else 0

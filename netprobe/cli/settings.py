@@ -1,15 +1,12 @@
 """The configuration file: what it may say, its defaults, and reading it strictly."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from netprobe.agent.schedule import IntervalError, parse_interval
 from netprobe.cli.failure import Failure
-from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.probing.run import DEFAULT_RATE
 
@@ -45,6 +42,8 @@ def load(path: Path | None) -> Settings:
         if not DEFAULT_FILE.exists():
             return Settings()
         path = DEFAULT_FILE
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,6 +60,8 @@ def load(path: Path | None) -> Settings:
 
 def convert(document: Mapping[str, Any], name: str) -> Settings:
     """A document as settings; `name` is what messages call it."""
+    from netprobe.agent.schedule import IntervalError, parse_interval
+
     agent = document.get("agent", {})
     _refuse_unknown(document, Settings, f"{name}: unknown key '%s'")
     if isinstance(agent, dict):
@@ -88,6 +89,8 @@ def _refuse_unknown(table: Mapping[str, Any], kind: type[Record], message: str) 
     known = kind.__struct_fields__
     for key in table:
         if key not in known:
+            from netprobe.model.hint import hint
+
             raise Failure(message % key + f" ({hint(key, known)})")
 
 

@@ -17,9 +17,6 @@ class Method(StrEnum):
     QUIC = "quic"
 
 
-#: The destination port of each method: a web server's, and traceroute's first.
-PORTS = {Method.ICMP: 0, Method.SYN: 443, Method.UDP: 33434, Method.QUIC: 443}
-
 Targets = Annotated[
     list[str], typer.Argument(metavar="TARGET...", help="Names, IPv4 or IPv6 addresses; all share one pass.")
 ]
@@ -63,7 +60,7 @@ def trace(
     A hop that --share took over has the address of the target that it was asked for as shared_from.
     """
     from netprobe.cli.settings import load
-    from netprobe.cli.tracing import Job, carry_out
+    from netprobe.cli.tracing import PORTS, Job, carry_out
 
     if port and method is Method.ICMP:
         msg = "--port: ICMP has no ports; leave it out, or use --method syn, udp or quic"
@@ -72,5 +69,5 @@ def trace(
         msg = "--rate: must be more than 0"
         raise typer.BadParameter(msg)
     settings = load(config)
-    job = Job(tuple(targets), method.value, port or PORTS[method], max_ttl, rate or settings.rate, share)
+    job = Job(tuple(targets), method.value, port or PORTS[method.value], max_ttl, rate or settings.rate, share)
     return carry_out(job, settings, as_json=as_json)

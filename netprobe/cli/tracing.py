@@ -13,18 +13,20 @@ from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Protocol
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.traceroute import Traceroute
-from netprobe.report.lines import BLANK, Line, render
-from netprobe.report.trace import HEADER, Whose, table, title
-from netprobe.report.trace_line import to_line
-from netprobe.report.words import clean
-from netprobe.topology.asn import AsnTable
 from netprobe.tracing import NO_ROUTE, Traced, Watcher, trace
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from netprobe.report.lines import Line
+    from netprobe.report.trace import Whose
+
 _REDRAWS_A_SECOND = 10
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
+
+
+#: The destination port of each method: a web server's, and traceroute's first.
+PORTS = {"icmp": 0, "syn": 443, "udp": 33434, "quic": 443}
 
 
 class Job(NamedTuple):
@@ -43,9 +45,9 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     for target in job.targets:
         _check(target)
     with ExitStack() as stack:
-        whose = stack.enter_context(AsnTable.open(settings.asn_table or None)).lookup
+        whose = None if as_json else stack.enter_context(_origins(settings))
         vantage = stack.enter_context(LiveVantage())
-        with _growing(whose, job, quiet=as_json) as watch:
+        with _growing(whose, job) as watch:
             traced = trace(
                 vantage,
                 job.targets,
@@ -56,15 +58,30 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
                 share=job.share,
                 watch=watch,
             )
-        if as_json:
-            for one in traced:
-                show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one)))
-        else:
+        if whose:
             show(_lines(traced, job, whose, width()))
+        else:
+            _show_json(traced, job)
     errors = [error for one in traced if (error := _error(one))]
     for error in errors:
         sys.stderr.write(f"netprobe: {error}\n")
     return EXIT_CANNOT_MEASURE if errors else 0
+
+
+@contextmanager
+def _origins(settings: Settings) -> "Iterator[Whose]":
+    """Whose an address is, for people."""
+    from netprobe.topology.asn import AsnTable
+
+    with AsnTable.open(settings.asn_table or None) as table:
+        yield table.lookup
+
+
+def _show_json(traced: Sequence[Traced], job: Job) -> None:
+    from netprobe.report.trace_line import to_line
+
+    for one in traced:
+        show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one)))
 
 
 def _check(target: str) -> None:
@@ -85,6 +102,8 @@ def _check(target: str) -> None:
 
 def _error(traced: Traced) -> str:
     """Why there is no path, for the user; empty when there is one."""
+    from netprobe.report.words import clean
+
     if traced.error:
         return f"no address for {clean(traced.target)}: {clean(traced.error)}"
     error = traced.never_left
@@ -95,7 +114,10 @@ def _error(traced: Traced) -> str:
     return f'cannot send to {traced.target} ({error}): a local firewall? "netprobe doctor" tells more'
 
 
-def _lines(traced: Sequence[Traced], job: Job, whose: Whose, columns: int) -> list[Line]:
+def _lines(traced: Sequence[Traced], job: Job, whose: "Whose", columns: int) -> "list[Line]":
+    from netprobe.report.lines import BLANK
+    from netprobe.report.trace import HEADER, table, title
+
     lines: list[Line] = []
     for one in traced:
         if one.path and not one.never_left:
@@ -106,14 +128,17 @@ def _lines(traced: Sequence[Traced], job: Job, whose: Whose, columns: int) -> li
 
 
 @contextmanager
-def _growing(whose: Whose, job: Job, *, quiet: bool) -> Iterator[Watcher | None]:
-    """On a terminal, the ways as they grow; on a pipe nothing until they are known."""
-    if quiet or not sys.stdout.isatty():
+def _growing(whose: "Whose | None", job: Job) -> Iterator[Watcher | None]:
+    """For people on a terminal, the ways as they grow; on a pipe nothing until they are known."""
+    if whose is None or not sys.stdout.isatty():
         yield None
         return
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
+
+    from netprobe.report.lines import render
+    from netprobe.report.trace import table, title
 
     running: list[tuple[str, Traceroute]] = []
 

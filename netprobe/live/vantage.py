@@ -4,14 +4,9 @@ import contextlib
 import itertools
 import resource
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from netprobe.live import CannotMeasure, host
-from netprobe.live.connection import Conversation, Trust
-from netprobe.live.dns import Question
 from netprobe.live.identity import Identity
 from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
@@ -20,6 +15,9 @@ from netprobe.model.host import Inspect
 from netprobe.model.probes import Probe
 from netprobe.model.services import Fetch, Handshake, Lookup
 from netprobe.probing.port import Event, Outcome, Request, Usage
+
+if TYPE_CHECKING:
+    from netprobe.live.services import Services
 
 _DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
 
@@ -34,25 +32,18 @@ class LiveVantage:
     def __init__(
         self, ca_file: str | None = None, *, wire: Wire | None = None, identity: Identity | None = None
     ) -> None:
-        if ca_file and not Path(ca_file).is_file():
-            msg = f"no such file: {ca_file}; --ca-file names a file of PEM certificates"
-            raise CannotMeasure(msg)
-        self._trust = Trust(ca_file)
+        self._reactor = Reactor()
+        self._packets = 0
+        self._bytes = 0
+        self._ca_file = ca_file
+        self._loaded: Services | None = None
         if ca_file:
-            try:
-                self._trust.context(verify=True)
-            except OSError as error:
-                msg = f"{ca_file} has no PEM certificate that can be read ({error}); --ca-file names a file of them"
-                raise CannotMeasure(msg) from error
+            self._services()
         _raise_descriptor_limit()
         wire = wire or open_wire()
-        self._reactor = Reactor()
         self._events: deque[Event] = deque()
         self._tokens = itertools.count(1)
         self._prober = Prober(wire, self._reactor, self._emit, identity)
-        self._at_work: dict[int, Question | Conversation] = {}
-        self._packets = 0
-        self._bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -64,9 +55,8 @@ class LiveVantage:
 
     def close(self) -> None:
         """Close all sockets; requests under way draw no event any more."""
-        for work in list(self._at_work.values()):
-            work.close()
-        self._at_work.clear()
+        if self._loaded:
+            self._loaded.close()
         self._prober.close()
         self._reactor.close()
 
@@ -81,13 +71,10 @@ class LiveVantage:
         match request:
             case Probe():
                 self._prober.send(request, token, now)
-            case Lookup():
-                self._begin(token, Question(request, self._reactor, self._finish(token), self._count), now)
-            case Handshake() | Fetch():
-                done = self._finish(token)
-                self._begin(token, Conversation(request, self._reactor, self._trust, done, self._count), now)
             case Inspect():
-                self._emit(token, now, host.inspect())
+                self._emit(token, now, self._services().inspect())
+            case Lookup() | Handshake() | Fetch():
+                self._services().start(request, token, lambda outcome: self._emit(token, self.now(), outcome))
         return token
 
     def receive(self, until: float) -> Event | None:
@@ -111,16 +98,12 @@ class LiveVantage:
         """
         return self._reactor.lateness.since(since_s, share)
 
-    def _begin(self, token: int, work: Question | Conversation, now: float) -> None:
-        self._at_work[token] = work
-        work.start(now)
+    def _services(self) -> "Services":
+        if self._loaded is None:
+            from netprobe.live.services import Services  # noqa: PLC0415  # most traces need none of it
 
-    def _finish(self, token: int) -> Callable[[Outcome], None]:
-        def done(outcome: Outcome) -> None:
-            del self._at_work[token]
-            self._emit(token, self.now(), outcome)
-
-        return done
+            self._loaded = Services(self._ca_file, self._reactor, self._count)
+        return self._loaded
 
     def _emit(self, token: int, at_s: float, outcome: Outcome) -> None:
         self._events.append(Event(token, at_s, outcome))

@@ -12,7 +12,6 @@ one of these hops is asked itself.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import median_high
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Probe, Reply
 from netprobe.probing.port import Outcome, Request
@@ -160,7 +159,7 @@ def trace_shared(flows: Sequence[Flow], *, max_ttl: int = 30) -> Plan[list[Path]
         yield from _trace_whole(others, max_ttl)
         return [way.path() for way in ways]
     timeout_s = min(_LONGEST_WAIT_S, 1.5 * max(rtts) + _SLOW_ANSWER_S)
-    end = median_high(lengths)
+    end = sorted(lengths)[len(lengths) // 2]
     yield from _ask([(way, [end, end - 1] if end > 1 else [end]) for way in others], timeout_s)
     yield from _trace_whole([way for way in others if not way.length], max_ttl)  # farther away, or dead
     _join(others, owners)

@@ -4,13 +4,16 @@ Loss is always shown with its denominator, and a hop that stays silent keeps its
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from netprobe.model.probes import Hop, Path, Reply, ReplyKind
 from netprobe.report.lines import Line, Span
 from netprobe.report.words import clean, milliseconds
-from netprobe.topology.asn import Origin
 
-Whose = Callable[[str], Origin | None]
+if TYPE_CHECKING:
+    from netprobe.topology.asn import Origin
+
+Whose = Callable[[str], "Origin | None"]
 
 
 def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1) -> list[Line]:

@@ -1,0 +1,69 @@
+"""Lookups and connections: all that a vantage does beside probes.
+
+The vantage imports this with the first of them, because TLS and HTTP take as long to load as a trace takes to run.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from netprobe.live import CannotMeasure, host
+from netprobe.live.connection import Conversation, Trust
+from netprobe.live.dns import Question
+from netprobe.live.reactor import Reactor
+from netprobe.model.host import HostState
+from netprobe.model.services import Fetch, Handshake, Lookup
+from netprobe.probing.port import Outcome
+
+
+class Services:
+    """Carries out requests to servers; `count` is told of (packets, bytes) that went out for them.
+
+    Raises `CannotMeasure` when `ca_file`, which replaces the system's trust store, cannot be read.
+    """
+
+    def __init__(self, ca_file: str | None, reactor: Reactor, count: Callable[[int, int], None]) -> None:
+        self._trust = _trust(ca_file)
+        self._reactor = reactor
+        self._count = count
+        self._at_work: dict[int, Question | Conversation] = {}
+
+    def start(self, request: Lookup | Handshake | Fetch, token: int, done: Callable[[Outcome], None]) -> None:
+        """Start `request` and call `done` once with what came of it."""
+
+        def ended(outcome: Any) -> None:
+            del self._at_work[token]
+            done(outcome)
+
+        work: Question | Conversation
+        if isinstance(request, Lookup):
+            work = Question(request, self._reactor, ended, self._count)
+        else:
+            work = Conversation(request, self._reactor, self._trust, ended, self._count)
+        self._at_work[token] = work
+        work.start(self._reactor.now())
+
+    @staticmethod
+    def inspect() -> HostState:
+        """The own machine's state."""
+        return host.inspect()
+
+    def close(self) -> None:
+        """End what is under way, without a word to anybody."""
+        for work in list(self._at_work.values()):
+            work.close()
+        self._at_work.clear()
+
+
+def _trust(ca_file: str | None) -> Trust:
+    if ca_file and not Path(ca_file).is_file():
+        msg = f"no such file: {ca_file}; --ca-file names a file of PEM certificates"
+        raise CannotMeasure(msg)
+    trust = Trust(ca_file)
+    if ca_file:
+        try:
+            trust.context(verify=True)
+        except OSError as error:
+            msg = f"{ca_file} has no PEM certificate that can be read ({error}); --ca-file names a file of them"
+            raise CannotMeasure(msg) from error
+    return trust
