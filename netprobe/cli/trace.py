@@ -13,6 +13,7 @@ class Method(StrEnum):
 
     ICMP = "icmp"
     SYN = "syn"
+    ACK = "ack"
     UDP = "udp"
     QUIC = "quic"
 
@@ -23,12 +24,12 @@ Targets = Annotated[
 How = Annotated[
     Method,
     typer.Option(
-        help="icmp: echo requests; syn: TCP connection attempts; udp: datagrams; quic: datagrams that draw a "
-        "version negotiation."
+        help="icmp: echo requests; syn: TCP connection attempts; ack: TCP ACKs of no connection, which hosts answer "
+        "with a RST and stateful firewalls swallow; udp: datagrams; quic: datagrams that draw a version negotiation."
     ),
 ]
 Port = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Destination port; 443 for syn and quic, 33434 for udp.")
+    int | None, typer.Option(min=1, max=65535, help="Destination port; 443 for syn, ack and quic, 33434 for udp.")
 ]
 Rate = Annotated[
     float | None, typer.Option(metavar="PACKETS_PER_SECOND", help="At most so many probes a second (400).")
@@ -63,7 +64,7 @@ def trace(
     from netprobe.cli.tracing import PORTS, Job, carry_out
 
     if port and method is Method.ICMP:
-        msg = "--port: ICMP has no ports; leave it out, or use --method syn, udp or quic"
+        msg = "--port: ICMP has no ports; leave it out, or use --method syn, ack, udp or quic"
         raise typer.BadParameter(msg)
     if rate is not None and not rate > 0:
         msg = "--rate: must be more than 0"

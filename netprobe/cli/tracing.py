@@ -26,7 +26,7 @@ _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
 
 
 #: The destination port of each method: a web server's, and traceroute's first.
-PORTS = {"icmp": 0, "syn": 443, "udp": 33434, "quic": 443}
+PORTS = {"icmp": 0, "syn": 443, "ack": 443, "udp": 33434, "quic": 443}
 
 
 class Job(NamedTuple):

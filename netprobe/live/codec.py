@@ -21,10 +21,11 @@ IPV6 = struct.Struct("!IHBB16s16s")
 ICMP = struct.Struct("!BBHHH")
 TCP = struct.Struct("!HHIIBBHHH")
 UDP = struct.Struct("!HHHH")
-_DONT_FRAGMENT = 0x4000
+DONT_FRAGMENT = 0x4000
 
 NONCE_BYTES = 8
 _LINUX_WINDOW = 64240
+_ESTABLISHED_WINDOW = 502  # what a Linux client's ACK says after the handshake, scaled by 7
 _MTU, _WINDOW_SCALE = 1500, 7
 HEAD_BYTES = 24  # of a datagram's payload: what goes before the nonce of QUIC, and the nonce
 NUMBER_BYTES = 2  # of a nonce, which begin a datagram: where DNS has the transaction number
@@ -65,7 +66,7 @@ def _ip(header: Header, protocol: int, body: bytes) -> bytes:
         first = 6 << 28 | header.tos << 20 | header.ident
         return IPV6.pack(first, len(body), protocol, header.ttl, *_packed(header)) + body
     source, destination = _packed(header)
-    fields = (0x45, header.tos, IP.size + len(body), header.ident, _DONT_FRAGMENT, header.ttl, protocol)
+    fields = (0x45, header.tos, IP.size + len(body), header.ident, DONT_FRAGMENT, header.ttl, protocol)
     total = checksum(IP.pack(*fields, 0, source, destination))
     return IP.pack(*fields, total, source, destination) + body
 
@@ -73,6 +74,11 @@ def _ip(header: Header, protocol: int, body: bytes) -> bytes:
 def is_v6(address: str) -> bool:
     """Whether `address`, which is one, is an IPv6 address."""
     return ":" in address
+
+
+def is_v6_packet(packet: bytes) -> bool:
+    """Whether `packet` begins with an IPv6 header."""
+    return packet[0] >> 4 == 6
 
 
 def header_bytes(address: str) -> int:
@@ -115,8 +121,25 @@ def build_syn(header: Header, source_port: int, destination_port: int, sequence:
     """
     mss = _MTU - header_bytes(header.destination) - TCP.size
     options = struct.pack("!BBHBBBBIIBBBB", 2, 4, mss, 4, 2, 8, 10, timestamp, 0, 1, 3, 3, _WINDOW_SCALE)
+    return _tcp(header, (source_port, destination_port, sequence, 0), SYN, _LINUX_WINDOW, options)
+
+
+def build_ack(
+    header: Header, source_port: int, destination_port: int, sequence: int, acknowledges: int, stamps: bytes
+) -> bytes:
+    """A TCP ACK of a connection that never was, as a Linux client's looks in one; `stamps` are its 8 bytes of time.
+
+    A host that has no such connection answers <SEQ=SEG.ACK><CTL=RST> (RFC 9293, 3.10.7.1), whether the port is open or
+    not; a stateful firewall swallows it.
+    """
+    options = b"\1\1\x08\x0a" + stamps
+    numbers = (source_port, destination_port, sequence, acknowledges)
+    return _tcp(header, numbers, ACK, _ESTABLISHED_WINDOW, options)
+
+
+def _tcp(header: Header, numbers: tuple[int, int, int, int], flags: int, window: int, options: bytes) -> bytes:
     words = (TCP.size + len(options)) // 4
-    fields = (source_port, destination_port, sequence, 0, words << 4, SYN, _LINUX_WINDOW)
+    fields = (*numbers, words << 4, flags, window)
     pseudo = _pseudo_header(header, PROTOCOL_TCP, words * 4)
     total = checksum(pseudo + TCP.pack(*fields, 0, 0) + options)
     return _ip(header, PROTOCOL_TCP, TCP.pack(*fields, total, 0) + options)

@@ -1,14 +1,15 @@
 """What comes in is read here: any bytes whatever, None for what makes no sense, never an exception.
 
-They come from strangers. Received checksums are not verified: on virtual links they may be partial (only the device
-completes them), and what a reply is believed for is its identity.
+They come from strangers. Source quench (RFC 6633) and redirects, which are for the own kernel, are none of our
+business; a parameter problem is an answer of somebody on the way like any other. Received checksums are not verified:
+on virtual links they may be partial (only the device completes them), and what a reply is believed for is its identity.
 """
 
 import socket
 import struct
-from collections.abc import Iterator
 
-from netprobe.live import codec
+from netprobe.live import codec, extensions
+from netprobe.live.extensions import NOTHING, Extensions
 from netprobe.model.record import Record
 
 _ICMP_ERRORS = (codec.ICMP_UNREACHABLE, codec.ICMP_TIME_EXCEEDED, codec.ICMP_PARAMETER)
@@ -17,13 +18,10 @@ _FRAGMENT_OFFSET = 0x1FFF
 _FRAGMENTATION_NEEDED = 4
 _QUOTED_BYTES = 8  # RFC 792: an error quotes the header and at least 8 bytes
 
-# RFC 4884: where the quote ends when the router does not say, or does not say the truth.
-_LEGACY_QUOTE_BYTES = 128
+_SWAPPED_DONT_FRAGMENT = 0x0040  # a router that quotes it in its own order of bytes
+
 _LENGTH_AT, _LENGTH_UNIT = 5, 4
 _LENGTH_AT_V6, _LENGTH_UNIT_V6 = 4, 8  # RFC 4884, 4.1 and 4.4
-_EXTENSION_VERSION = 2
-_MPLS_OBJECT = (1, 1)  # RFC 4950
-_MPLS_STACK_LIMIT = 16
 
 
 class Quote(Record, frozen=True):
@@ -32,7 +30,8 @@ class Quote(Record, frozen=True):
     `first` to `fourth` are the first 8 bytes of the transport header: TCP source port, destination port and sequence
     number (`third`); UDP source port, destination port, length, checksum; ICMP type and code, checksum, identifier,
     sequence. In IPv6 `protocol` is the next header, `tos` the traffic class and `ident` the flow label; `head` is what
-    follows those 8 bytes, as far as it may identify a datagram (RFC 4443 wants all that fits to be quoted).
+    follows those 8 bytes, as far as it may identify a datagram (RFC 4443 wants all that fits to be quoted). `data` is
+    the whole quote, without the extension headers that somebody has put in.
     """
 
     source: str
@@ -46,6 +45,7 @@ class Quote(Record, frozen=True):
     third: int
     fourth: int = 0
     head: bytes = b""
+    data: bytes = b""
 
 
 class EchoReply(Record, frozen=True):
@@ -60,7 +60,7 @@ class EchoReply(Record, frozen=True):
 
 
 class IcmpError(Record, frozen=True):
-    """Time exceeded, destination unreachable or parameter problem, with the quote and the MPLS stack of RFC 4950.
+    """Time exceeded, destination unreachable or parameter problem, with the quote and what RFC 4884 adds to it.
 
     `mtu` is the next hop's, where a packet was too big and the router says it (RFC 1191; RFC 4443, 3.2), else 0. `type`
     and `code` are those of ICMPv6 where the quote is of an IPv6 packet.
@@ -72,12 +72,20 @@ class IcmpError(Record, frozen=True):
     type: int
     code: int
     quote: Quote
-    mpls: tuple[tuple[int, int, int, int], ...] = ()
+    extensions: Extensions = NOTHING
     mtu: int = 0
+
+    @property
+    def mpls(self) -> tuple[tuple[int, int, int, int], ...]:
+        """The MPLS label stack."""
+        return self.extensions.mpls
 
 
 class Segment(Record, frozen=True):
-    """A TCP segment's header."""
+    """A TCP segment's header, `options` as they came, and the `length` of its payload.
+
+    `tos` and `dont_fragment` are the IP header's; a raw socket of IPv6 does not show them.
+    """
 
     source: str
     ttl: int
@@ -88,6 +96,10 @@ class Segment(Record, frozen=True):
     acknowledges: int
     flags: int
     window: int
+    length: int = 0
+    options: bytes = b""
+    tos: int = 0
+    dont_fragment: bool = False
 
 
 Message = EchoReply | IcmpError | Segment
@@ -109,10 +121,12 @@ def parse(data: bytes) -> Message | None:
     split = _split(data)
     if split is None:
         return None
-    (_, _, _, ip_id, _, ttl, protocol, _, source, _), body = split
+    (_, tos, total, ip_id, fragment, ttl, protocol, _, source, _), body = split
     sender = socket.inet_ntoa(source)
     if protocol == codec.PROTOCOL_TCP:
-        return _parse_segment(sender, ttl, ip_id, body)
+        length = total - (len(data) - len(body))
+        whole = bool(fragment & codec.DONT_FRAGMENT)
+        return _parse_segment(sender, ttl, ip_id, body, length, tos=tos, dont_fragment=whole)
     return _parse_icmp(sender, ttl, ip_id, body) if protocol == codec.PROTOCOL_ICMP else None
 
 
@@ -127,15 +141,15 @@ def _parse_icmp(sender: str, ttl: int, ip_id: int, body: bytes) -> Message | Non
         mtu = (
             sequence if (kind, code) == (codec.ICMP_UNREACHABLE, _FRAGMENTATION_NEEDED) else 0
         )  # RFC 1191, 4: same place
-        mpls = parse_mpls(body, _LENGTH_AT, _LENGTH_UNIT)
-        return IcmpError(sender, ttl, ip_id, kind, code, quote, mpls, mtu) if quote else None
+        said = extensions.read(body, _LENGTH_AT, _LENGTH_UNIT)
+        return IcmpError(sender, ttl, ip_id, kind, code, quote, said, mtu) if quote else None
     return None
 
 
 def parse_v6(protocol: int, sender: str, hop_limit: int, body: bytes) -> Message | None:
     """What an IPv6 packet says, by what follows its header: a raw socket gives no more. Never raises."""
     if protocol == codec.PROTOCOL_TCP:
-        return _parse_segment(sender, hop_limit, -1, body)
+        return _parse_segment(sender, hop_limit, -1, body, len(body))
     if protocol != codec.PROTOCOL_ICMPV6 or len(body) < codec.ICMP.size:
         return None
     kind, code, _, ident, sequence = codec.ICMP.unpack_from(body)
@@ -147,12 +161,14 @@ def parse_v6(protocol: int, sender: str, hop_limit: int, body: bytes) -> Message
     if quote is None:
         return None
     if kind == codec.ICMPV6_TOO_BIG:  # RFC 4443, 3.2: 32 bits, no length, no extension
-        return IcmpError(sender, hop_limit, -1, kind, code, quote, (), min(ident << 16 | sequence, 0xFFFF))
-    mpls = parse_mpls(body, _LENGTH_AT_V6, _LENGTH_UNIT_V6)
-    return IcmpError(sender, hop_limit, -1, kind, code, quote, mpls)
+        return IcmpError(sender, hop_limit, -1, kind, code, quote, NOTHING, min(ident << 16 | sequence, 0xFFFF))
+    said = extensions.read(body, _LENGTH_AT_V6, _LENGTH_UNIT_V6)
+    return IcmpError(sender, hop_limit, -1, kind, code, quote, said)
 
 
-def _split(data: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, bytes, bytes], bytes] | None:
+def _split(
+    data: bytes, *, quoted: bool = False
+) -> tuple[tuple[int, int, int, int, int, int, int, int, bytes, bytes], bytes] | None:
     """The fields of an IPv4 header and what follows it; None for a later fragment, which has no transport header."""
     if len(data) < codec.IP.size or data[0] >> 4 != 4:
         return None
@@ -160,24 +176,56 @@ def _split(data: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, b
     if length < codec.IP.size or len(data) < length:
         return None
     fields = codec.IP.unpack_from(data)
-    return None if fields[4] & _FRAGMENT_OFFSET else (fields, data[length:])
+    if fields[4] & _FRAGMENT_OFFSET and not (quoted and fields[4] == _SWAPPED_DONT_FRAGMENT):
+        return None
+    return fields, data[length:]
 
 
-def _parse_segment(sender: str, ttl: int, ip_id: int, body: bytes) -> Segment | None:
+def _parse_segment(
+    sender: str, ttl: int, ip_id: int, body: bytes, length: int, *, tos: int = 0, dont_fragment: bool = False
+) -> Segment | None:
+    """The segment in `body`, which was `length` bytes long when it came."""
     if len(body) < codec.TCP.size:
         return None
-    source_port, destination_port, sequence, acknowledges, _, flags, window, _, _ = codec.TCP.unpack_from(body)
-    return Segment(sender, ttl, ip_id, source_port, destination_port, sequence, acknowledges, flags, window)
+    source_port, destination_port, sequence, acknowledges, offset, flags, window, _, _ = codec.TCP.unpack_from(body)
+    header = (offset >> 4) * 4
+    return Segment(
+        sender,
+        ttl,
+        ip_id,
+        source_port,
+        destination_port,
+        sequence,
+        acknowledges,
+        flags,
+        window,
+        max(0, length - max(header, codec.TCP.size)),
+        body[codec.TCP.size : header],
+        tos,
+        dont_fragment,
+    )
 
 
 def parse_quote(data: bytes) -> Quote | None:
     """The packet that an ICMP error quotes, as far as RFC 792 promises it: the header, options too, and 8 bytes."""
-    split = _split(data)
+    split = _split(data, quoted=True)
     if split is None or len(split[1]) < _QUOTED_BYTES:
         return None
     (_, tos, _, ident, _, ttl, protocol, _, source, destination), body = split
     fields = struct.unpack_from("!HHI" if protocol == codec.PROTOCOL_TCP else "!HHHH", body)
-    return Quote(socket.inet_ntoa(source), socket.inet_ntoa(destination), protocol, ttl, tos, ident, *fields)
+    return Quote(
+        socket.inet_ntoa(source),
+        socket.inet_ntoa(destination),
+        protocol,
+        ttl,
+        tos,
+        ident,
+        fields[0],
+        fields[1],
+        fields[2],
+        fields[3] if len(fields) > 3 else 0,
+        data=data,
+    )
 
 
 def parse_quote_v6(data: bytes) -> Quote | None:
@@ -202,6 +250,7 @@ def parse_quote_v6(data: bytes) -> Quote | None:
         fields[2],
         fields[3] if len(fields) > 3 else 0,
         data[after : after + codec.HEAD_BYTES],
+        data if at == codec.IPV6.size else data[:6] + bytes([protocol]) + data[7 : codec.IPV6.size] + data[at:],
     )
 
 
@@ -216,42 +265,3 @@ def _behind_extensions(data: bytes, following: int) -> tuple[int, int]:
             return following, len(data)
         following, at = data[at], at + (data[at + 1] + 1) * 8
     return following, at
-
-
-def parse_mpls(message: bytes, length_at: int, unit: int) -> tuple[tuple[int, int, int, int], ...]:
-    """The MPLS label stack (RFC 4950) of an ICMP error, as (label, class, bottom, ttl); empty without one.
-
-    The quote's length stands at byte `length_at` of the message, in units of `unit` bytes (RFC 4884).
-    """
-    for start in _extension_places(message, length_at, unit):
-        extension = message[start:]
-        # RFC 4884, 7: version 2; a checksum of zero means that there is none.
-        if (
-            len(extension) >= 8
-            and extension[0] >> 4 == _EXTENSION_VERSION
-            and (extension[2:4] == b"\0\0" or codec.checksum(extension) == 0)
-        ):
-            return tuple(_mpls_entries(extension[4:]))
-    return ()
-
-
-def _extension_places(message: bytes, length_at: int, unit: int) -> Iterator[int]:
-    """Where the extension may begin: where the length field says (RFC 4884), and where older routers put it."""
-    said = message[length_at] * unit if len(message) >= codec.ICMP.size else 0
-    if said:
-        yield codec.ICMP.size + said
-    if said != _LEGACY_QUOTE_BYTES:
-        yield codec.ICMP.size + _LEGACY_QUOTE_BYTES
-
-
-def _mpls_entries(objects: bytes) -> Iterator[tuple[int, int, int, int]]:
-    while len(objects) >= 4:
-        length, kind, subtype = struct.unpack_from("!HBB", objects)
-        if length < 4 or length > len(objects):
-            return
-        if (kind, subtype) == _MPLS_OBJECT:
-            for at in range(4, min(length - 3, 4 * (_MPLS_STACK_LIMIT + 1)), 4):
-                (entry,) = struct.unpack_from("!I", objects, at)
-                yield entry >> 12, entry >> 9 & 7, entry >> 8 & 1, entry & 0xFF
-            return
-        objects = objects[length:]

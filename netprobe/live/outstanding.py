@@ -17,6 +17,7 @@ from typing import NamedTuple
 from netprobe.live import codec, dissect
 from netprobe.live.dissect import EchoReply, Quote, Segment
 from netprobe.live.identity import Mark
+from netprobe.live.quotes import mangled, swapped
 from netprobe.model.probes import Flow, Protocol
 
 _REMEMBER_S = 30.0  # how late a reply may be
@@ -27,6 +28,9 @@ _MOST_MISSES = (
 )
 _MOST_GUESSED = 4096  # local numbers of which misses are counted: the filters let fewer through
 _MOST_REPLIES = 8  # to one probe: a network may double a packet, more is somebody who plays it again
+
+#: What probes are TCP segments.
+SEGMENTS = frozenset({Protocol.TCP, Protocol.ACK})
 
 Key = tuple[str | int, ...]
 
@@ -42,6 +46,7 @@ class Sent(NamedTuple):
     mark: Mark
     keys: tuple[Key, ...]
     size: int
+    start: bytes  # of the packet: what a quote is compared with
     head: bytes  # the beginning of a datagram's payload
     stamped: bool = False
 
@@ -105,11 +110,17 @@ class Outstanding:
         return self._find("nonce", reply.ident, reply.sequence, reply.payload[: codec.NONCE_BYTES].hex())
 
     def of_segment(self, segment: Segment) -> Sent | None:
-        """By the number that it acknowledges, as all that answers a SYN or a segment of its flow does (RFC 9293)."""
+        """By the number that it acknowledges, as all that answers a SYN or a segment of its flow does (RFC 9293).
+
+        The reset that an ACK draws has its number as the sequence instead (3.10.7.1).
+        """
+        ends = (segment.source, segment.destination_port, segment.source_port)
+        if segment.flags & codec.RST and (sent := self._find("ack", *ends, segment.sequence)):
+            return sent
         if not segment.flags & codec.ACK:
             return None
         isn = (segment.acknowledges - 1) & 0xFFFFFFFF
-        return self._find("tcp", segment.source, segment.destination_port, segment.source_port, isn)
+        return self._find("tcp", *ends, isn)
 
     def of_datagram(self, data: bytes, source: str, source_port: int, port: int) -> Sent | None:
         """By the nonce of a version negotiation, or by what a datagram in answer brings back of ours.
@@ -143,7 +154,7 @@ class Outstanding:
                 return None
             probe = (quote.destination, quote.third, quote.fourth)
             sent = self._find("icmp", *probe, quote.second)
-            if sent and (not sure or quote.ident in _mangled(sent.mark.ip_id)):
+            if sent and (not sure or quote.ident in mangled(sent.mark.ip_id)):
                 return sent
             return self._find("icmp id", *probe, quote.ident)
         flow = (quote.destination, quote.first, quote.second)
@@ -151,7 +162,7 @@ class Outstanding:
             return self._find("tcp", *flow, quote.third) or (None if sure else self._find("tcp id", *flow, quote.ident))
         if quote.protocol == codec.PROTOCOL_UDP:
             sent = self._find("udp", *flow, quote.fourth)
-            if sent and quote.ident in _mangled(sent.mark.ip_id):  # 16 bits alone would be too few
+            if sent and quote.ident in mangled(sent.mark.ip_id):  # 16 bits alone would be too few
                 return sent
             return None if sure else self._find("udp id", *flow, quote.ident)
         return None
@@ -215,8 +226,9 @@ def keys_of(flow: Flow, destination: str, local: int, mark: Mark, ident: int) ->
             *_rewritable(protocol, destination, (local,), mark.sequence, mark.check, ident),
         )
     tuple_ = (destination, local, flow.port)
-    if flow.protocol is Protocol.TCP:
+    if flow.protocol in SEGMENTS:
         return (
+            *((("ack", *tuple_, mark.timestamp),) if flow.protocol is Protocol.ACK else ()),
             ("tcp", *tuple_, mark.isn),
             *(() if over_v6 else [("tcp id", *tuple_, mark.ip_id)]),
             *_rewritable(codec.PROTOCOL_TCP, destination, tuple_[1:], mark.isn, 0, ident),
@@ -258,17 +270,7 @@ def _head_that_returns(sent: Sent, protocol: int) -> bytes:
     return sent.mark.nonce if protocol == codec.PROTOCOL_ICMPV6 else sent.head
 
 
-def _mangled(ip_id: int) -> tuple[int, ...]:
-    """What routers make of an IP identification when they quote it: the same, its bytes swapped, one more."""
-    swapped = _swapped(ip_id)
-    return ip_id, swapped, ip_id + 1 & 0xFFFF, swapped + 1 & 0xFFFF
-
-
 def _before_mangling(quoted: int) -> tuple[int, ...]:
     """What an IP identification may have been that is quoted so."""
     less = quoted - 1 & 0xFFFF
-    return quoted, _swapped(quoted), less, _swapped(less)
-
-
-def _swapped(number: int) -> int:
-    return number >> 8 | (number & 0xFF) << 8
+    return quoted, swapped(quoted), less, swapped(less)

@@ -7,25 +7,19 @@ import errno
 import socket
 from collections.abc import Callable
 
-from netprobe.live import codec, dissect, stamps
+from netprobe.live import codec, dissect, replies, stamps
 from netprobe.live.dissect import EchoReply, IcmpError, Message, Segment
 from netprobe.live.identity import Identity
-from netprobe.live.outstanding import Outstanding, Sent, keys_of
+from netprobe.live.outstanding import SEGMENTS, Outstanding, Sent, keys_of
+from netprobe.live.quotes import COMPARED_BYTES
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.wire import HEADER_FIRST, RECEIVE_AT_ONCE, HeldPorts, Wire, source_address
-from netprobe.model.probes import ICMP_UNREACHABLE, Flow, Probe, Protocol, Reply, ReplyKind
+from netprobe.model.probes import Flow, Probe, Protocol, Reply
 
 _REMEMBER_ROUTES = 100_000
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
 _MARK_ATTEMPTS = 8
 _LARGEST_PACKET = 65535
-
-_DESTINATION_UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6
-_TIME_EXCEEDED = {True: codec.ICMPV6_TIME_EXCEEDED, False: codec.ICMP_TIME_EXCEEDED}
-
-# What the own kernel says about a packet of ours that never left, by ICMP code (RFC 792, RFC 1812, 5.2.7.1).
-_LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM", 10: "EPERM", 13: "EPERM"}
-_LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM", 6: "EPERM"}  # RFC 4443, 3.1
 
 Answer = tuple[int, float, Reply]  # the probe's token, when it came (monotonic seconds), what it says
 Emit = Callable[[int, float, Reply], None]
@@ -71,7 +65,7 @@ class Prober:
         try:
             packet, sent = self._build(probe, token, now)
         except OSError as error:
-            self._emit(token, now, _send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
+            self._emit(token, now, replies.send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
             return
         self.packets_sent += 1
         self.bytes_sent += len(packet)
@@ -92,7 +86,8 @@ class Prober:
                 raise ValueError(destination)  # noqa: TRY301
         except (OSError, ValueError) as error:
             raise OSError(errno.EAFNOSUPPORT, f"not an address: {flow.destination!r}") from error
-        if not (0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and probe.size <= _LARGEST_PACKET):
+        fits = 0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and 0 <= flow.tos <= 0xFF
+        if not fits or probe.size > _LARGEST_PACKET:
             raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
         source = self._source(destination, now)
         local = self._local_number(flow, family, now)
@@ -104,28 +99,31 @@ class Prober:
             keys = keys_of(flow, destination, local, mark, ident)
             if not self._outstanding.taken(keys):
                 break
-        header = codec.Header(source, destination, probe.ttl, ident)
+        header = codec.Header(source, destination, probe.ttl, ident, flow.tos)
         payload = b""
         match flow.protocol:
             case Protocol.ICMP:
                 packet = codec.build_echo(header, local, mark.sequence, mark.check, mark.nonce, probe.size)
             case Protocol.TCP:
                 packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
+            case Protocol.ACK:
+                packet = codec.build_ack(header, local, flow.port, mark.isn, mark.timestamp, mark.nonce)
             case Protocol.UDP:
                 payload = codec.udp_payload(probe.size, destination, mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
             case Protocol.QUIC:
                 payload = codec.quic_payload(mark.nonce)
                 packet = codec.build_udp(header, local, flow.port, mark.check, payload)
-        head = payload[: codec.HEAD_BYTES]
-        return packet, Sent(token, now, source, destination, probe.ttl, mark, keys, len(packet), head)
+        start, head = packet[:COMPARED_BYTES], payload[: codec.HEAD_BYTES]
+        return packet, Sent(token, now, source, destination, probe.ttl, mark, keys, len(packet), start, head)
 
     def _local_number(self, flow: Flow, family: socket.AddressFamily, now: float) -> int:
         """What tells this flow apart on our side: the ICMP identifier, or the source port of its label."""
         if flow.protocol is Protocol.ICMP:
             return self._wire.blocks.ident_base | self._identity.flow_constants(flow)[0]
-        ports = self._tcp_ports if flow.protocol is Protocol.TCP else self._udp_ports
-        return ports[family].port(flow.label, now)
+        if flow.protocol in SEGMENTS:  # a stray ACK would end the connection that a SYN of the same ports asks for
+            return self._tcp_ports[family].port(-1 - flow.label if flow.protocol is Protocol.ACK else flow.label, now)
+        return self._udp_ports[family].port(flow.label, now)
 
     def _source(self, destination: str, now: float) -> str:
         known = self._sources.get(destination)
@@ -144,7 +142,7 @@ class Prober:
         sent = self._outstanding.forget(token)
         self.packets_sent -= 1
         self.bytes_sent -= sent.size if sent else 0
-        self._emit(token, self._reactor.now(), _send_failed(error))
+        self._emit(token, self._reactor.now(), replies.send_failed(error))
 
     def _since(self, sent: Sent, at_s: float) -> float:
         """Seconds from when the probe left until `at_s`, between two stamps of the kernel where it has stamped."""
@@ -182,54 +180,15 @@ class Prober:
 
     def _echo_reply(self, reply: EchoReply, at_s: float) -> Answer | None:
         sent = self._outstanding.of_echo_reply(reply)
-        if sent is None:
-            return None
-        icmp = (codec.ICMPV6_ECHO_REPLY if codec.is_v6(sent.source) else codec.ICMP_ECHO_REPLY, 0)
-        return self._answer(sent, at_s, ReplyKind.ECHO_REPLY, reply.source, ttl=reply.ttl, ip_id=reply.ip_id, icmp=icmp)
+        return (sent.token, at_s, replies.of_echo_reply(reply, self._since(sent, at_s))) if sent else None
 
     def _segment(self, segment: Segment, at_s: float) -> Answer | None:
         sent = self._outstanding.of_segment(segment)
-        if sent is None:
-            return None
-        if segment.flags & codec.RST:
-            kind = ReplyKind.RST
-        elif segment.flags & codec.SYN:
-            kind = ReplyKind.SYN_ACK
-        else:
-            kind = ReplyKind.ACK
-        return self._answer(
-            sent,
-            at_s,
-            kind,
-            segment.source,
-            ttl=segment.ttl,
-            ip_id=segment.ip_id,
-            tcp_flags=segment.flags,
-            tcp_window=segment.window,
-        )
+        return (sent.token, at_s, replies.of_segment(segment, self._since(sent, at_s))) if sent else None
 
     def _icmp_error(self, error: IcmpError, at_s: float) -> Answer | None:
         sent = self._outstanding.of_quote(error.quote)
-        if sent is None:
-            return None
-        over_v6 = codec.is_v6(sent.source)
-        unreachable = error.type == _DESTINATION_UNREACHABLE[over_v6]
-        if error.source == sent.source and unreachable and error.quote.destination != sent.source:
-            failure = (_LOCAL_FAILURES_V6 if over_v6 else _LOCAL_FAILURES).get(error.code, "EHOSTUNREACH")
-            return sent.token, at_s, _send_failed(failure, error.source, self._since(sent, at_s))
-        return self._answer(
-            sent,
-            at_s,
-            ReplyKind.TIME_EXCEEDED if error.type == _TIME_EXCEEDED[over_v6] else ReplyKind.UNREACHABLE,
-            error.source,
-            ttl=error.ttl,
-            ip_id=error.ip_id,
-            icmp=(error.type, error.code),
-            quoted=(error.quote.ttl, error.quote.tos),
-            quoted_destination="" if error.quote.destination == sent.destination else error.quote.destination,
-            mpls=error.mpls,
-            mtu=error.mtu,
-        )
+        return (sent.token, at_s, replies.of_error(error, sent, self._since(sent, at_s))) if sent else None
 
     def _watch_udp(self, sock: socket.socket) -> None:
         stamps.want_stamps(sock)
@@ -246,43 +205,5 @@ class Prober:
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             sent = self._outstanding.of_datagram(arrival.data, arrival.source, arrival.port, port)
             if sent:
-                self._tell(self._answer(sent, arrival.at_s, ReplyKind.UDP_DATA, arrival.source, ttl=arrival.ttl))
-
-    def _answer(  # noqa: PLR0913  # one keyword a field of the reply
-        self,
-        sent: Sent,
-        at_s: float,
-        kind: ReplyKind,
-        source: str,
-        *,
-        ttl: int,
-        ip_id: int = -1,
-        icmp: tuple[int, int] = (-1, -1),
-        quoted: tuple[int, int] = (-1, -1),
-        tcp_flags: int = 0,
-        tcp_window: int = -1,
-        mpls: tuple[tuple[int, int, int, int], ...] = (),
-        mtu: int = 0,
-        quoted_destination: str = "",
-    ) -> Answer:
-        reply = Reply(
-            kind=kind,
-            source=source,
-            rtt_s=self._since(sent, at_s),
-            ttl=ttl,
-            icmp_type=icmp[0],
-            icmp_code=icmp[1],
-            quoted_ttl=quoted[0],
-            quoted_tos=quoted[1],
-            tcp_flags=tcp_flags,
-            tcp_window=tcp_window,
-            ip_id=ip_id,
-            mpls=mpls,
-            mtu=mtu,
-            quoted_destination=quoted_destination,
-        )
-        return sent.token, at_s, reply
-
-
-def _send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:
-    return Reply(kind=ReplyKind.SEND_FAILED, source=source, rtt_s=rtt_s, error=error)
+                reply = replies.of_datagram(arrival.source, arrival.ttl, self._since(sent, arrival.at_s))
+                self._tell((sent.token, arrival.at_s, reply))

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from netprobe.model.record import Fact, Record
+from netprobe.model.replies import Change, Interface, TcpHeader
 
 
 class Protocol(StrEnum):
@@ -10,6 +11,7 @@ class Protocol(StrEnum):
 
     ICMP = "icmp"
     TCP = "syn"
+    ACK = "ack"
     UDP = "udp"
     QUIC = "quic"
 
@@ -18,13 +20,15 @@ class Flow(Record, frozen=True):
     """What a load balancer sees as one conversation (RFC 6438's five-tuple, with the local half left to the vantage).
 
     `destination` is an address in text, IPv4 or IPv6. `port` is the destination port (0 for ICMP). `label` tells
-    parallel flows to one destination apart: the vantage maps it to a source port, or to an ICMP identifier.
+    parallel flows to one destination apart: the vantage maps it to a source port, or to an ICMP identifier. `tos` is
+    the byte of DSCP (the upper six bits, RFC 2474) and ECN (RFC 3168); there are load balancers that hash it.
     """
 
     protocol: Protocol
     destination: str
     port: int = 0
     label: int = 0
+    tos: int = 0
 
 
 class Probe(Record, frozen=True):
@@ -64,7 +68,9 @@ class Reply(Record, frozen=True):
     RFC 4950 as (label, class, bottom, ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never
     left, with `kind` SEND_FAILED. `mtu` is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody
     told. `quoted_destination` is whom the quoted probe is said to have been for, where that is not whom it was sent to:
-    somebody on the way there has rewritten it.
+    somebody on the way there has rewritten it. `tcp` is a segment's header. `changes` is what the quote shows of our
+    packet otherwise than it left, apart from what routers are known to garble in quotes; `interfaces` are those of
+    RFC 5837, `unknown_objects` counts the extension objects (RFC 4884) that nobody here can read.
     """
 
     kind: ReplyKind
@@ -75,13 +81,15 @@ class Reply(Record, frozen=True):
     icmp_code: int = -1
     quoted_ttl: int = -1
     quoted_tos: int = -1
-    tcp_flags: int = 0
-    tcp_window: int = -1
     ip_id: int = -1
     mpls: tuple[tuple[int, int, int, int], ...] = ()
     error: str = ""
     mtu: int = 0
     quoted_destination: str = ""
+    tcp: TcpHeader | None = None
+    changes: tuple[Change, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    unknown_objects: int = 0
 
     @property
     def from_destination(self) -> bool:

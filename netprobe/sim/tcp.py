@@ -7,6 +7,7 @@ broken way ends in the same silence as in life.
 from collections import deque
 from typing import Protocol
 
+from netprobe.model.replies import TcpHeader, parse_options
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork, Timer
 from netprobe.sim.packet import Packet
@@ -17,6 +18,20 @@ _ATTEMPTS = 7
 _SEGMENT = 1400
 SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")  # MSS 1460, SACK, time stamps, window scale
 _MODULUS = 1 << 32
+
+
+def header_of(packet: Packet) -> TcpHeader:
+    """What a raw socket would show of a segment."""
+    return TcpHeader(
+        flags=packet.flags,
+        window=packet.window,
+        sequence=packet.seq,
+        acknowledges=packet.ack,
+        length=len(packet.payload),
+        options=parse_options(packet.options),
+        tos=packet.tos,
+        dont_fragment=packet.dont_fragment,
+    )
 
 
 class Upper(Protocol):

@@ -20,15 +20,16 @@ from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import SYN_OPTIONS
+from netprobe.sim.tcp import SYN_OPTIONS, header_of
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
 LINK_NAME = "eth0"
-_PORT_BASE = {Protocol.TCP: 33000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
+_PORT_BASE = {Protocol.TCP: 33000, Protocol.ACK: 25000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
 _PORTS = 8000
 _FIRST_CONVERSATION_PORT = 52000
 _IDENT_BASE = 0x4000
 _KNUTH = 2654435761
+_ACK_OPTIONS = b"\1\1\x08\x0a\0\0\0\1\0\0\0\1"  # as in a connection with time stamps
 
 _Key = tuple[int, str, int, int]  # protocol, destination, local number, the probe's own number
 
@@ -109,7 +110,7 @@ class VirtualVantage:
         flow = probe.flow
         number = token * _KNUTH
         ident = (number >> 8) % 0xFFFE + 1
-        packet = Packet(self._own, flow.destination, ttl=probe.ttl, ident=ident)
+        packet = Packet(self._own, flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
         if flow.protocol is Protocol.ICMP:
             packet.protocol, packet.icmp_type, packet.icmp_code = ip.ICMP, ip.ECHO, 0
             packet.icmp_ident = _IDENT_BASE + flow.label % 0x4000
@@ -119,6 +120,10 @@ class VirtualVantage:
             packet.protocol, packet.flags, packet.options = ip.TCP, ip.SYN, SYN_OPTIONS
             own, mark = _port(flow), number & 0xFFFFFFFF
             packet.source_port, packet.destination_port, packet.seq = own, flow.port, mark
+        elif flow.protocol is Protocol.ACK:
+            packet.protocol, packet.flags, packet.options = ip.TCP, ip.ACK, _ACK_OPTIONS
+            own, mark = _port(flow), number & 0xFFFFFFFF
+            packet.source_port, packet.destination_port, packet.seq, packet.ack = own, flow.port, mark, mark
         else:
             packet.protocol = ip.UDP
             own, mark = _port(flow), ident
@@ -207,10 +212,13 @@ class VirtualVantage:
         if conversation is not None:
             conversation.tcp.receive(packet)
             return
+        flow = (ip.TCP, packet.source, packet.destination_port)
+        if packet.flags & ip.RST and (*flow, packet.seq) in self._probes:  # RFC 9293, 3.10.7.1: what an ACK draws
+            self._answer((*flow, packet.seq), ReplyKind.RST, packet)
+            return
         if not packet.flags & ip.ACK:
             return
-        isn = (packet.ack - 1) & 0xFFFFFFFF
-        key = (ip.TCP, packet.source, packet.destination_port, isn)
+        key = (*flow, (packet.ack - 1) & 0xFFFFFFFF)
         if packet.flags & ip.RST:
             kind = ReplyKind.RST
         elif packet.flags & ip.SYN:
@@ -228,7 +236,7 @@ class VirtualVantage:
             self._clock.send(reset, CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
         else:
             kind = ReplyKind.ACK
-        self._answer(key, kind, packet, flags=packet.flags, window=packet.window)
+        self._answer(key, kind, packet)
 
     def _icmp_error(self, error: Packet) -> None:
         try:
@@ -271,8 +279,6 @@ class VirtualVantage:
         *,
         icmp: tuple[int, int] = (-1, -1),
         quoted: tuple[int, int] = (-1, -1),
-        flags: int = 0,
-        window: int = -1,
     ) -> None:
         found = self._probes.get(key)
         if found is None:
@@ -287,9 +293,8 @@ class VirtualVantage:
             icmp_code=icmp[1],
             quoted_ttl=quoted[0],
             quoted_tos=quoted[1],
-            tcp_flags=flags,
-            tcp_window=window,
             ip_id=packet.ident,
+            tcp=header_of(packet) if packet.protocol == ip.TCP else None,
         )
         self._emit(token, reply)
 

@@ -24,7 +24,10 @@ USAGE = (
     (["trace"], "Missing argument 'TARGET...'"),
     (["trace", "a..b"], "'a..b' is neither a host name nor an IP address"),
     (["trace", "fe80::1%eth0"], "'fe80::1%eth0' is an address of one link, and no router leads there"),
-    (["trace", "--port", "80", "1.1.1.1"], "--port: ICMP has no ports; leave it out, or use --method syn, udp or quic"),
+    (
+        ["trace", "--port", "80", "1.1.1.1"],
+        "--port: ICMP has no ports; leave it out, or use --method syn, ack, udp or quic",
+    ),
     (["trace", "--rate", "0", "1.1.1.1"], "--rate: must be more than 0"),
     (["trace", "--method", "smoke", "1.1.1.1"], "'smoke' is not one of"),
     (["lab", "show", "helthy"], "helthy: no such scenario (did you mean 'healthy'"),

@@ -59,6 +59,20 @@ class Namespace:
         self.run("sysctl", "-e", "-q", "-w", *names)
 
     @contextmanager
+    def capturing(self, device: str, expression: str, count: int) -> Iterator[list[str]]:
+        """What tcpdump prints of the first `count` packets that fit, one string a packet, once the block has run."""
+        words = ("tcpdump", "-n", "-v", "-S", "-l", "-i", device, "-c", str(count), expression)
+        seen: list[str] = []
+        with subprocess.Popen(self.command("timeout", "10", *words), stdout=-1, stderr=-1, text=True) as tcpdump:
+            assert tcpdump.stderr is not None
+            assert tcpdump.stdout is not None
+            while "listening on" not in tcpdump.stderr.readline():
+                assert tcpdump.poll() is None
+            yield seen
+            printed = tcpdump.stdout.read()
+        seen += [" ".join(one.split()) for one in printed.split("IP (")[1:]]
+
+    @contextmanager
     def firewall(self, *rules: str) -> Iterator[None]:
         """Rules of nftables, each as `hook rule`, while the block runs."""
         self.run("nft", "add", "table", "ip", "test")

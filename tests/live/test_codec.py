@@ -12,6 +12,7 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketT
 from netprobe.live import codec, dissect
 from netprobe.live.codec import Header
 from netprobe.live.dissect import EchoReply, IcmpError, Segment
+from netprobe.model.replies import TcpOption, parse_options
 
 addresses = st.ip_addresses(v=4).map(str)
 words = st.integers(1, 0xFFFE)
@@ -57,6 +58,31 @@ def test_syn_is_what_scapy_builds(header: Header, source: int, destination: int,
     assert len(built) == 60
 
 
+@given(headers, ports, ports, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
+def test_ack_is_what_scapy_builds(
+    header: Header, source: int, destination: int, sequence: int, number: int, stamp: int
+) -> None:
+    """An ACK is byte for byte scapy's with the options that a Linux client has in a connection."""
+    options = [("NOP", None), ("NOP", None), ("Timestamp", (stamp, 9))]
+    numbers = {"seq": sequence, "ack": number}
+    oracle = TCP(sport=source, dport=destination, flags="A", window=502, options=options, **numbers)
+    built = codec.build_ack(header, source, destination, sequence, number, struct.pack("!II", stamp, 9))
+    assert built == bytes(ip(header) / oracle)
+
+
+@given(st.binary(max_size=40))
+def test_tcp_options_are_read_as_scapy_reads_them(data: bytes) -> None:
+    """Any options are survived; of those that scapy builds, order and values are kept."""
+    assert all(option.name for option in parse_options(data))
+    built = TCP(
+        options=[("MSS", 1400), ("NOP", None), ("WScale", 9), ("SAckOK", b""), ("Timestamp", (5, 6)), (34, b"x")]
+    )
+    assert parse_options(bytes(built)[20:]) == (
+        *(TcpOption("mss", 1400), TcpOption("nop"), TcpOption("window_scale", 9), TcpOption("sack")),
+        *(TcpOption("timestamps", 5, 6), TcpOption("34"), TcpOption("end")),
+    )
+
+
 @given(headers, ports, ports, words, st.binary(max_size=700))
 def test_datagram_is_what_scapy_builds(header: Header, source: int, destination: int, check: int, half: bytes) -> None:
     """A UDP datagram is byte for byte scapy's with the same payload, and has the checksum that was asked for."""
@@ -98,7 +124,11 @@ def test_echo_reply_is_read(header: Header, ident: int, sequence: int, check: in
 def test_segment_is_read(header: Header, source: int, destination: int, isn: int) -> None:
     """A segment's ports, numbers and flags are read."""
     segment = dissect.parse(codec.build_syn(header, source, destination, isn, 7))
-    assert segment == Segment(header.source, header.ttl, header.ident, source, destination, isn, 0, codec.SYN, 64240)
+    options = codec.build_syn(header, source, destination, isn, 7)[40:]
+    rest = (0, options, header.tos, True)
+    assert segment == Segment(
+        header.source, header.ttl, header.ident, source, destination, isn, 0, codec.SYN, 64240, *rest
+    )
 
 
 def time_exceeded(quote: bytes, *, unused: bytes = b"\0\0\0\0") -> bytes:

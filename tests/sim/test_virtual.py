@@ -70,14 +70,18 @@ def replied(probe: Probe, *faults: Fault, scenario: Scenario | None = None) -> R
 
 
 def test_probes_of_all_kinds_draw_the_reply_of_their_kind() -> None:
-    """Echo reply, SYN-ACK, RST at a closed port, port unreachable for a datagram."""
+    """Echo reply, SYN-ACK, RST at a closed port and to an ACK of no connection, port unreachable for a datagram."""
     kinds = {}
-    for protocol, port in ((Protocol.ICMP, 0), (Protocol.TCP, 443), (Protocol.TCP, 22), (Protocol.UDP, 33434)):
+    asked = ((Protocol.ICMP, 0), (Protocol.TCP, 443), (Protocol.TCP, 22), (Protocol.ACK, 443), (Protocol.UDP, 33434))
+    for protocol, port in asked:
         reply = replied(Probe(Flow(protocol, SERVER, port)))
         assert reply is not None
         assert (reply.source, reply.from_destination, reply.ttl) == (SERVER, True, 60)
         kinds[protocol, port] = reply.kind
-    assert list(kinds.values()) == [ReplyKind.ECHO_REPLY, ReplyKind.SYN_ACK, ReplyKind.RST, ReplyKind.UNREACHABLE]
+    assert list(kinds.values()) == [
+        *(ReplyKind.ECHO_REPLY, ReplyKind.SYN_ACK, ReplyKind.RST),
+        *(ReplyKind.RST, ReplyKind.UNREACHABLE),
+    ]
 
 
 @pytest.mark.parametrize("protocol", [Protocol.ICMP, Protocol.TCP, Protocol.UDP])
