@@ -16,7 +16,7 @@ from netprobe.model.host import HostState, Link
 # linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_CARRIER = 3, 4, 16, 33
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_OIF, _RTA_GATEWAY, _RTA_VIA = 4, 5, 18
+_RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 4, 5, 7, 18
 _NDA_DST = 1
 _IFF_LOOPBACK = 0x8
 _OPERSTATES = ("unknown", "not present", "down", "lower layer down", "testing", "dormant", "up")  # RFC 2863
@@ -31,7 +31,8 @@ _NEIGHBOUR_STATES = {
     0x80: "permanent",
 }
 # Any address that only the default route leads to: nothing is sent, the kernel is asked for its way there.
-_SOMEWHERE = "1.1.1.1"
+_SOMEWHERE, _SOMEWHERE_V6 = "1.1.1.1", "2606:4700:4700::1111"
+_GLOBAL_V6 = ipaddress.ip_network("2000::/3")  # RFC 4291, 2.4, as IANA has given it out
 _MOST_RESOLVERS = 3  # what the C library uses (resolv.conf(5), MAXNS)
 _MOST_OVERRIDES = 50
 _FILE_LIMIT = 1 << 20
@@ -46,8 +47,9 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         gateway = (route.address(_RTA_GATEWAY) or _via(route)) if route else ""
         index = route.number(_RTA_OIF) if route else 0
         neighbour = _neighbour(gateway, index) if gateway else ""
+        index_v6 = _way_of_v6()
     except OSError:
-        names, links, gateway, index, neighbour = {}, (), "", 0, ""
+        names, links, gateway, index, neighbour, index_v6 = {}, (), "", 0, "", 0
     return HostState(
         links=links,
         default_link=names.get(index, ""),
@@ -56,6 +58,7 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         resolvers=resolvers(resolv_conf),
         wall_clock_s=time.time(),
         hosts_overrides=_overrides(hosts),
+        global_link_v6=names.get(index_v6, ""),
     )
 
 
@@ -98,6 +101,13 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
                 )
             )
     return names, tuple(links)
+
+
+def _way_of_v6() -> int:
+    """The index of the interface that leads to the IPv6 Internet from a global address, 0 for none."""
+    route = netlink.route_to(_SOMEWHERE_V6)
+    source = route.address(_RTA_PREFSRC) if route else ""
+    return route.number(_RTA_OIF) if route and source and ipaddress.ip_address(source) in _GLOBAL_V6 else 0
 
 
 def _via(route: Row) -> str:

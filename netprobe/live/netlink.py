@@ -61,9 +61,11 @@ def dump(kind: int, family: int = socket.AF_UNSPEC) -> list[Row]:
 
 
 def route_to(destination: str) -> Row | None:
-    """The route that the kernel would take to an IPv4 `destination`, rules and all; None when there is none."""
-    body = _BODIES[NEW_ROUTE].pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, 0)
-    attribute = _ATTRIBUTE.pack(8, 1) + socket.inet_aton(destination)  # RTA_DST
+    """The route that the kernel would take to the address `destination`, rules and all; None when there is none."""
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    address = socket.inet_pton(family, destination)
+    body = _BODIES[NEW_ROUTE].pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0)
+    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), 1) + address  # RTA_DST
     try:
         rows = _ask(NEW_ROUTE, body + attribute, 0)
     except OSError as error:

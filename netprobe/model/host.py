@@ -25,6 +25,7 @@ class HostState(Fact, frozen=True, tag="host"):
     (empty: no default route). `neighbour` is the kernel's state of the gateway's link-layer address (`reachable`,
     `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
+    `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
     """
 
     links: tuple[Link, ...] = ()
@@ -34,3 +35,4 @@ class HostState(Fact, frozen=True, tag="host"):
     resolvers: tuple[str, ...] = ()
     wall_clock_s: float = 0.0
     hosts_overrides: tuple[str, ...] = ()
+    global_link_v6: str = ""

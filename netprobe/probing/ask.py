@@ -51,9 +51,9 @@ class Ask:
         return self._outcome
 
 
-def lookup(name: str, resolver: str, *, timeout_s: float = 2.0) -> Session[Answer]:
-    """Ask `resolver` for the IPv4 addresses of `name`."""
-    return Ask(Lookup(name=name, resolver=resolver, timeout_s=timeout_s))  # type: ignore[return-value]
+def lookup(name: str, resolver: str, record_type: str = "A", *, timeout_s: float = 2.0) -> Session[Answer]:
+    """Ask `resolver` for the records of `record_type` that `name` has: its IPv4 addresses."""
+    return Ask(Lookup(name=name, resolver=resolver, record_type=record_type, timeout_s=timeout_s))  # type: ignore[return-value]
 
 
 def about_itself(resolver: str) -> Session[Answer]:

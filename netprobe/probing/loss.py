@@ -16,6 +16,7 @@ from netprobe.model.record import Record
 BACKGROUND = 0.001  # loss that any path has: what has to be exceeded to be worth a word
 _SIGNIFICANCE = 0.02
 _DECISIVE = math.log(50.0)  # how much likelier one explanation has to be than the other
+_EARLY = math.log(1000.0)  # the same where a test ends early: who looks often is fooled more easily
 _SECOND_CAUSE = 4.0  # and how much better a fit has to get by a second cause (chi-squared: p = 0.005)
 _RATE_STEPS = 200
 
@@ -88,6 +89,11 @@ def wilson(lost: int, sent: int, confidence: float = 0.95) -> Interval:
     return Interval(fraction, max(0.0, min(fraction, middle - half)), min(1.0, max(fraction, middle + half)))
 
 
+def exceeds(one: Interval, other: Interval) -> bool:
+    """Whether a fraction is significantly greater than another (Newcombe 1998, method 10: from their intervals)."""
+    return one.fraction - other.fraction > math.hypot(one.fraction - one.low, other.high - other.fraction)
+
+
 def chance_of(lost: int, sent: int, fraction: float) -> float:
     """How likely `lost` or more of `sent` are lost where each is with probability `fraction` (binomial, exact)."""
     if lost <= 0:
@@ -96,13 +102,18 @@ def chance_of(lost: int, sent: int, fraction: float) -> float:
     return max(0.0, 1.0 - below)
 
 
+def is_significant(lost: int, sent: int) -> bool:
+    """Whether so many lost probes are more than what any path loses."""
+    return chance_of(lost, sent, BACKGROUND) < _SIGNIFICANCE
+
+
 def path_loss(hops: Sequence[Counted], destination: Counted) -> PathLoss | None:
     """Whether packets are lost on the way to `destination`; None when there is no reason to say so.
 
     `hops` are those before it, by TTL. A hop that never answers says nothing, and one that answers less than the
     destination limits its answers: only one that answers better says where packets have not been lost yet.
     """
-    if chance_of(destination.lost, destination.sent, BACKGROUND) >= _SIGNIFICANCE:
+    if not is_significant(destination.lost, destination.sent):
         return None
     interval = wilson(destination.lost, destination.sent)
     seen = [(hop.ttl, wilson(hop.lost, hop.sent)) for hop in hops if hop.lost < hop.sent and hop.ttl < destination.ttl]
@@ -139,6 +150,19 @@ def judge(phases: Sequence[RatePhase]) -> Judgement:
     if limiter - loss > _DECISIVE:
         return Judgement(Silence.LIMITER, likelihood, its_rate, 0.0)
     return Judgement(Silence.UNDECIDED, likelihood, None, 0.0)
+
+
+def lean(phases: Sequence[RatePhase]) -> Silence:
+    """A cheap `judge` for a test under way: LIMITER or LOSS once one of the two is much likelier, else UNDECIDED."""
+    fastest = max((phase.rate for phase in phases), default=0.0)
+    sent, answered = sum(phase.sent for phase in phases), sum(phase.answered for phase in phases)
+    if not sent or answered in {0, sent}:
+        return Silence.UNDECIDED
+    loss = _fit(phases, math.inf, 1.0 - answered / sent)
+    limiter = max(_fit(phases, fastest * step / _RATE_STEPS, BACKGROUND) for step in range(1, _RATE_STEPS))
+    if abs(loss - limiter) < _EARLY:
+        return Silence.UNDECIDED
+    return Silence.LOSS if loss > limiter else Silence.LIMITER
 
 
 def _fit(phases: Sequence[RatePhase], rate: float, loss: float) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netprobe.model.probes import Flow, Probe, Protocol, RatePhase, RateTest, Reply
 from netprobe.model.record import from_json, to_json
-from netprobe.probing.loss import Counted, Judgement, PathLoss, Silence, chance_of, judge, path_loss, wilson
+from netprobe.probing.loss import Counted, Judgement, PathLoss, Silence, chance_of, exceeds, judge, path_loss, wilson
 from netprobe.probing.rate_limit import RateLimitSession
 from netprobe.probing.run import one, run
 from tests.probing.routers import DESTINATION, Bucket, Early, Limiter, RouterVantage, Wire, line
@@ -67,6 +67,15 @@ def test_interval_covers_the_truth(fraction: float) -> None:
         if found.low <= fraction <= found.high:
             covered += math.comb(200, lost) * fraction**lost * (1 - fraction) ** (200 - lost)
     assert covered > 0.93
+
+
+def test_a_difference_has_to_be_significant() -> None:
+    """Values of the literature (Newcombe 1998, Statistics in Medicine 17:873: 56/70 - 48/80 is 0.0524 to 0.3339)."""
+    assert exceeds(wilson(56, 70), wilson(48, 80))
+    assert exceeds(wilson(9, 10), wilson(3, 10))  # 0.1705 to 0.8090
+    assert exceeds(wilson(6, 7), wilson(2, 7))  # 0.0582 to 0.8062
+    assert not exceeds(wilson(5, 56), wilson(0, 29))  # -0.0381 to 0.1926
+    assert not exceeds(wilson(10, 100), wilson(10, 100))
 
 
 def test_chance_is_the_binomial_tail() -> None:
