@@ -23,9 +23,10 @@ def diagnose(
 ) -> Report:
     """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it."""
     began_s = vantage.now()
+    plan = survey(platform, select_targets(platform, symptom), symptom=symptom)
     observations = tuple(
         Observation(o.at_s - began_s, o.purpose, o.subject, o.fact)
-        for o in run(survey(platform, select_targets(platform, symptom)), vantage, rate=rate, progress=progress)
+        for o in run(plan, vantage, rate=rate, progress=progress)
     )
     usage = vantage.usage()
     timing = Timing(vantage.now() - began_s, usage.packets_sent, usage.bytes_sent)

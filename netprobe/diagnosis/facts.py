@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Protocol, ReplyKind, Train
+from netprobe.model.probes import Path, PathMtu, Protocol, ReplyKind, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
@@ -113,6 +113,8 @@ class Facts:
         self.resolver_paths = self._of("resolver.path", Path)
         self.fresh_platform = self._of("lookup.fresh.platform", Answer)
         self.fresh_control = self._of("lookup.fresh.control", Answer)
+        self.small_fetches = [*self._of("edge.fetch.small", Response), *self._of("control.fetch.small", Response)]
+        self.sizes = [*self._of("edge.mtu", PathMtu), *self._of("control.mtu", PathMtu)]
         self.resolver_selves = self._of("resolver.self", Answer)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}

@@ -23,7 +23,8 @@ class Gate(NamedTuple):
 
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused")
-_SERVICE = ("tls.handshakes", "tls.certificates", "controls.serve", "http.status", "http.speed", "service.whole")
+_SERVED = ("tls.handshakes", "controls.serve", "http.status", "http.speed", "service.whole")
+_SERVICE = ("path.mtu", "tls.certificates", *_SERVED)
 
 GATES: tuple[Gate, ...] = (
     Gate(
@@ -51,6 +52,12 @@ GATES: tuple[Gate, ...] = (
         (*_NAMES, "platform.vendors", *_SERVICE),
         "packets that go in circles explain this",
         spares=("home_down", "works", "right"),
+    ),
+    Gate(
+        "path.mtu",
+        ("home", "isp", "transit", "far", "back_home", "back_line", "back_some"),
+        _SERVED,
+        "large packets that die on the way explain this",
     ),
     Gate(
         "tls.certificates",

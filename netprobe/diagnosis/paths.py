@@ -4,6 +4,7 @@ The last router that answered is a lower bound of the place, because the way bac
 show beyond it says how tight the bound is.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -124,6 +125,15 @@ class Paths:
     def isp(self) -> frozenset[int]:
         """The numbers of the provider's networks; empty when the paths do not show them beyond doubt."""
         return self.surroundings.isp
+
+    def segment_of(self, address: str) -> Segment:
+        """In which part of the ways the router at `address` stands, as most of the paths that show it say."""
+        if not address or self.facts.at_home(address):
+            return Segment.HOME
+        steps = [s for i, p in self.facts.all_paths for s in self.steps(i, p) if s.address == address]
+        if steps:
+            return Counter(s.segment for s in steps).most_common(1)[0][0]
+        return Segment.ISP if self.facts.asn(address) in self.isp else Segment.UNKNOWN
 
     def break_of(self, destination: Destination) -> Break | None:
         """Where the way to `destination` ends; None when it was not traced or the trace got there."""

@@ -74,7 +74,7 @@ class Score(Record, frozen=True):
 
 def run_virtual(scenario: Scenario, seed: int, platform: Platform, origin: Callable[[str], Origin | None]) -> Report:
     """One diagnosis in virtual time: the same seed gives the same report, byte for byte."""
-    return diagnose(VirtualVantage(scenario, seed), platform, origin)
+    return diagnose(VirtualVantage(scenario, seed), platform, origin, symptom=scenario.symptom)
 
 
 def run_tun(scenario: Scenario, seed: int) -> Report:
@@ -83,6 +83,7 @@ def run_tun(scenario: Scenario, seed: int) -> Report:
     Raises `RuntimeError` with the command's own words when it could not measure.
     """
     command = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
+    command += ["--symptom", scenario.symptom] if scenario.symptom else []
     done = run_in_world(scenario, command, seed=seed, capture=True)
     try:
         return from_json(done.stdout, Report)

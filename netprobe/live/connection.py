@@ -99,7 +99,8 @@ class Conversation:
         """Connect."""
         self._phase_began = now
         try:
-            self._sock = errors.connect(self._handshake.address, self._handshake.port, socket.SOCK_STREAM)
+            asked = self._handshake
+            self._sock = errors.connect(asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss)
         except (OSError, ValueError, TypeError, OverflowError) as error:  # no route, or not an address
             self._end("local", _errno_name(error))
             return

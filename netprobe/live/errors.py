@@ -57,8 +57,10 @@ class Trouble(NamedTuple):
         return f"{what}, says {self.offender}" if self.offender else what
 
 
-def connect(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def connect(address: str, port: int, kind: socket.SocketKind, *, mss: int = 0) -> socket.socket:
     """A non-blocking socket that is connected, or connecting, to a numeric address, with ICMP errors queued.
+
+    `mss` bounds the TCP segments of both directions: Linux offers no more, and sends no more. 0 leaves it to the link.
 
     Raises OSError when the kernel says at once that there is no way, and ValueError for what is not an address: no name
     is ever looked up here.
@@ -68,6 +70,8 @@ def connect(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         want_errors(sock)
+        if mss:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         sock.connect((address, port))
     except BlockingIOError:  # connecting
         return sock

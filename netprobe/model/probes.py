@@ -208,6 +208,24 @@ class Multipath(Fact, frozen=True, tag="multipath"):
         return tuple(vertex.address for vertex in self.vertices if vertex.ttl == ttl)
 
 
+class FlowTally(Record, frozen=True):
+    """How often the flow of `label` was asked, and how often the destination answered it."""
+
+    label: int
+    sent: int
+    answered: int
+
+
+class FlowTest(Fact, frozen=True, tag="flow_test"):
+    """Flows to one destination that differ in their labels only, each asked several times, in order of their labels.
+
+    Loss hits all of them alike; a dead branch of a load balancer takes all of one flow and nothing of another.
+    """
+
+    flow: Flow
+    flows: tuple[FlowTally, ...]
+
+
 class RatePhase(Record, frozen=True):
     """Probes that left at `rate` a second, and how many of them were answered."""
 

@@ -1,12 +1,12 @@
 """What is handed on: Observation (a fact with its time and purpose), Timing, Report, Incident."""
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Train
+from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import Record
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.verdict import Component, Verdict
 
-AnyFact = HostState | Answer | Train | Path | Handshaken | Response
+AnyFact = HostState | Answer | Train | Path | Handshaken | Response | PathMtu | RateTest | FlowTest | Multipath
 
 
 class Observation(Record, frozen=True):

@@ -42,13 +42,18 @@ class Answer(Fact, frozen=True, tag="answer"):
 
 
 class Handshake(Record, frozen=True):
-    """A TCP connection and, unless `server_name` is empty, a TLS handshake with that name in the SNI (RFC 6066)."""
+    """A TCP connection and, unless `server_name` is empty, a TLS handshake with that name in the SNI (RFC 6066).
+
+    `mss` is the largest TCP segment in bytes that either side may send (RFC 9293, 3.7.1): it is offered in the SYN, and
+    kept to; 0 for what the own link allows.
+    """
 
     address: str
     port: int = 443
     server_name: str = ""
     verify: bool = True
     timeout_s: float = 5.0
+    mss: int = 0
 
 
 class Certificate(Record, frozen=True):

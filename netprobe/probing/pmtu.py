@@ -160,11 +160,11 @@ class PathMtuSession:
             far = next((ttl for ttl in range(near + 1, hops + 1) if answers[ttl, SMALL]), None)
             if far is None:
                 return
-            # A router that limits its errors may have been silent for that: in doubt, it is asked again in peace.
+            # Routers that limit their errors may have been silent for that: in doubt, they are asked again in peace.
             self._least_wait_s = _PATIENCE_S
-            again = yield from self._ask([(far, size)])
+            again = yield from self._ask([(ttl, size) for ttl in range(near + 1, far + 1)])
             self._least_wait_s = 0.0
-            if again[far, size] is None:
+            if not any(again.values()):
                 source = [reply.source if reply else "" for reply in (answers.get((near, size)), answers[far, SMALL])]
                 self._hole = BlackHole(size, (near, source[0]), (far, source[1]))
                 return

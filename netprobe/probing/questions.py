@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from netprobe.model.probes import Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Fetch, Handshake
+from netprobe.model.targets import Edge
 from netprobe.probing.ask import fetch
 from netprobe.probing.observe import Observe
 from netprobe.probing.run import Plan, Session
@@ -37,6 +38,13 @@ def serve(what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: b
     )
 
 
-def page(address: str, name: str, path: str = "/", timeout_s: float = FETCH_TIMEOUT_S) -> Fetch:
-    """A request for a page of `name` at `address`."""
-    return Fetch(Handshake(address, HTTPS, name, timeout_s=timeout_s), path=path)
+def page(address: str, name: str, path: str = "/", timeout_s: float = FETCH_TIMEOUT_S, *, mss: int = 0) -> Fetch:
+    """A request for a page of `name` at `address`, in TCP segments of up to `mss` bytes (0: the usual ones)."""
+    return Fetch(Handshake(address, HTTPS, name, timeout_s=timeout_s, mss=mss), path=path)
+
+
+def apart(edges: Iterable[Edge]) -> list[Edge]:
+    """One edge an address, different vendors first."""
+    each = list({edge.address: edge for edge in reversed(list(edges))}.values())[::-1]
+    first = list({edge.vendor: edge for edge in reversed(each)}.values())
+    return first + [edge for edge in each if edge not in first]

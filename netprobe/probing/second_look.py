@@ -8,8 +8,9 @@ from netprobe.model.services import Answer, Handshake, Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, page, trains
+from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
 from netprobe.probing.run import Plan, Session, gather
+from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 
@@ -41,10 +42,12 @@ def second_look(
     resolvers: Sequence[str],
     *,
     stamp: str,
+    uploading: bool = False,
 ) -> Plan[list[Observation]]:
-    """What failed, once more and from another side: chance, name, address, or protocol?
+    """What failed, once more and from another side: chance, name, address, protocol, or size?
 
-    `controls` are those with an address; `stamp` makes names that nobody has asked for before.
+    `controls` are those with an address; `stamp` makes names that nobody has asked for before. `uploading`: what is
+    sent does not get there, says the user, and nothing that is fetched would show it.
     """
     failed = {
         (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
@@ -54,7 +57,7 @@ def second_look(
     other_name = next((c.name for c, _ in controls if not c.vendor), "example.com")
     elsewhere = next((address for c, address in controls if _served(found, c.name)), "")
     batch: list[Session[Observation]] = []
-    for edge in _spread([edge for edge in edges if (edge.name, edge.address) in failed]):
+    for edge in apart(edge for edge in edges if (edge.name, edge.address) in failed)[:SECOND_LOOK_EDGES]:
         shaken = failed[edge.name, edge.address]
         if shaken.phase == "connect" and shaken.error == "timeout":
             batch += trains("edge", edge.name, edge.address)
@@ -70,7 +73,9 @@ def second_look(
             batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
         elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
+    batch += in_small_segments(found, edges, controls)
     looked: list[Observation] = yield from gather(batch)
+    looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked
@@ -107,7 +112,7 @@ def _calmly(resolver: str, name: str, control: str, stamp: str) -> Plan[list[Obs
 
 
 def _bad(response: Response) -> bool:
-    return not response.status or response.status >= 400
+    return not response.status or response.status >= 400 or stalls(response)
 
 
 def _served(found: Sequence[Observation], control: str) -> bool:
@@ -119,10 +124,3 @@ def _served(found: Sequence[Observation], control: str) -> bool:
 
 def _unchecked(address: str, name: str) -> Handshake:
     return Handshake(address, HTTPS, name, verify=False, timeout_s=FETCH_TIMEOUT_S)
-
-
-def _spread(edges: Sequence[Edge]) -> list[Edge]:
-    """Up to SECOND_LOOK_EDGES edges with addresses of their own, different vendors first."""
-    apart = list({edge.address: edge for edge in reversed(edges)}.values())[::-1]
-    chosen = list({edge.vendor: edge for edge in reversed(apart)}.values())
-    return (chosen + [edge for edge in apart if edge not in chosen])[:SECOND_LOOK_EDGES]

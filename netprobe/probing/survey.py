@@ -29,13 +29,17 @@ from netprobe.probing.train import TrainSession
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
+UPLOAD = "upload"  # the symptom that only packets on the way there can explain
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
 
 Observations = tuple[Observation, ...]
 
 
-def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
-    """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance."""
+def survey(platform: Platform, targets: Sequence[Target], *, symptom: str = "") -> Plan[Observations]:
+    """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance.
+
+    `symptom` is what the user sees, where that asks for something that nothing else does.
+    """
     (host,) = yield [Observe("host", "self", inspect())]
     facts: HostState = host.fact
     found: list[Observation] = [host]
@@ -52,7 +56,9 @@ def survey(platform: Platform, targets: Sequence[Target]) -> Plan[Observations]:
         second = yield [*_edges(edges), *_controls(named), _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
         found += yield from _all(_paths(found, edges, named))
-        found += yield from second_look(found, edges, named, resolvers, stamp=f"{facts.wall_clock_s:.0f}")
+        found += yield from second_look(
+            found, edges, named, resolvers, stamp=f"{facts.wall_clock_s:.0f}", uploading=symptom == UPLOAD
+        )
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)
 

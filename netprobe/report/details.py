@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Protocol, Train
+from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.report.lines import BLANK, Line, Span, line
@@ -101,12 +101,43 @@ def _response(observation: Observation) -> Iterable[Line]:
     yield _row(observation.subject, text, at=observation, bad=not fact.status or fact.status >= 400)
 
 
+def _sizes(observation: Observation) -> Iterable[Line]:
+    if not isinstance(observation.fact, PathMtu):
+        return
+    fact = observation.fact
+    text = f"{fact.flow.destination}  up to {fact.mtu} bytes" if fact.mtu else f"{fact.flow.destination}  no answer"
+    text += "".join(f"  {router} says {mtu or 'too large'}" for router, mtu in fact.told)
+    hole = fact.black_hole
+    text += f"  {hole.size} bytes die between {hole.near[1] or 'here'} and {hole.far[1]}" if hole else ""
+    yield _row(observation.subject, text, at=observation, bad=hole is not None or not fact.mtu)
+
+
+def _rates(observation: Observation) -> Iterable[Line]:
+    if not isinstance(observation.fact, RateTest):
+        return
+    fact = observation.fact
+    text = f"{fact.flow.destination}" + "".join(f"  {p.answered} of {p.sent} at {p.rate:.0f}/s" for p in fact.phases)
+    yield _row(observation.subject, text, at=observation)
+
+
+def _flows(observation: Observation) -> Iterable[Line]:
+    if not isinstance(observation.fact, FlowTest):
+        return
+    fact = observation.fact
+    never = sum(not flow.answered for flow in fact.flows)
+    text = f"{fact.flow.destination}  {never} of {len(fact.flows)} flows never answered"
+    yield _row(observation.subject, text, at=observation, bad=never > 0)
+
+
 _TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] = (
     ("This computer", HostState, _host),
     ("Names", Answer, _answer),
     ("Reachability", Train, _train),
     ("Pages", Response, _response),
     ("Handshakes", Handshaken, _handshaken),
+    ("Sizes", PathMtu, _sizes),
+    ("Rates", RateTest, _rates),
+    ("Flows", FlowTest, _flows),
 )
 
 

@@ -1,7 +1,7 @@
 """Whether one thing that was tried worked: a fact about one try, not about the network."""
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Train
+from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.report import AnyFact
 from netprobe.model.services import Answer, Handshaken, Response
 
@@ -15,8 +15,14 @@ def went_well(fact: AnyFact) -> bool:
             return fact.usable
         case Train():
             return fact.accepted > 0
-        case Path():
+        case Path() | Multipath():
             return fact.reached
+        case PathMtu():
+            return fact.mtu > 0 and fact.black_hole is None
+        case RateTest():
+            return any(phase.answered for phase in fact.phases)
+        case FlowTest():
+            return all(flow.answered for flow in fact.flows)
         case Handshaken():
             return fact.done
         case Response():

@@ -182,6 +182,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         msg = f"'rcode' in {where}: there is no response code '{fault.rcode}' ({hint(fault.rcode, _RCODES)})"
         raise WrongError(msg)
     _check_prefixes((*fault.match.source, *fault.match.destination), f"'match' in {where}")
+    _check_numbers(fault.match, f"'match' of {where}")
     if fault.match.protocol and fault.match.protocol not in PROTOCOLS:
         msg = f"'match' in {where}: unknown protocol '{fault.match.protocol}' ({hint(fault.match.protocol, PROTOCOLS)})"
         raise WrongError(msg)

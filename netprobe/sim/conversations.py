@@ -30,6 +30,7 @@ from netprobe.sim.servers.answers import Condition
 from netprobe.sim.tcp import Tcp
 
 _UDP_HEADERS = 28
+_IP_TCP_HEADERS = 40
 _DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
 _TITLE = re.compile(r"<title>([^<]*)")
@@ -115,6 +116,8 @@ class Question:
 class Conversation:
     """One handshake or fetch. `wall_clock_s` is Unix time at the network's start; `random` is 32 bytes.
 
+    Segments are as large as the own link's `mtu` allows, or as the request wants them.
+
     Certificates are checked by the client's own clock, which is ahead by `clock_ahead_s`.
     """
 
@@ -125,6 +128,7 @@ class Conversation:
         request: Handshake | Fetch,
         done: Callable[[Handshaken | Response], None],
         *,
+        mtu: int,
         wall_clock_s: float,
         clock_ahead_s: float,
         random: bytes,
@@ -138,7 +142,9 @@ class Conversation:
         self._clock_ahead_s = clock_ahead_s
         self._random = random
         iss = int.from_bytes(random[:4], "big")
-        self.tcp = Tcp(clock, CLIENT, own, (self._handshake.address, self._handshake.port), iss, self)
+        asked = self._handshake
+        mss = min(asked.mss or mtu, mtu - _IP_TCP_HEADERS)
+        self.tcp = Tcp(clock, CLIENT, own, (asked.address, asked.port), iss, self, mss=mss)
         self._timer: Timer | None = None
         self._phase = "connect"
         self._began_s = 0.0

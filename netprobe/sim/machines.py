@@ -72,9 +72,21 @@ class Machines:
         self._connections.pop(flow, None)
 
     def _icmp(self, packet: Packet) -> None:
-        if packet.icmp_type != ip.ECHO:
+        if packet.is_error:
+            self._icmp_error(packet)
+        elif packet.icmp_type == ip.ECHO:
+            self.clock.send(echo_reply(packet, self._ttl(packet.destination)), SERVERS)
+
+    def _icmp_error(self, error: Packet) -> None:
+        """Somebody on the way says what became of a segment of ours."""
+        try:
+            quote = error.quoted()
+        except ValueError:
             return
-        self.clock.send(echo_reply(packet, self._ttl(packet.destination)), SERVERS)
+        flow = (quote.destination, quote.destination_port, quote.source, quote.source_port)
+        connection = self._connections.get(flow)
+        if quote.protocol == ip.TCP and connection is not None:
+            connection.icmp_error(error)
 
     def _ttl(self, address: str) -> int:
         server = self._servers.get(address)

@@ -103,6 +103,7 @@ class Matcher:
     def __init__(self, match: Match) -> None:
         self._protocol = PROTOCOLS.get(match.protocol)
         self._port = match.port
+        self._larger_than = match.larger_than
         self._source = tuple(_mask(prefix) for prefix in match.source)
         self._destination = tuple(_mask(prefix) for prefix in match.destination)
         self._server_name = name_pattern(match.server_name) if match.server_name else None
@@ -113,6 +114,8 @@ class Matcher:
     def matches(self, packet: Packet) -> bool:
         """Whether every condition that was given holds."""
         if self._protocol is not None and packet.protocol != self._protocol:
+            return False
+        if self._larger_than and packet.size <= self._larger_than:
             return False
         if self._port and self._port not in {packet.destination_port, packet.source_port}:
             return False

@@ -155,10 +155,13 @@ class Network:
         stop = min(packet.ttl - 1, last)
         if plan.dead_at <= stop or (way.survive[stop] < 1.0 and self._draw.random() >= way.survive[stop]):
             return
-        if plan.mtu < packet.size and self._too_big(packet, plan, stop, now, epoch):
-            return
-        held = self._meet(packet, plan, stop, now, epoch) if plan.hooks else 0.0
+        narrow = self._too_narrow(packet, plan, stop) if plan.mtu < packet.size else None
+        # Who drops a packet does so before the router could say that it does not fit.
+        held = self._meet(packet, plan, stop if narrow is None else narrow + 1, now, epoch) if plan.hooks else 0.0
         if held is None:
+            return
+        if narrow is not None:
+            self._too_big(packet, plan, narrow, now + held, epoch)
             return
         at = now + held + way.arrive_s[stop]
         if way.jitter_s[stop]:
@@ -207,18 +210,21 @@ class Network:
         )
         return _Plan(way, dead_at, hooks, min(way.mtu[1:], default=65535))
 
-    def _too_big(self, packet: Packet, plan: _Plan, stop: int, now: float, epoch: Epoch) -> bool:
-        """Whether a link's MTU stops it before hop `stop`. Without DF it goes on whole: fragments are not modelled."""
+    def _too_narrow(self, packet: Packet, plan: _Plan, stop: int) -> int | None:
+        """Before hop `stop`, the first router whose next link is too narrow for it; None when none is.
+
+        Without DF it goes on whole: fragments are not modelled.
+        """
         if not packet.dont_fragment:
-            return False
+            return None
         way = plan.way
-        index = next((i for i in range(min(stop, len(way.hops))) if way.mtu[i + 1] < packet.size), None)
-        if index is None:
-            return False
-        at = now + way.arrive_s[index]
-        word = way.mtu[index + 1]
+        return next((i for i in range(min(stop, len(way.hops))) if way.mtu[i + 1] < packet.size), None)
+
+    def _too_big(self, packet: Packet, plan: _Plan, index: int, now: float, epoch: Epoch) -> None:
+        """The router at `index` says that the next link does not carry it, and what it carries (RFC 1191)."""
+        way = plan.way
+        at, word = now + way.arrive_s[index], way.mtu[index + 1]
         self._error(packet, way.hops[index], ip.FRAGMENTATION_NEEDED, packet.ttl - index, at, epoch, word=word)
-        return True
 
     def _fall(self, packet: Packet, plan: _Plan, index: int, hook: Hook, now: float, epoch: Epoch) -> None:
         """A fault at hop `index` keeps the packet."""

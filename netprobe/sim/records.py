@@ -103,7 +103,8 @@ class Match(Record, frozen=True):
     """Which packets a fault is about; every key that is given must hold.
 
     `port` is either end's. `source` and `destination` are prefixes. `server_name` looks into the TLS ClientHello (or
-    the Host of plain HTTP), `query_name` into a DNS question; both are patterns with `*`.
+    the Host of plain HTTP), `query_name` into a DNS question; both are patterns with `*`. `larger_than` is about whole
+    IP packets in bytes.
     """
 
     protocol: str = ""
@@ -112,6 +113,7 @@ class Match(Record, frozen=True):
     destination: tuple[str, ...] = ()
     server_name: tuple[str, ...] = ()
     query_name: tuple[str, ...] = ()
+    larger_than: int = 0
 
 
 class Fault(Record, frozen=True):
@@ -151,7 +153,10 @@ class Expect(Record, frozen=True):
 
 
 class Scenario(Record, frozen=True):
-    """One situation: a network, what is wrong with it, and what should be said about it."""
+    """One situation: a network, what is wrong with it, and what should be said about it.
+
+    `symptom` is what the user sees, for a diagnosis that is asked with it; empty for one that is not.
+    """
 
     name: str
     sentence: str
@@ -164,8 +169,15 @@ class Scenario(Record, frozen=True):
     routes: tuple[Route, ...] = msgspec.field(name="route", default=())
     names: dict[str, Entry] = {}
     faults: tuple[Fault, ...] = msgspec.field(name="fault", default=())
+    symptom: str = ""
 
     @property
     def client_address(self) -> str:
         """The client's address without its prefix length."""
         return self.client.address.partition("/")[0]
+
+    @property
+    def own_mtu(self) -> int:
+        """The MTU of the client's own link."""
+        ends = {"client", self.client.gateway}
+        return next((link.mtu for link in self.links if set(link.ends) == ends), 1500)

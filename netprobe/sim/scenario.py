@@ -43,7 +43,7 @@ _ROWS: dict[str, type[Record]] = {
     "fault": Fault,
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
-_SCENARIO_KEYS = ("sentence", "network", "expect", *_NETWORK_KEYS, "fault")
+_SCENARIO_KEYS = ("sentence", "network", "symptom", "expect", *_NETWORK_KEYS, "fault")
 _NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
@@ -122,10 +122,7 @@ class _Tables:
 
     def add_network(self, path: Path, document: dict[str, Any]) -> None:
         """The tables of the file that `network` names."""
-        name = document.get("network", "")
-        if not isinstance(name, str):
-            msg = f"'network' at the top: expected `str`, got `{type(name).__name__}`".replace("`", "'")
-            raise checks.WrongError(msg)
+        name = _text(document, "network")
         if not name:
             return
         network = library.find_network(name, path)
@@ -147,7 +144,10 @@ class _Tables:
         _refuse_unknown(client, Client.__struct_fields__, "in [client]")
         self.client |= client
         for key, kind in _ROWS.items():
-            self.rows[key] += _rows(document.get(key, []), key, kind)
+            rows = list(_rows(document.get(key, []), key, kind))
+            again = {frozenset(row.ends) for row in rows if isinstance(row, Link)}
+            kept = [row for row in self.rows[key] if not (isinstance(row, Link) and frozenset(row.ends) in again)]
+            self.rows[key] = kept + rows
         for name, entry in _table(document.get("names", {}), "[names]").items():
             row = {"addresses": entry} if isinstance(entry, list) else _table(entry, f"[names] '{name}'")
             self.names[name.lower()] = _record(row, Entry, f"[names] '{name}'")
@@ -157,8 +157,8 @@ class _Tables:
         if not self.client:
             msg = 'there is no [client], and no network = "..." that has one'
             raise checks.WrongError(msg)
-        sentence = document.get("sentence", "")
-        if not isinstance(sentence, str) or not sentence:
+        sentence = _text(document, "sentence")
+        if not sentence:
             msg = "'sentence' is missing: say in one sentence what happens"
             raise checks.WrongError(msg)
         if "expect" not in document:
@@ -176,6 +176,7 @@ class _Tables:
             routes=tuple(self.rows["route"]),
             names=self.names,
             faults=tuple(self.rows["fault"]),
+            symptom=_text(document, "symptom"),
         )
 
 
@@ -206,6 +207,15 @@ def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # a recor
         what = what[:1].lower() + what[1:].replace("`", "'")
         msg = f"'{place}' in {where}: {what}" if place else f"{where}: {what}"
         raise checks.WrongError(msg) from None
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    """A key at the top that is text; empty where it is not there."""
+    value = document.get(key, "")
+    if not isinstance(value, str):
+        msg = f"'{key}' at the top: expected 'str', got '{type(value).__name__}'"
+        raise checks.WrongError(msg)
+    return value
 
 
 def _table(value: object, where: str) -> dict[str, Any]:

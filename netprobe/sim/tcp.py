@@ -1,7 +1,8 @@
 """One end of a TCP connection in virtual time: as much of RFC 9293 as a handshake and a request need.
 
 There is no window and no reordering; loss is made good by retransmission with exponential back-off (RFC 6298), so a
-broken way ends in the same silence as in life.
+broken way ends in the same silence as in life. Segments are as large as both sides allow (RFC 9293, 3.7.1) and smaller
+once a router says that they do not fit (RFC 1191).
 """
 
 from collections import deque
@@ -15,8 +16,9 @@ from netprobe.sim.packet import Packet
 SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1
 _MIN_RTO_S = 0.2  # Linux's TCP_RTO_MIN, added to the round trip
 _ATTEMPTS = 7
-_SEGMENT = 1400
-SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")  # MSS 1460, SACK, time stamps, window scale
+_HEADERS = 40  # RFC 9293, 3.7.1: an MTU less the IP and TCP headers is the MSS
+_LARGEST, _LEAST = 1460, 48  # bytes of a segment over Ethernet, and over the narrowest link that IP allows
+_DEFAULT = 536  # of a peer that offers none (RFC 9293, 3.7.1)
 _MODULUS = 1 << 32
 
 
@@ -34,6 +36,16 @@ def header_of(packet: Packet) -> TcpHeader:
     )
 
 
+def syn_options(mss: int = _LARGEST) -> bytes:
+    """What a SYN of Linux offers: MSS, SACK, time stamps, window scale."""
+    return b"\x02\x04" + mss.to_bytes(2, "big") + bytes.fromhex("0402080a000000010000000001030307")
+
+
+def offered_mss(options: bytes) -> int:
+    """The MSS that the options of a SYN offer."""
+    return next((option.value for option in parse_options(options) if option.name == "mss"), _DEFAULT)
+
+
 class Upper(Protocol):
     """What a connection tells whoever uses it."""
 
@@ -48,7 +60,10 @@ class Upper(Protocol):
 
 
 class Tcp:
-    """A connection from `local` to `remote`, each an (address, port). `node` is where its packets enter the network."""
+    """A connection from `local` to `remote`, each an (address, port). `node` is where its packets enter the network.
+
+    `mss` is the largest segment that this side takes and sends.
+    """
 
     def __init__(
         self,
@@ -60,12 +75,15 @@ class Tcp:
         upper: Upper,
         *,
         ttl: int = 64,
+        mss: int = _LARGEST,
     ) -> None:
         self._clock = clock
         self._node = node
         self._local = local
         self._remote = remote
         self._ttl = ttl
+        self._mss = mss
+        self._segment = mss  # what may be sent
         self.upper = upper
         self.state = "closed"
         self.peer_isn = 0
@@ -88,13 +106,14 @@ class Tcp:
         """Answer a SYN."""
         self.state = "syn-received"
         self.peer_isn = syn.seq
+        self._agree(syn)
         self._expected = (syn.seq + 1) % _MODULUS
         self._queue(ip.SYN | ip.ACK, b"")
 
     def send(self, data: bytes) -> None:
         """Send `data` in order, as often as it takes."""
-        for start in range(0, len(data), _SEGMENT):
-            self._queue(ip.PSH | ip.ACK, data[start : start + _SEGMENT])
+        for start in range(0, len(data), self._segment):
+            self._queue(ip.PSH | ip.ACK, data[start : start + self._segment])
 
     def close(self) -> None:
         """Send a FIN and forget the rest: nobody here waits for the other side to finish."""
@@ -121,6 +140,7 @@ class Tcp:
             if packet.flags & (ip.SYN | ip.ACK) != ip.SYN | ip.ACK or packet.ack != self._next:
                 return
             self._expected = (packet.seq + 1) % _MODULUS
+            self._agree(packet)
             self._acknowledged(packet.ack)
             self.state = "established"
             self._transmit(self._next, ip.ACK, b"")
@@ -137,9 +157,31 @@ class Tcp:
         self._take(packet)
 
     def icmp_error(self, error: Packet) -> None:
-        """An ICMP error about a segment of ours: while connecting it ends the attempt, as in Linux (tcp_v4_err)."""
-        if self.state == "syn-sent":
+        """An ICMP error about a segment of ours: as in Linux (tcp_v4_err) it ends the attempt to connect.
+
+        "Fragmentation needed" does not: it makes segments smaller, and those under way go again.
+        """
+        if (error.icmp_type, error.icmp_code) == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED):
+            self._shrink(error.icmp_seq - _HEADERS)
+        elif self.state == "syn-sent":
             self._end("unreachable", error)
+
+    def _agree(self, syn: Packet) -> None:
+        """What the other side takes bounds what is sent."""
+        self._segment = max(_LEAST, min(self._mss, offered_mss(syn.options)))
+
+    def _shrink(self, size: int) -> None:
+        """Send nothing larger than `size` any more; what is under way goes again in such pieces."""
+        if not _LEAST <= size < self._segment:
+            return
+        self._segment = size
+        pieces: deque[tuple[int, int, bytes]] = deque()
+        for seq, flags, data in self._unacked:
+            for start in range(0, len(data) or 1, size):
+                pieces.append(((seq + start) % _MODULUS, flags, data[start : start + size]))
+        self._unacked = pieces
+        for piece in pieces:
+            self._transmit(*piece)
 
     def _reset(self, packet: Packet) -> None:
         if self.state == "syn-sent":
@@ -222,7 +264,7 @@ class Tcp:
             seq=seq,
             ack=self._expected if flags & ip.ACK else 0,
             flags=flags,
-            options=SYN_OPTIONS if flags & ip.SYN else b"",
+            options=syn_options(self._mss) if flags & ip.SYN else b"",
             payload=data,
         )
         self.packets_sent += 1

@@ -262,7 +262,7 @@ def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
     _set("ipv4/ping_group_range", f"0 {_highest_group()}")
     address = IPv4Interface(scenario.client.address)
     gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
-    mtu = next((k.mtu for k in scenario.links if set(k.ends) == {CLIENT, scenario.client.gateway}), 1500)
+    mtu = scenario.own_mtu
     bring_up("lo")
     with IPRoute() as kernel:
         (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)

@@ -20,7 +20,7 @@ from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import SYN_OPTIONS, header_of
+from netprobe.sim.tcp import header_of, syn_options
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
 LINK_NAME = "eth0"
@@ -40,6 +40,7 @@ class VirtualVantage:
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self._scenario = scenario
         self._own = scenario.client_address
+        self._mtu = scenario.own_mtu
         self._gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
         self._machines = Machines(scenario, WALL_CLOCK_S)
         self._draw = random.Random(f"{seed}/client")  # a model, not a secret
@@ -100,6 +101,9 @@ class VirtualVantage:
     def _probe(self, probe: Probe, token: int) -> None:
         packet, key = self._packet(probe, token)
         now = self._clock.now
+        if packet.size > self._mtu:  # a raw socket does not fragment
+            self._emit(token, Reply(ReplyKind.SEND_FAILED, self._own, 0.0, error="EMSGSIZE"))
+            return
         self._probes[key] = (token, now)
         self._packets += 1
         self._bytes += packet.size
@@ -117,7 +121,7 @@ class VirtualVantage:
             packet.icmp_seq = token & 0xFFFF
             own, mark = packet.icmp_ident, packet.icmp_seq
         elif flow.protocol is Protocol.TCP:
-            packet.protocol, packet.flags, packet.options = ip.TCP, ip.SYN, SYN_OPTIONS
+            packet.protocol, packet.flags, packet.options = ip.TCP, ip.SYN, syn_options()
             own, mark = _port(flow), number & 0xFFFFFFFF
             packet.source_port, packet.destination_port, packet.seq = own, flow.port, mark
         elif flow.protocol is Protocol.ACK:
@@ -157,6 +161,7 @@ class VirtualVantage:
             (self._own, port),
             request,
             done,
+            mtu=self._mtu,
             wall_clock_s=WALL_CLOCK_S,
             clock_ahead_s=self._scenario.client.clock_ahead_s,
             random=self._draw.randbytes(32),
@@ -177,7 +182,7 @@ class VirtualVantage:
         now = self._clock.now
         up = self._network.link_up(now)
         interface = IPv4Interface(self._scenario.client.address)
-        link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), 1500)
+        link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), self._mtu)
         return HostState(
             links=(link,),
             default_link=LINK_NAME,
@@ -261,7 +266,8 @@ class VirtualVantage:
             return
         kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
         icmp = (error.icmp_type, error.icmp_code)
-        self._answer(key, kind, error, icmp=icmp, quoted=(quote.ttl, quote.tos))
+        mtu = error.icmp_seq if icmp == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED) else 0  # RFC 1191, 4
+        self._answer(key, kind, error, icmp=icmp, quoted=(quote.ttl, quote.tos), mtu=mtu)
 
     def _not_sent(self, key: _Key) -> None:
         """The own kernel gives a probe back."""
@@ -279,6 +285,7 @@ class VirtualVantage:
         *,
         icmp: tuple[int, int] = (-1, -1),
         quoted: tuple[int, int] = (-1, -1),
+        mtu: int = 0,
     ) -> None:
         found = self._probes.get(key)
         if found is None:
@@ -295,6 +302,7 @@ class VirtualVantage:
             quoted_tos=quoted[1],
             ip_id=packet.ident,
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
+            mtu=mtu,
         )
         self._emit(token, reply)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from netprobe.diagnosis import diagnose
 from netprobe.model.host import HostState, Link
-from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind, Train
+from netprobe.model.probes import BlackHole, Exchange, Flow, Hop, Path, PathMtu, Protocol, Reply, ReplyKind, Train
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
 from netprobe.model.targets import Control, Platform, Target
@@ -127,6 +127,8 @@ class Picture:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)  # (resolver, "platform" or "control")
     stale: tuple[str, ...] = ()  # the platform's names that nobody knows any more
     unmeasured: tuple[str, ...] = ()  # controls that nothing is known about
+    stalled: tuple[str, ...] = ()  # addresses whose connections open and then fall silent, but in small segments
+    closer: tuple[Observation, ...] = ()  # what else a second look saw
 
     def but(self, **changes: object) -> "Picture":
         """This picture with something else in it."""
@@ -149,6 +151,7 @@ class Picture:
                 if name not in self.stale:
                     found += self._place("edge", name, address)
             found += self._second_look()
+            found += self.closer
             found.append(self._see("host", "self", self._host(), 20.0))
         return tuple(found)
 
@@ -214,6 +217,8 @@ class Picture:
             return ended("timeout", at="connect")(asked)
         if address in self.refusing:
             return ended("refused", at="connect")(asked)
+        if address in self.stalled:
+            return ended("timeout")(asked)
         if self.named is not None and name in TARGETS:
             return self.named(asked)
         return self.shaken.get(address, done)(asked)
@@ -237,6 +242,9 @@ class Picture:
             if first.status and first.status < 400:
                 continue
             found.append(self._see("edge.fetch.again", name, first, 10.0))
+            if address in self.stalled:
+                small = Fetch(Handshake(address, 443, name, mss=536))
+                found.append(self._see("edge.fetch.small", name, Response(small, done(small.handshake), 200), 10.0))
             if first.handshaken.phase == "tls":
                 for purpose, at, sent in (
                     ("sni.target", address, name),
@@ -245,6 +253,17 @@ class Picture:
                 ):
                     found.append(self._see(purpose, name, self._shake(at, sent, verify=False), 10.0))
         return found
+
+
+def sizes(address: str, mtu: int, *, told: str = "", hole: tuple[str, str] = ("", "")) -> Observation:
+    """What probes of all sizes to `address` showed: `told` by which router, `hole` between which two."""
+    routers = ("", *way(address), address)
+    black_hole = (
+        BlackHole(mtu + 1, (routers.index(hole[0]), hole[0]), (routers.index(hole[1]), hole[1])) if hole[1] else None
+    )
+    said = ((told, mtu),) if told else ()
+    name = next((n for n, a in TARGETS.items() if a == address), address)
+    return Observation(10.0, "edge.mtu", name, PathMtu(Flow(Protocol.ICMP, address), mtu, said, black_hole, ()))
 
 
 def cut(addresses: tuple[str, ...], after: int) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from netprobe.diagnosis.causes import tables
-from netprobe.model.services import Answer, Lookup
+from netprobe.model.report import Observation
+from netprobe.model.services import Answer, Fetch, Handshake, Lookup, Response
 from tests.diagnosis.picture import (
     BEHIND_A,
     DAY_S,
@@ -18,10 +19,12 @@ from tests.diagnosis.picture import (
     Picture,
     certificate,
     cut,
+    done,
     ended,
     loops,
     nowhere,
     origin,
+    sizes,
 )
 
 ASKED = Lookup("", "")
@@ -63,11 +66,14 @@ CAUSES: dict[str, Picture] = {
         clock_off_s=900 * DAY_S, shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, 90 * DAY_S))
     ),
     "home.tls.interception": healthy.but(shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, DAY_S))),
+    "home.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1492, told=HOME),)),
     "isp.access.outage": nothing,
     "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
     "isp.routing.loop": healthy.but(silent=EVERYTHING, ways=loops(EVERYTHING, ISP[1], ISP[2])),
     "isp.dns.failure": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SERVFAIL, SERVFAIL)),
+    "isp.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1400, hole=ISP[1:]),)),
     "transit.outage": healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 5)),
+    "transit.mtu.blackhole": healthy.but(stalled=BEHIND_A, closer=(sizes(BEHIND_A[0], 1400, hole=VIA_A),)),
     "transit.routing.loop": healthy.but(silent=BEHIND_A, ways=loops(BEHIND_A, *VIA_A)),
     "policy.tls.sni_reset": by_name,
     "policy.tls.sni_drop": healthy.but(named=ended("timeout")),
@@ -110,6 +116,8 @@ class Nasty:
 
 
 lost_control = healthy.but(silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 6))
+small = Fetch(Handshake(EDGES[0], 443, "www.tiktok.com", mss=536))
+in_small_segments = Observation(10.0, "edge.fetch.small", "www.tiktok.com", Response(small, done(small.handshake), 200))
 NASTY: dict[str, Nasty] = {
     "a gateway that only ignores pings is not dead": Nasty(
         "none",
@@ -136,6 +144,15 @@ NASTY: dict[str, Nasty] = {
     ),
     "a denial that is passed on": Nasty("policy", healthy.but(answers=here(HOME, SLOW_LOOPBACK, None))),
     "a name that nobody knows any more": Nasty("none", healthy.but(stale=("image.tiktokcdn.com",))),
+    "a narrow line that says so": Nasty("none", healthy.but(closer=(sizes(EDGES[0], 1492, told=HOME),))),
+    "one place that dislikes large pings": Nasty(
+        "none", healthy.but(closer=(sizes(EDGES[0], 1400, hole=("4.0.0.2", "23.0.0.1")), sizes(EDGES[1], 1500)))
+    ),
+    "large answers die on a way back that all share": Nasty("isp", healthy.but(stalled=EVERYTHING)),
+    "large probes and large answers die at the home router": Nasty(
+        "home", healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1400, hole=(HOME, ISP[0])),))
+    ),
+    "a censor that overlooks names in small segments": Nasty("policy", by_name.but(closer=(in_small_segments,))),
     "a drop at the border of the provider": Nasty("transit", healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 4))),
 }
 
@@ -165,6 +182,8 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
     ),
     "a server that cuts off one name itself": (healthy.but(shaken={"151.0.1.10": ended("reset")}, named=None), False),
     "all edges silent inside their networks": (healthy.but(silent=EDGES, ways=cut(EDGES, 7)), False),
+    "large answers of some networks die on the way back": (healthy.but(stalled=BEHIND_A), False),
+    "large packets die between routers whose owners are unknown": (CAUSES["isp.mtu.blackhole"], True),
     "one network's certificate is a stranger's": (
         healthy.but(shaken={"151.0.1.10": certificate(-DAY_S, DAY_S)}),
         False,

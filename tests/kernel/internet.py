@@ -301,6 +301,19 @@ def _uplink_dead(_: Internet) -> None:
         inside("border", "ip", "link", "set", f"to-{far}", "down")
 
 
+def _narrow(near: str, far: str, *quiet: str, mtu: int = 700) -> None:
+    """The link between two routers carries `mtu` bytes, which those in `quiet` keep to themselves."""
+    inside(near, "ip", "link", "set", f"to-{far}", "mtu", str(mtu))
+    inside(far, "ip", "link", "set", f"to-{near}", "mtu", str(mtu))
+    for node in quiet:
+        _hook(node, "output", "icmp type destination-unreachable drop")
+
+
+def _small_only_back(net: Internet) -> None:
+    """What comes back to the client in large packets is swallowed in the provider's core."""
+    net.nft("core", f"ip daddr {net.links['client', 'home']}.0/24 ip length > 700 drop")
+
+
 FAULTS: dict[str, Callable[[Internet], None]] = {
     "healthy": lambda _: None,
     "healthy-direct": _direct,
@@ -326,6 +339,10 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "maintenance": _maintenance,
     "origin-500": _broken_origin,
     "one-control-dead": lambda _: _hook("wikimedia", "input", "drop"),
+    "narrow-line": lambda _: _narrow("home", "bng"),
+    "narrow-line-unclamped": lambda _: _narrow("home", "bng", "bng"),
+    "mtu-black-hole": lambda _: _narrow("core", "border", "core", "border"),
+    "mtu-black-hole-back": _small_only_back,
     "no-public-resolvers": _no_public_resolvers,
 }
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -300,3 +301,16 @@ def test_an_unreadable_trust_store_is_told(tmp_path: Path) -> None:
     empty.write_text("nothing")
     with pytest.raises(CannotMeasure, match=r"empty\.pem has no PEM certificate"):
         LiveVantage(str(empty))
+
+
+@pytest.mark.parametrize(("mss", "largest"), [(536, 536), (0, 1460)])
+def test_segments_are_as_small_as_wanted(shake: Shake, network: Network, mss: int, largest: int) -> None:
+    """A small MSS is offered to the server, which keeps to it (RFC 9293, 3.7.1)."""
+    seen: list[int] = []
+
+    def note(connection: socket.socket) -> None:
+        seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+
+    with serving(network.server, SERVER, 443, note):
+        shake(server_name="", mss=mss)
+    assert largest - 12 <= seen[0] <= largest  # time stamps take 12 bytes of each segment

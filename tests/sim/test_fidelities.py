@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, Train
+from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import from_json
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Handshaken, Response
@@ -36,6 +36,10 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
             return fact.phase, fact.error, fact.detail, fact.tls_version
         case Response():
             return fact.status, fact.error, kind_of(fact.handshaken), sorted(fact.headers), fact.title, fact.body_bytes
+        case PathMtu():
+            return fact.mtu, fact.told, fact.black_hole
+        case RateTest() | FlowTest() | Multipath():
+            return fact.flow
         case HostState():
             return fact.default_link, fact.gateway, fact.neighbour, fact.resolvers
 
@@ -68,6 +72,10 @@ def real(scenario: Scenario) -> tuple[Observation, ...]:
         "mobile-healthy",
         "mobile-sni-reset",
         "gateway-dead",
+        "isp-mtu-black-hole",
+        "isp-mtu-black-hole-back",
+        "home-mtu-black-hole",
+        "healthy-narrow-line",
     ],
 )
 def test_both_see_the_same(name: str) -> None:

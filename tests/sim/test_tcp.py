@@ -8,7 +8,7 @@ from netprobe.sim.network import SERVERS, Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Link
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import Tcp
+from netprobe.sim.tcp import Tcp, offered_mss
 from tests.sim import small
 from tests.sim.small import SERVER, fault, line
 
@@ -36,17 +36,23 @@ class Ear:
 class Pair:
     """Both ends of a connection over a network."""
 
-    def __init__(self, *faults: Fault, loss: float = 0.0, seed: int = 0) -> None:
-        links = tuple(Link(link.ends, link.delay_ms, loss=loss) for link in line().links)
+    def __init__(self, *faults: Fault, loss: float = 0.0, mtu: int = 1500, seed: int = 0) -> None:
+        links = tuple(
+            Link(link.ends, link.delay_ms, loss=loss, mtu=mtu if link.ends == ("r2", "r3") else 1500)
+            for link in line().links
+        )
         self.clock = Clockwork(Network(line(*faults, links=links), seed), small.CLIENT, self.deliver)
         self.near, self.far = Ear(), Ear()
+        self.largest = 0  # packet that was delivered, in bytes
         self.client = Tcp(self.clock, CLIENT, HERE, THERE, 1000, self.near)
         self.server = Tcp(self.clock, SERVERS, THERE, HERE, 2**32 - 3, self.far)
 
     def deliver(self, delivery: Delivery) -> None:
         packet = delivery.packet
+        if not packet.is_error:
+            self.largest = max(self.largest, packet.size)
         if packet.is_error:
-            self.client.icmp_error(packet)
+            (self.client if delivery.node == CLIENT else self.server).icmp_error(packet)
         elif delivery.node == CLIENT:
             self.client.receive(packet)
         elif self.server.state == "closed" and packet.flags & ip.SYN:
@@ -139,3 +145,47 @@ def test_icmp_ends_an_attempt_and_not_a_connection() -> None:
     pair = connected()
     pair.client.icmp_error(error)
     assert pair.near.said == ["connected"]
+
+
+def test_small_segments_when_one_side_wants_them() -> None:
+    """Neither side sends more than the smaller of the two MSS (RFC 9293, 3.7.1)."""
+    pair = Pair()
+    pair.client = Tcp(pair.clock, CLIENT, HERE, THERE, 1000, pair.near, mss=536)
+    pair.client.connect()
+    pair.run(1.0)
+    pair.server.send(bytes(5000))
+    pair.client.send(bytes(3000))
+    pair.run()
+    assert (len(pair.near.data), len(pair.far.data)) == (5000, 3000)
+    assert pair.largest == 536 + 40
+
+
+def test_segments_shrink_when_a_router_says_so() -> None:
+    """Both sides follow "fragmentation needed" (RFC 1191), and what was under way arrives all the same."""
+    pair = Pair(mtu=1400)
+    pair.client.connect()
+    pair.run(1.0)
+    pair.server.send(bytes(5000))
+    pair.client.send(bytes(5000))
+    pair.run(3.0)
+    assert (len(pair.near.data), len(pair.far.data)) == (5000, 5000)
+
+
+def test_large_segments_die_where_nobody_says_so() -> None:
+    """A black hole lets a connection open and small answers pass, and then there is silence."""
+    hole = fault("drop", "r3", match={"larger_than": 1400, "destination": [f"{small.CLIENT}/32"]})
+    pair = Pair(hole, mtu=1400)
+    pair.client.connect()
+    pair.run(1.0)
+    pair.client.send(bytes(5000))
+    pair.server.send(bytes(5000))
+    pair.run()
+    assert (len(pair.near.data), len(pair.far.data)) == (0, 5000)
+
+
+@pytest.mark.parametrize(
+    "options", [b"", b"\x00", b"\x01\x01\x02", b"\x02\x04\x05", b"\x02\x00\x05\xb4", b"\xff\x00\x01"]
+)
+def test_odd_options_offer_the_default(options: bytes) -> None:
+    """Options that are cut or make no sense offer nothing."""
+    assert offered_mss(options) == 536

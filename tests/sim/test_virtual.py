@@ -502,3 +502,28 @@ def test_a_server_without_names_has_no_open_port() -> None:
     """It answers pings only."""
     scenario = line(servers=(Server("edge", (SERVER,), "r4"),))
     assert shaken(NAMED, scenario=scenario)[0].error == "refused"
+
+
+def test_router_tells_its_mtu() -> None:
+    """The next hop's MTU is in the reply, as a live one would have it."""
+    links = tuple(msgspec.structs.replace(k, mtu=1400) if k.ends == ("r2", "r3") else k for k in line().links)
+    reply = replied(Probe(Flow(Protocol.ICMP, SERVER), size=1500), scenario=line(links=links))
+    assert reply is not None
+    assert (reply.kind, reply.source, reply.mtu) == (ReplyKind.UNREACHABLE, ROUTERS[1], 1400)
+
+
+def test_own_link_does_not_take_more_than_its_mtu() -> None:
+    """The own kernel gives a probe back that is larger than the link's MTU."""
+    links = (Link(("client", "r1"), 1.0, mtu=1400), *line().links[1:])
+    reply = replied(Probe(Flow(Protocol.ICMP, SERVER), size=1500), scenario=line(links=links))
+    assert reply is not None
+    assert (reply.kind, reply.error) == (ReplyKind.SEND_FAILED, "EMSGSIZE")
+
+
+def test_small_segments_get_through_a_black_hole() -> None:
+    """What stalls in segments of the usual size is served in small ones."""
+    hole = fault("drop", "r2", match={"larger_than": 1000})
+    assert (fetched(hole).handshaken.phase, fetched(hole).handshaken.error) == ("tls", "timeout")
+    outcome, _ = ask(Fetch(Handshake(SERVER, 443, "www.tiktok.com", mss=536)), hole)
+    assert isinstance(outcome, Response)
+    assert outcome.status == 200

@@ -1,8 +1,8 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import dns, home, http, reach, tls
+from netprobe.diagnosis.signals import dns, home, http, reach, sizes, tls
 from netprobe.diagnosis.signals.base import Finding, Signal
 
-SIGNALS: tuple[Signal, ...] = (*home.SIGNALS, *dns.SIGNALS, *reach.SIGNALS, *tls.SIGNALS, *http.SIGNALS)
+SIGNALS: tuple[Signal, ...] = (*home.SIGNALS, *dns.SIGNALS, *reach.SIGNALS, *sizes.SIGNALS, *tls.SIGNALS, *http.SIGNALS)
 
 __all__ = ["SIGNALS", "Finding", "Signal"]

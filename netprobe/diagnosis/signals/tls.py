@@ -31,7 +31,7 @@ class _Trial:
         """The platform's name is cut off here, another name gets an answer from the same address."""
         if self.control is None:
             return None
-        return _goes_on(self.control)
+        return goes_on(self.control)
 
     @property
     def name_alone(self) -> bool | None:
@@ -45,7 +45,7 @@ def _is_cut(shaken: Handshaken) -> bool:
     return shaken.phase == "tls" and shaken.error in _CUT
 
 
-def _goes_on(shaken: Handshaken) -> bool:
+def goes_on(shaken: Handshaken) -> bool:
     """The server itself spoke TLS: it finished, or it said why not (it need not know every name)."""
     return shaken.done or shaken.error in {"alert", "certificate"}
 
