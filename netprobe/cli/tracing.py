@@ -10,7 +10,8 @@ from netprobe.cli.console import colourful, show, show_json, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import Settings
 from netprobe.live.vantage import LiveVantage
-from netprobe.model.probes import Protocol
+from netprobe.model.probes import NOT_CARRIED, Protocol
+from netprobe.model.rungs import RAW, Footing
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.traceroute import Traceroute
 from netprobe.tracing import NO_ROUTE, Traced, Watcher, trace
@@ -47,11 +48,14 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
         vantage = stack.enter_context(LiveVantage())
+        protocol = Protocol(job.method)
+        if vantage.footing[protocol] != RAW:
+            _tell_footing(vantage.footing, protocol)
         with _growing(whose, job) as watch:
             traced = trace(
                 vantage,
                 job.targets,
-                Protocol(job.method),
+                protocol,
                 port=job.port,
                 max_ttl=job.max_ttl,
                 rate=job.rate,
@@ -61,7 +65,7 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
         if whose:
             show(_lines(traced, job, whose, width()))
         else:
-            _show_json(traced, job)
+            _show_json(traced, job, vantage.footing[protocol])
     errors = [error for one in traced if (error := _error(one))]
     for error in errors:
         sys.stderr.write(f"netprobe: {error}\n")
@@ -77,11 +81,19 @@ def _origins(settings: Settings) -> "Iterator[Whose]":
         yield table.lookup
 
 
-def _show_json(traced: Sequence[Traced], job: Job) -> None:
+def _tell_footing(footing: Footing, protocol: Protocol) -> None:
+    """Say by which rung the probes leave, and what that costs."""
+    from netprobe.report.words import footing_limits
+
+    for limit in footing_limits(footing, (protocol,)):
+        sys.stderr.write(f'netprobe: without raw sockets {limit}; "netprobe doctor" tells more\n')
+
+
+def _show_json(traced: Sequence[Traced], job: Job, rung: str) -> None:
     from netprobe.report.trace_line import to_line
 
     for one in traced:
-        show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one)))
+        show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one), rung))
 
 
 def _check(target: str) -> None:
@@ -109,6 +121,8 @@ def _error(traced: Traced) -> str:
     error = traced.never_left
     if not error:
         return ""
+    if error == NOT_CARRIED:
+        return f"cannot trace to {traced.target}: this computer lets nobody send such probes; try another --method"
     if error in NO_ROUTE:
         return f'no route to {traced.target} ({error}): is this computer connected? "netprobe diagnose" tells more'
     return f'cannot send to {traced.target} ({error}): a local firewall? "netprobe doctor" tells more'

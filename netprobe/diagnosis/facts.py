@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TypeVar
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, PathMtu, Protocol, ReplyKind, Train
+from netprobe.model.probes import NOT_CARRIED, Path, PathMtu, Protocol, ReplyKind, Train
 from netprobe.model.report import Observation
+from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.topology.asn import Origin
@@ -120,9 +121,11 @@ class Facts:
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
 
     def _of(self, purpose: str, kind: type[T]) -> list[Found[T]]:
-        """In order of time, whatever the order of the observations."""
+        """Those that were measured, in order of time, whatever the order of the observations."""
         found = [
-            (i, o.fact) for i, o in enumerate(self.observations) if o.purpose == purpose and isinstance(o.fact, kind)
+            (i, o.fact)
+            for i, o in enumerate(self.observations)
+            if o.purpose == purpose and isinstance(o.fact, kind) and _carried(o.fact)
         ]
         return sorted(found, key=lambda f: (self.observations[f[0]].at_s, self.subject(f[0])))
 
@@ -143,6 +146,11 @@ class Facts:
     def host(self) -> HostState | None:
         """The own machine as it was at the start."""
         return self.hosts[0][1] if self.hosts else None
+
+    @cached_property
+    def footing(self) -> Footing:
+        """By which rung of the ladder probes left this machine; empty where nobody looked."""
+        return self.host.footing if self.host else {}
 
     @cached_property
     def own_addresses(self) -> frozenset[str]:
@@ -246,7 +254,7 @@ class Facts:
     @cached_property
     def all_paths(self) -> list[Found[Path]]:
         """Every path, whatever it was for."""
-        return [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, Path)]
+        return [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, Path) and _carried(o.fact)]
 
 
 def best_fetch(fetches: Iterable[Found[Response]]) -> Found[Response] | None:
@@ -259,3 +267,15 @@ def _depth(response: Response) -> int:
     if response.status:
         return 3 if response.status >= 500 else 4
     return {"connect": 0, "tls": 1}.get(response.handshaken.phase, 2)
+
+
+def _carried(fact: object) -> bool:
+    """Whether this machine could send at least some of its probes: what no rung carries was not measured."""
+    match fact:
+        case Train():
+            exchanges = fact.exchanges
+        case Path():
+            exchanges = tuple(x for hop in fact.hops for x in hop.exchanges)
+        case _:
+            return True
+    return not exchanges or any(x.reply is None or x.reply.error != NOT_CARRIED for x in exchanges)

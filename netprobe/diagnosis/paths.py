@@ -11,13 +11,15 @@ from itertools import pairwise
 
 from netprobe.diagnosis.facts import Destination, Facts, Found
 from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
+from netprobe.model.rungs import keeps_flows
 from netprobe.topology.asn import Origin
-from netprobe.topology.paths import loop
+from netprobe.topology.paths import TURNS, loop
 from netprobe.topology.segments import Segment, Surroundings, same_organisation
 
 #: RFC 1812, 5.2.7.1: codes by which a filter says that it is one: net, host, and communication prohibited.
 PROHIBITED = frozenset({9, 10, 13})
 
+MIXED_TURNS = 3  # rounds of a cycle for it to be one where branches of a balanced path may be mixed
 RETURNS = 2  # times that a router must come again before it is called a cycle
 
 
@@ -143,7 +145,9 @@ class Paths:
             return None
         index, path = max(lost, key=lambda way: (self._farthest(*way), -way[0]))
         steps = self.steps(index, path)
-        members = loop(path) or _returns(steps)
+        # Without a constant flow a load balancer may show a router again on a longer branch.
+        constant = keeps_flows(self.facts.footing, path.flow.protocol)
+        members = loop(path, turns=TURNS if constant else MIXED_TURNS) or _returns(steps)
         if members:
             circle = tuple(next(s for s in steps if s.address == a) for a in members)
             return Break(destination, index, steps[-1], circle)

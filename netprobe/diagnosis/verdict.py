@@ -14,6 +14,7 @@ from netprobe.diagnosis.plan import NOTHING_KNOWN, next_probe
 from netprobe.diagnosis.signals import SIGNALS
 from netprobe.diagnosis.weigh import Decision, decide, group_weights, item_weights, second_trouble, unexplained
 from netprobe.model.report import Observation
+from netprobe.model.rungs import cannot
 from netprobe.model.targets import Platform
 from netprobe.model.verdict import Advice, Candidate, Component, Evidence, Level, Verdict, Weighed
 
@@ -51,7 +52,10 @@ def ask(view: View) -> tuple[Evidence, ...]:
     for signal in SIGNALS:
         finding = signal.judge(view)
         if finding is None:
-            found.append(Evidence(signal.id, "", Level.NONE, "Not measured.", signal.group))
+            missing = signal.needs is not None and signal.needs in cannot(view.facts.footing)
+            why = f"no {signal.needs} probe can leave this machine" if missing else ""
+            sentence = f"Not measurable here: {why}." if missing else "Not measured."
+            found.append(Evidence(signal.id, "", Level.NONE, sentence, signal.group, why))
         else:
             facts = tuple(sorted(set(finding.facts)))
             found.append(Evidence(signal.id, finding.state, Level.SCORED, finding.sentence, signal.group, "", facts))

@@ -2,21 +2,25 @@
 
 import os
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from netprobe.live import CannotMeasure, host
+from netprobe.live import CannotMeasure, host, ladder
 from netprobe.live.wire import open_wire
 from netprobe.model.record import Record
+from netprobe.model.rungs import CONNECT, PING, RAW, RUNGS, Rung
 
 _CAP_NET_RAW = 13
 _TOOLS = ("ip", "nft", "unshare", "traceroute", "mtr", "dig", "curl")
+_ECHO_TIMEOUT_S = 0.5
 _EARLIEST_S = 1_735_689_600.0  # 2025-01-01: netprobe did not exist before
 
 
 class Check(Record, frozen=True):
     """One thing that was looked at. `remedy` says what to do about it; empty when it is fine.
 
-    `needed`: nothing can be measured without it. Otherwise only a part is lost, which `detail` names.
+    `needed`: nothing can be measured without it. Otherwise only a part is lost, which `detail` names. `rung` is the id
+    of the rung of the ladder that it is about, if it is about one.
     """
 
     name: str
@@ -24,6 +28,7 @@ class Check(Record, frozen=True):
     detail: str
     remedy: str = ""
     needed: bool = False
+    rung: str = ""
 
     @property
     def sentence(self) -> str:
@@ -32,11 +37,9 @@ class Check(Record, frozen=True):
 
 
 def checks() -> tuple[Check, ...]:
-    """All checks, the needed ones first. No packet leaves."""
+    """All checks, the rungs of the ladder first. No packet leaves."""
     return (
-        _capability(),
-        _raw_sockets(),
-        _ping_sockets(),
+        *_rungs(),
         _default_route(),
         _resolvers(),
         _clock(),
@@ -46,37 +49,73 @@ def checks() -> tuple[Check, ...]:
     )
 
 
-def _capability() -> Check:
-    effective = 0
-    for line in _read("/proc/self/status").splitlines():
-        if line.startswith("CapEff:"):
-            effective = int(line.split()[1], 16)
-    ok = bool(effective >> _CAP_NET_RAW & 1)
-    remedy = (
-        "run it as root, or from a systemd unit with AmbientCapabilities=CAP_NET_RAW; never give it to the interpreter"
-    )
-    return Check(
-        "CAP_NET_RAW", ok, "held" if ok else "not held: no probe can be sent", "" if ok else remedy, needed=True
-    )
+def _rungs() -> tuple[Check, ...]:
+    """A row for each rung of the ladder, the highest first. Only the last is needed: without it nothing is measured."""
+    troubles = {row.id: _trouble(row) for row in RUNGS}
+    opened = [row for row in RUNGS if not troubles[row.id]]
+    return tuple(_rung(row, troubles[row.id], opened) for row in RUNGS)
 
 
-def _raw_sockets() -> Check:
+def _rung(row: Rung, trouble: str, opened: Sequence[Rung]) -> Check:
+    if trouble:
+        detail, remedy = f"{trouble}; without it {_cost(row, opened)}", row.remedy
+    else:
+        carries = _listed(row.protocols)
+        limits = f"; {row.limits}" if row.limits else ""
+        detail, remedy = f"open: {carries} probes{limits}", ""
+        detail += _echo_check() if row.id == PING else ""
+    return Check(row.name, not trouble, detail, remedy, needed=row.id == CONNECT, rung=row.id)
+
+
+def _trouble(row: Rung) -> str:
+    """Why a rung does not open; empty when it does."""
+    if row.id == RAW:
+        try:
+            open_wire().close()
+        except (CannotMeasure, OSError) as error:
+            held = _effective_capabilities() >> _CAP_NET_RAW & 1
+            return f"closed although CAP_NET_RAW is held ({error})" if held else "closed: CAP_NET_RAW is not held"
+        return ""
+    refusal = ladder.trouble(row.id)
+    if refusal and row.id == PING:
+        low, high, *_ = [int(word) for word in _read("/proc/sys/net/ipv4/ping_group_range").split()] or [1, 0]
+        return f"closed to your groups (open to {f'{low} to {high}' if low <= high else 'none'})"
+    return f"closed ({refusal.strerror})" if refusal else ""
+
+
+def _cost(row: Rung, opened: Sequence[Rung]) -> str:
+    """What is lost without `row`, where `opened` is what else there is."""
+    above = [r for r in opened if RUNGS.index(r) < RUNGS.index(row)]
+    if all(any(p in r.protocols for r in above) for p in row.protocols):
+        return f"nothing is lost while there are {above[0].name}"
+    below = [r for r in opened if RUNGS.index(r) > RUNGS.index(row)]
+    lost = {p: next((r for r in below if p in r.protocols), None) for p in row.protocols}
+    gone = [p for p, r in lost.items() if r is None]
+    said = [f"there are no {_listed(gone)} probes"] if gone else []
+    rests = dict.fromkeys(r for r in lost.values() if r)
+    said += [f"{_listed([p for p, r in lost.items() if r is rest])} probes leave by {rest.name}" for rest in rests]
+    return "; ".join(said)
+
+
+def _echo_check() -> str:
+    """Whether the own loopback answers a ping socket, by code that is not ours; no packet leaves the machine."""
+    import icmplib  # noqa: PLC0415  # it brings asyncio, and must not share a process with scapy (docs/decisions/0001)
+
     try:
-        open_wire().close()
-    except (CannotMeasure, OSError) as error:
-        return Check("raw sockets", ok=False, detail=str(error), remedy=_RAW_REMEDY, needed=True)
-    return Check("raw sockets", ok=True, detail="open, with filters attached", needed=True)
+        host = icmplib.ping("127.0.0.1", count=1, timeout=_ECHO_TIMEOUT_S, privileged=False)
+    except (icmplib.ICMPLibError, OSError):
+        return ""
+    return f"; the own loopback answers in {host.min_rtt:.1f} ms" if host.is_alive else "; the own loopback is silent"
 
 
-_RAW_REMEDY = "give CAP_NET_RAW; with it, look for a container or seccomp profile that forbids AF_INET raw sockets"
+def _effective_capabilities() -> int:
+    lines = (line.split() for line in _read("/proc/self/status").splitlines())
+    return next((int(words[1], 16) for words in lines if words[:1] == ["CapEff:"]), 0)
 
 
-def _ping_sockets() -> Check:
-    low, high, *_ = [int(word) for word in _read("/proc/sys/net/ipv4/ping_group_range").split()] or [1, 0]
-    groups = {os.getegid(), *os.getgroups()}
-    ok = any(low <= group <= high for group in groups)
-    detail = f"groups {low} to {high}" if low <= high else "for no group: without CAP_NET_RAW there is no echo probe"
-    return Check("ping sockets", ok, detail, "" if ok else 'sysctl -w net.ipv4.ping_group_range="0 2147483647"')
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _default_route() -> Check:

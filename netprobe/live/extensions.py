@@ -12,7 +12,7 @@ from netprobe.model.record import Record
 from netprobe.model.replies import Interface
 
 # RFC 4884: where the quote ends when the router does not say, or does not say the truth.
-_LEGACY_QUOTE_BYTES = 128
+LEGACY_QUOTE_BYTES = 128
 _VERSION = 2
 _HEADER_BYTES = 4  # of the extension, and of each object in it
 _MPLS_OBJECT = (1, 1)  # RFC 4950
@@ -41,13 +41,18 @@ def read(message: bytes, length_at: int, unit: int) -> Extensions:
 
     The quote's length stands at byte `length_at` of the message, in units of `unit` bytes (RFC 4884).
     """
-    for start in _places(message, length_at, unit):
-        # RFC 4884, 7: version 2; a checksum of zero means that there is none.
-        if len(message) >= start + 2 * _HEADER_BYTES and message[start] >> 4 == _VERSION:
-            extension = message[start:]
-            if extension[2:4] == b"\0\0" or codec.checksum(extension) == 0:
-                return _read_objects(extension[_HEADER_BYTES:])
-    return NOTHING
+    found = (structure(message[start:]) for start in _places(message, length_at, unit))
+    return next((extensions for extensions in found if extensions is not None), NOTHING)
+
+
+def structure(extension: bytes) -> Extensions | None:
+    """The objects of an extension structure that stands where `extension` begins; None when none does."""
+    # RFC 4884, 7: version 2; a checksum of zero means that there is none.
+    if len(extension) < 2 * _HEADER_BYTES or extension[0] >> 4 != _VERSION:
+        return None
+    if extension[2:4] != b"\0\0" and codec.checksum(extension):
+        return None
+    return _read_objects(extension[_HEADER_BYTES:])
 
 
 def _places(message: bytes, length_at: int, unit: int) -> Iterator[int]:
@@ -55,8 +60,8 @@ def _places(message: bytes, length_at: int, unit: int) -> Iterator[int]:
     said = message[length_at] * unit if len(message) >= codec.ICMP.size else 0
     if said:
         yield codec.ICMP.size + said
-    if said != _LEGACY_QUOTE_BYTES:
-        yield codec.ICMP.size + _LEGACY_QUOTE_BYTES
+    if said != LEGACY_QUOTE_BYTES:
+        yield codec.ICMP.size + LEGACY_QUOTE_BYTES
 
 
 def _read_objects(objects: bytes) -> Extensions:

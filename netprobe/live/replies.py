@@ -14,6 +14,11 @@ _LOCAL_FAILURES = {0: "ENETUNREACH", 1: "EHOSTUNREACH", 4: "EMSGSIZE", 9: "EPERM
 _LOCAL_FAILURES_V6 = {0: "ENETUNREACH", 1: "EPERM", 3: "EHOSTUNREACH", 5: "EPERM", 6: "EPERM"}  # RFC 4443, 3.1
 
 
+def local_failure(code: int, *, over_v6: bool) -> str:
+    """The errno's name for a "destination unreachable" of `code` that comes from an address of this machine."""
+    return (_LOCAL_FAILURES_V6 if over_v6 else _LOCAL_FAILURES).get(code, "EHOSTUNREACH")
+
+
 def send_failed(error: str, source: str = "", rtt_s: float = 0.0) -> Reply:
     """The probe never left; `error` is the errno's name."""
     return Reply(kind=ReplyKind.SEND_FAILED, source=source, rtt_s=rtt_s, error=error)
@@ -58,8 +63,7 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
     over_v6 = codec.is_v6(sent.source)
     unreachable = message.type == _DESTINATION_UNREACHABLE[over_v6]
     if message.source == sent.source and unreachable and message.quote.destination != sent.source:
-        failures = _LOCAL_FAILURES_V6 if over_v6 else _LOCAL_FAILURES
-        return send_failed(failures.get(message.code, "EHOSTUNREACH"), message.source, rtt_s)
+        return send_failed(local_failure(message.code, over_v6=over_v6), message.source, rtt_s)
     expired = message.type == _TIME_EXCEEDED[over_v6]
     extensions = message.extensions
     return Reply(

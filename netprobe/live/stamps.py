@@ -7,7 +7,7 @@ is read: a step of the clock can then only hurt between a packet's arrival and o
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ _SO_TIMESTAMPING = 37  # SCM_TIMESTAMPING is the same number
 _TX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 1 << 1, 1 << 4, 1 << 7, 1 << 11  # linux/net_tstamp.h
 _ORIGIN_TIMESTAMPING = 4  # linux/errqueue.h
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")
-_QUEUED_ERROR = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # IP_RECVERR, IPV6_RECVERR
+QUEUED_ERROR = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # IP_RECVERR, IPV6_RECVERR
 _TTLS = ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, _IPV6_HOPLIMIT))
 _MSG_ERRQUEUE = 0x2000
 _TIMESPEC = struct.Struct("@qq")
@@ -70,6 +70,13 @@ def _clocks() -> tuple[float, int]:
 def receive(sock: socket.socket) -> Arrival:
     """The next datagram of a non-blocking socket. Raises OSError as recvmsg does."""
     data, ancillary, _, address = sock.recvmsg(_LARGEST_PACKET, _ANCILLARY_BYTES)
+    at_s, waited_s, ttl = moment(ancillary)
+    source, port = (address[0], address[1]) if address else ("", 0)
+    return Arrival(data, at_s, source, port, ttl, waited_s)
+
+
+def moment(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[float, float, int]:
+    """When what was just read came (monotonic seconds), how long it has waited, and its TTL (-1 where unknown)."""
     now, wall_ns = _clocks()
     at_s, ttl = now, -1
     for level, kind, value in ancillary:
@@ -77,8 +84,7 @@ def receive(sock: socket.socket) -> Arrival:
             at_s = _at(value, now, wall_ns) or now
         elif (level, kind) in _TTLS and len(value) >= 4:
             (ttl,) = struct.unpack_from("@i", value)
-    source, port = (address[0], address[1]) if address else ("", 0)
-    return Arrival(data, at_s, source, port, ttl, now - at_s)
+    return at_s, now - at_s, ttl
 
 
 def _at(stamp: bytes, now: float, wall_ns: int) -> float | None:
@@ -119,6 +125,10 @@ class Departures:
         """A packet could not be sent."""
         self._begin()
 
+    def departed(self, number: int) -> int | None:
+        """The token of the packet that the kernel's stamp calls `number`, once: for who reads the queue by himself."""
+        return self._pending.pop(number, None)
+
     def read(self) -> Iterator[tuple[int, float]]:
         """The tokens whose stamps have come since, and when they left (monotonic seconds). Never waits.
 
@@ -134,9 +144,9 @@ class Departures:
             for level, kind, value in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING) and len(value) >= _TIMESPEC.size:
                     at_s = _at(value, now, wall_ns)
-                elif (level, kind) in _QUEUED_ERROR and len(value) >= _EXTENDED_ERROR.size:
+                elif (level, kind) in QUEUED_ERROR and len(value) >= _EXTENDED_ERROR.size:
                     _, origin, _, _, _, _, data = _EXTENDED_ERROR.unpack_from(value)
                     number = data if origin == _ORIGIN_TIMESTAMPING else -1
-            token = self._pending.pop(number, None)
+            token = self.departed(number)
             if token is not None and at_s is not None:
                 yield token, at_s

@@ -7,10 +7,12 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from netprobe.live.identity import Identity
-from netprobe.live.prober import Prober
+from netprobe.live.ladder import climb
 from netprobe.live.reactor import Reactor
-from netprobe.live.wire import Wire, open_wire
+from netprobe.live.wire import Wire
 from netprobe.model.host import Inspect
 from netprobe.model.probes import Probe
 from netprobe.model.services import Fetch, Handshake, Lookup
@@ -25,8 +27,9 @@ _DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
 class LiveVantage:
     """Measures with real packets; a context manager that owns its sockets.
 
-    `ca_file` replaces the system's trust store. `wire` is for a caller that has opened the raw sockets for us. Raises
-    `CannotMeasure` without CAP_NET_RAW, or when `ca_file` cannot be read.
+    `ca_file` replaces the system's trust store. `wire` is for a caller that has opened the raw sockets for us. Without
+    it and without CAP_NET_RAW probes leave by lower rungs of the ladder: `footing` says which. Raises `CannotMeasure`
+    where there is none, or when `ca_file` cannot be read.
     """
 
     def __init__(
@@ -40,10 +43,9 @@ class LiveVantage:
         if ca_file:
             self._services()
         _raise_descriptor_limit()
-        wire = wire or open_wire()
         self._events: deque[Event] = deque()
         self._tokens = itertools.count(1)
-        self._prober = Prober(wire, self._reactor, self._emit, identity)
+        self._prober, self.footing = climb(self._reactor, self._emit, wire=wire, identity=identity)
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +74,8 @@ class LiveVantage:
             case Probe():
                 self._prober.send(request, token, now)
             case Inspect():
-                self._emit(token, now, self._services().inspect())
+                state = self._services().inspect()
+                self._emit(token, now, msgspec.structs.replace(state, footing=self.footing))
             case Lookup() | Handshake() | Fetch():
                 self._services().start(request, token, lambda outcome: self._emit(token, self.now(), outcome))
         return token

@@ -1,6 +1,7 @@
 """The own machine as it sees itself: links, routes, neighbours, resolvers."""
 
 from netprobe.model.record import Fact, Record
+from netprobe.model.rungs import Footing
 
 
 class Inspect(Record, frozen=True):
@@ -26,6 +27,7 @@ class HostState(Fact, frozen=True, tag="host"):
     `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
+    `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
     """
 
     links: tuple[Link, ...] = ()
@@ -36,3 +38,4 @@ class HostState(Fact, frozen=True, tag="host"):
     wall_clock_s: float = 0.0
     hosts_overrides: tuple[str, ...] = ()
     global_link_v6: str = ""
+    footing: Footing = {}

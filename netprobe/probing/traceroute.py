@@ -173,7 +173,8 @@ class Traceroute:
             last = self._length or self._barred or 0
             return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
         if self._rtt_s is not None:
-            last = min(max(self._farthest, self._guess or 0) + _GUESS_MARGIN, self._max_ttl)
+            margin = _GUESS_MARGIN if self._guess else _GAP  # not every vantage sees the TTL of a reply
+            last = min(max(self._farthest, self._guess or 0) + margin, self._max_ttl)
             return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
         last = min(self._farthest + _GAP, self._max_ttl)
         unsent = [ttl for ttl in range(1, last + 1) if ttl not in self._sent]

@@ -5,6 +5,8 @@ No word here is one that a person at home would have to look up; the hops are in
 
 from collections.abc import Mapping, Sequence
 
+from netprobe.model.host import HostState
+from netprobe.model.probes import Protocol
 from netprobe.model.report import Report
 from netprobe.model.verdict import Candidate, Cause, Component, Level, Verdict, Weighed
 from netprobe.report.lines import BLANK, Line, Span, line, paragraph
@@ -14,6 +16,7 @@ from netprobe.report.words import (
     clean,
     confidence,
     counted,
+    footing_limits,
     headline,
     likelihood,
     listed,
@@ -44,6 +47,7 @@ def answer(report: Report, causes: Mapping[str, Cause], *, width: int = 80) -> l
         _innocent(verdict, room),
         _runners_up(verdict, causes, platform, room),
         _cost(report, room),
+        _limits(report, room),
     )
     shown: list[Line] = [BLANK]
     for block in blocks:
@@ -184,3 +188,13 @@ def _cost(report: Report, room: int) -> list[Line]:
         f"{timing.wall_s:.1f} s",
     ]
     return paragraph(f"Measured: {listed(measured)}.", width=room, style="faint")
+
+
+def _limits(report: Report, room: int) -> list[Line]:
+    """What this machine did not let us measure."""
+    footing = next((o.fact.footing for o in report.observations if isinstance(o.fact, HostState)), {})
+    limits = footing_limits(footing, (Protocol.ICMP, Protocol.TCP), brief=True)
+    if not limits:
+        return []
+    text = f"Not everything could be seen: {'; '.join(limits)}. netprobe doctor tells the cost and the cure."
+    return paragraph(text, width=room, style="faint")

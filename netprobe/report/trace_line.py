@@ -8,6 +8,7 @@ import msgspec
 
 from netprobe.model.probes import Hop, Path, Reply
 from netprobe.model.record import Record, to_json
+from netprobe.model.rungs import RAW
 
 
 class MplsLine(Record, frozen=True):
@@ -46,7 +47,10 @@ class HopLine(Record, frozen=True, omit_defaults=True):
 
 
 class TraceLine(Record, frozen=True, omit_defaults=True):
-    """A traced target. `error` says why there is no path; it is there only when there is none."""
+    """A traced target. `error` says why there is no path; it is there only when there is none.
+
+    `rung` is the way in which the probes left (model/rungs.py): raw, ping, recverr or connect; empty where none did.
+    """
 
     target: str
     address: str
@@ -56,10 +60,13 @@ class TraceLine(Record, frozen=True, omit_defaults=True):
     rtt_ms: float | None
     probes_sent: int
     hops: list[HopLine]
+    rung: str
     error: str = ""
 
 
-def to_line(target: str, address: str, method: str, port: int, path: Path | None, error: str = "") -> bytes:
+def to_line(
+    target: str, address: str, method: str, port: int, path: Path | None, error: str = "", rung: str = RAW
+) -> bytes:
     """One line of JSON, valid on an empty path and without any."""
     line = TraceLine(
         target=target,
@@ -70,6 +77,7 @@ def to_line(target: str, address: str, method: str, port: int, path: Path | None
         rtt_ms=_ms(path.rtt_s) if path else None,
         probes_sent=path.probes_sent if path else 0,
         hops=[_hop(hop) for hop in path.hops] if path else [],
+        rung=rung,
         error=error,
     )
     return to_json(line)

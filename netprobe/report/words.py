@@ -7,6 +7,8 @@ import datetime as dt
 import unicodedata
 from collections.abc import Iterable
 
+from netprobe.model.probes import Protocol
+from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, rung
 from netprobe.model.verdict import Component, Verdict
 
 #: The order of a path as a person knows it: from here to there.
@@ -135,3 +137,18 @@ def listed(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     names = list(items)
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def footing_limits(footing: Footing, protocols: Iterable[Protocol], *, brief: bool = False) -> list[str]:
+    """By which rungs lower than raw sockets probes leave, half a sentence a rung; not `brief`: and what that hides."""
+    by_rung: dict[str, list[str]] = {}
+    for protocol in protocols:
+        by_rung.setdefault(footing.get(protocol, RAW), []).append(protocol.value)
+    said = []
+    for ident, carried in by_rung.items():
+        if ident == NOT_AT_ALL:
+            said.append(f"no {listed(carried)} probes can be sent")
+        elif ident != RAW:
+            limits = "" if brief else f" ({rung(ident).limits})"
+            said.append(f"{listed(carried)} probes leave by {rung(ident).name}{limits}")
+    return said

@@ -170,13 +170,13 @@ def test_stdout_is_valid_json_on_errors_too(tmp_path: Path, capsys: pytest.Captu
 def test_without_the_right_to_measure_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No CAP_NET_RAW: exit code 20, and the command that tells more."""
+    """No rung of the ladder opens: exit code 20, and the command that tells more."""
 
     def refuse(*_: object, **__: object) -> None:
         message = 'raw sockets need CAP_NET_RAW; run "netprobe doctor"'
         raise CannotMeasure(message)
 
-    monkeypatch.setattr("netprobe.live.vantage.open_wire", refuse)
+    monkeypatch.setattr("netprobe.live.vantage.climb", refuse)
     for arguments in (["diagnose", "--json"], ["trace", "--json", "192.0.2.1"]):
         code, err, out = said(arguments, capsys)
         assert "raw sockets need CAP_NET_RAW" in err

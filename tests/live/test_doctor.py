@@ -3,50 +3,92 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from netprobe.live import doctor
+from netprobe.model.rungs import RUNGS
 
-_REPORT = """
-import json
-from netprobe.live.doctor import checks
-print(json.dumps({check.name: [check.ok, check.detail, check.remedy, check.needed] for check in checks()}))
-"""
+ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+_REPORT = "from netprobe.live import doctor; from netprobe.model.record import to_json; print(to_json(doctor.checks()).decode())"
+
+
+def looked(*prefix: str) -> dict[str, Any]:
+    """What the doctor finds, by name. In a process of its own: icmplib must not meet scapy (docs/decisions/0001)."""
+    words = [*prefix, sys.executable, "-W", "error", "-c", _REPORT]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30)
+    assert shown.stderr == ""
+    found = json.loads(shown.stdout)
+    assert len({check["name"] for check in found}) == len(found)
+    return {check["name"]: check for check in found}
+
+
+def with_ping_sockets(range_: str, *command: str) -> tuple[str, ...]:
+    """`command` in an empty network in which the groups of `range_` may open ping sockets; its loopback is up."""
+    setting = f'ip link set lo up && sysctl -qw net.ipv4.ping_group_range="{range_}" && exec "$@"'
+    return ("unshare", "-n", "sh", "-c", setting, "sh", *command)
 
 
 def test_everything_that_fails_has_a_remedy() -> None:
-    """Names are unique; a failed check says what to do, one that passed has nothing to say."""
-    found = doctor.checks()
-    assert len({check.name for check in found}) == len(found)
-    for check in found:
-        assert check.detail
-        assert bool(check.remedy) != check.ok
-        assert check.sentence == f"{check.name}: {check.detail}"
-    assert [check.name for check in found if check.needed] == ["CAP_NET_RAW", "raw sockets"]
+    """A failed check says what to do, one that passed has nothing to say; a row for each rung of the ladder."""
+    found = looked()
+    for check in found.values():
+        assert check["detail"]
+        assert bool(check["remedy"]) != check["ok"]
+    assert [check["rung"] for check in found.values() if check["rung"]] == [row.id for row in RUNGS]
+    assert [name for name, check in found.items() if check["needed"]] == ["connections"]
 
 
 @pytest.mark.packets
 def test_a_machine_without_rights_and_network_is_told_so() -> None:
-    """In a user namespace of its own a process has no right over the network, in an empty one no route."""
-    words = ["unshare", "-n", "unshare", "-U", sys.executable, "-c", _REPORT]
-    found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    assert found["raw sockets"][:2] == [False, 'raw sockets need CAP_NET_RAW; run "netprobe doctor"']
-    assert found["default route"][:2] == [False, "none (no link at all)"]
+    """An ordinary user stands on lower rungs, and is told which are missing, what that costs and what to do."""
+    found = looked(*with_ping_sockets("1 0", *ORDINARY))
+    assert [found[row.name]["ok"] for row in RUNGS] == [False, False, True, True]
+    raw, ping = found["raw sockets"], found["ping sockets"]
+    assert raw["detail"] == (
+        "closed: CAP_NET_RAW is not held; without it there are no icmp and ack probes; "
+        "syn probes leave by connections; udp and quic probes leave by UDP sockets"
+    )
+    assert "sudo netprobe" in raw["remedy"]
+    assert ping["detail"] == "closed to your groups (open to none); without it there are no icmp probes"
+    assert ping["remedy"] == 'as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
+    assert found["default route"]["detail"].startswith("none (")
 
 
 @pytest.mark.packets
-def test_without_the_right_nothing_is_measured() -> None:
-    """The vantage says in one line what is missing and where to look."""
+def test_ping_sockets_are_tried_on_the_own_loopback() -> None:
+    """Where a group of ours may open them, an echo to the own loopback is answered: they work as a whole."""
+    found = looked(*with_ping_sockets("0 2147483647", *ORDINARY))
+    detail = found["ping sockets"]["detail"]
+    assert detail.startswith("open: icmp probes; not seen: what routers changed in our packets; the own loopback ans")
+    assert "icmp probes leave by ping sockets" in found["raw sockets"]["detail"]
+
+
+@pytest.mark.packets
+def test_the_doctor_s_process_has_no_scapy() -> None:
+    """What is under the LGPL, version 3, and what is under the GPL, version 2 only, never meet (docs/decisions/0001)."""
+    code = (
+        "import sys; from netprobe.live import doctor; doctor.checks(); print(*{'icmplib', 'scapy'} & {*sys.modules})"
+    )
+    for words in ([sys.executable, "-c", code], [*with_ping_sockets("0 0"), sys.executable, "-c", code]):
+        shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30)
+        assert shown.stdout.split() in (["icmplib"], [])
+
+
+@pytest.mark.packets
+def test_without_the_right_lower_rungs_are_taken() -> None:
+    """The vantage opens all the same, and says by which rung each kind of probe leaves."""
     code = """
-from netprobe.live import CannotMeasure
 from netprobe.live.vantage import LiveVantage
-try:
-    LiveVantage()
-except CannotMeasure as error:
-    print(error)
+from netprobe.model.host import Inspect
+with LiveVantage() as vantage:
+    vantage.send(Inspect())
+    event = vantage.receive(vantage.now())
+    assert event.outcome.footing == vantage.footing
+    print({str(protocol): rung for protocol, rung in vantage.footing.items()})
 """
-    words = ["unshare", "-n", "unshare", "-U", sys.executable, "-W", "error", "-c", code]
-    shown = subprocess.run(words, check=True, capture_output=True, text=True)
-    assert shown.stdout == 'raw sockets need CAP_NET_RAW; run "netprobe doctor"\n'
-    assert shown.stderr == ""
+    for range_, icmp in (("1 0", ""), ("0 2147483647", "ping")):
+        words = [*with_ping_sockets(range_, *ORDINARY), sys.executable, "-W", "error", "-c", code]
+        shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30)
+        expected = {"icmp": icmp, "syn": "connect", "ack": "", "udp": "recverr", "quic": "recverr"}
+        assert (shown.stdout, shown.stderr) == (f"{expected}\n", "")

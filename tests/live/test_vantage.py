@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from netprobe.live.prober import Prober
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, Path, Probe, Protocol, Reply, ReplyKind, Train
@@ -352,6 +353,7 @@ def test_round_trips_lie_between_the_kernels_stamps(vantage: LiveVantage) -> Non
     found = [vantage.receive(began + 1.0) for _ in tokens]
     rtts = [event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply)]
     assert len(rtts) == 20
+    assert isinstance(vantage._prober, Prober)
     assert all(sent.stamped for sent in vantage._prober._outstanding._sent.values())
     assert vantage.lateness_s() > 0.04, "the replies had lain there for so long"
     assert statistics.median(rtts) < vantage.lateness_s()
@@ -392,6 +394,7 @@ def test_every_method_sees_the_hops_of_ipv6(
         assert reply is not None
         assert (reply.kind, reply.icmp_type, reply.quoted_ttl) == (ReplyKind.TIME_EXCEEDED, 3, 1)
         assert reply.ttl == 64 - (hop.ttl - 1)
+    assert isinstance(vantage._prober, Prober)
     assert any(sent.stamped for sent in vantage._prober._outstanding._sent.values())
 
 

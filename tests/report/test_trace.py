@@ -39,6 +39,7 @@ def test_json_has_the_contract_s_shape() -> None:
         "reached": True,
         "rtt_ms": 20.4,
         "probes_sent": 5,
+        "rung": "raw",
     }
     assert [(hop["ttl"], hop["sent"], hop["lost"]) for hop in row["hops"]] == [(1, 1, 0), (2, 2, 2), (3, 1, 0)]
     first = row["hops"][0]["replies"][0]

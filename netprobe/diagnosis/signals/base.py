@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from netprobe.diagnosis.pattern import View
+from netprobe.model.probes import Protocol
 
 
 class Finding(NamedTuple):
@@ -19,6 +20,7 @@ class Signal(NamedTuple):
 
     Signals of one `group` see the same trouble: the first of them that was measured counts for all, so the order of
     SIGNALS puts the one that knows most first. The states in `good` are those of a network in which nothing is wrong.
+    `needs` is the protocol without whose probes hardly anything can be told.
     """
 
     id: str
@@ -26,6 +28,7 @@ class Signal(NamedTuple):
     states: tuple[str, ...]
     judge: Callable[[View], Finding | None]
     good: tuple[str, ...] = ()
+    needs: Protocol | None = None
 
 
 def of(count: int, total: int) -> str:

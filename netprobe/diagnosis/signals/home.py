@@ -4,7 +4,7 @@ from email.utils import parsedate_to_datetime
 
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
-from netprobe.model.probes import ReplyKind
+from netprobe.model.probes import Protocol, ReplyKind
 
 #: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer, and that it does.
 _NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
@@ -50,6 +50,8 @@ def gateway(view: View) -> Finding | None:
         a.lookup.resolver == address and a.rcode for _, a in facts.platform_answers + facts.control_answers
     )
     if speaks or view.paths.life_beyond_gateway:
+        if not sent:
+            return Finding("forwards", f"Your home router {address} was not pinged, but it forwards packets.", indices)
         return Finding("ignores_ping", f"Your home router {address} ignores pings, but it forwards packets.", indices)
     states = [h.neighbour.lower() for _, h in facts.hosts]
     failed = sum(s in _NEIGHBOUR_FAILED for s in states)
@@ -59,20 +61,16 @@ def gateway(view: View) -> Finding | None:
         for x in t.exchanges
     )
     if failed and states[-1] not in _NEIGHBOUR_ALIVE:
-        return Finding(
-            "dead",
-            f"Your home router {address} is dead: {of(0, sent)} pings answered, "
-            "and it does not even say its hardware address.",
-            indices,
-        )
+        pings = f"{of(0, sent)} pings answered, and it does not even" if sent else "it does not even"
+        return Finding("dead", f"Your home router {address} is dead: {pings} say its hardware address.", indices)
+    if not sent:
+        return None
     if states[-1] in _NEIGHBOUR_ALIVE and not unreachable:
         return Finding(
             "half_dead",
             f"Your home router {address} is there, but answers {of(0, sent)} pings and nothing passes it.",
             indices,
         )
-    if not sent:
-        return None
     return Finding(
         "silent", f"Your home router {address} answers {of(0, sent)} pings, and nothing behind it answers.", indices
     )
@@ -128,9 +126,10 @@ SIGNALS = (
     Signal(
         "gateway.answers",
         "gateway",
-        ("yes", "ignores_ping", "half_dead", "silent", "dead"),
+        ("yes", "ignores_ping", "forwards", "half_dead", "silent", "dead"),
         gateway,
-        good=("yes", "ignores_ping"),
+        good=("yes", "ignores_ping", "forwards"),
+        needs=Protocol.ICMP,
     ),
     Signal("host.clock", "clock", ("right", "wrong"), clock, good=("right",)),
     Signal("host.hosts_file", "hosts_file", ("clean", "overrides"), hosts_file, good=("clean",)),
