@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netprobe.cli.options import AsJson, CaFile, ConfigFile
+from netprobe.cli.options import AsJson, CaFile, ConfigFile, Pcap
 
 Symptom = Annotated[
     str,
@@ -22,6 +22,7 @@ def diagnose(
     as_json: AsJson = False,
     html: Html = None,
     verbose: Verbose = False,
+    pcap: Pcap = None,
     config: ConfigFile = None,
     ca_file: CaFile = "",
 ) -> int:
@@ -43,5 +44,5 @@ def diagnose(
     check_writable(html)
     platform = load_platform(settings.platform)
     with watching(platform_name(platform.name), quiet=as_json) as progress:
-        report = measure(settings, platform, symptom=symptom, ca_file=ca_file, progress=progress)
+        report = measure(settings, platform, symptom=symptom, ca_file=ca_file, pcap=pcap, progress=progress)
     return present(report, settings, as_json=as_json, html=html, verbose=verbose)

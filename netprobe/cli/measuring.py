@@ -4,6 +4,7 @@ import difflib
 from contextlib import ExitStack
 from pathlib import Path
 
+from netprobe.cli.capturing import recorded
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import Settings
 from netprobe.engine import SYMPTOM_ROLES, diagnose
@@ -31,10 +32,18 @@ def check_ca_file(ca_file: str) -> None:
 
 
 def measure(
-    settings: Settings, platform: Platform, *, symptom: str = "", ca_file: str = "", progress: Progress | None = None
+    settings: Settings,
+    platform: Platform,
+    *,
+    symptom: str = "",
+    ca_file: str = "",
+    pcap: Path | None = None,
+    progress: Progress | None = None,
 ) -> Report:
-    """Diagnose `platform` from here. Raises `CannotMeasure` where no packet can be sent."""
+    """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
     with ExitStack() as stack:
         table = stack.enter_context(AsnTable.open(settings.asn_table or None))
         vantage = stack.enter_context(LiveVantage(ca_file=ca_file or settings.ca_file or None))
+        vantage.look()
+        stack.enter_context(recorded(vantage, pcap))
         return diagnose(vantage, platform, table.lookup, symptom=symptom, rate=settings.rate, progress=progress)

@@ -19,3 +19,11 @@ CaFile = Annotated[
 State = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="Where the agent keeps its records (/var/lib/netprobe).")
 ]
+Pcap = Annotated[
+    Path | None,
+    typer.Option(
+        "--pcap",
+        metavar="FILE",
+        help="Write the probes and what answers them to FILE, for tcpdump and Wireshark; replaces what is there.",
+    ),
+]

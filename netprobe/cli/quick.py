@@ -12,7 +12,7 @@ from netprobe.cli.failure import exit_code
 
 _COMMAND = "trace"
 _FLAGS = {"--share": "share", "--json": "as_json"}
-_VALUES = {"--method": str, "--port": int, "--rate": float, "--max-ttl": int, "--config": Path}
+_VALUES = {"--method": str, "--port": int, "--rate": float, "--max-ttl": int, "--config": Path, "--pcap": Path}
 _HIGHEST = {"--port": 0xFFFF, "--max-ttl": 63}
 
 
@@ -38,7 +38,7 @@ def _trace(targets: Sequence[str], method: str, given: dict[str, Any]) -> int:
 
     settings = load(given.get("--config"))
     port, rate = given.get("--port", PORTS[method]), given.get("--rate", settings.rate)
-    job = Job(tuple(targets), method, port, given.get("--max-ttl", 30), rate, "share" in given)
+    job = Job(tuple(targets), method, port, given.get("--max-ttl", 30), rate, "share" in given, given.get("--pcap"))
     return carry_out(job, settings, as_json="as_json" in given)
 
 

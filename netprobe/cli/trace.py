@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netprobe.cli.options import AsJson, ConfigFile
+from netprobe.cli.options import AsJson, ConfigFile, Pcap
 
 
 class Method(StrEnum):
@@ -52,6 +52,7 @@ def trace(
     rate: Rate = None,
     max_ttl: MaxTtl = 30,
     share: Share = False,
+    pcap: Pcap = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
@@ -70,5 +71,5 @@ def trace(
         msg = "--rate: must be more than 0"
         raise typer.BadParameter(msg)
     settings = load(config)
-    job = Job(tuple(targets), method.value, port or PORTS[method.value], max_ttl, rate or settings.rate, share)
+    job = Job(tuple(targets), method.value, port or PORTS[method.value], max_ttl, rate or settings.rate, share, pcap)
     return carry_out(job, settings, as_json=as_json)

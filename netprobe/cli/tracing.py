@@ -4,6 +4,7 @@ import ipaddress
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netprobe.cli.console import colourful, show, show_json, width
@@ -14,7 +15,7 @@ from netprobe.model.probes import NOT_CARRIED, Protocol
 from netprobe.model.rungs import RAW, Footing
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.traceroute import Traceroute
-from netprobe.tracing import NO_ROUTE, Traced, Watcher, trace
+from netprobe.tracing import Traced, Watcher, trace
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     max_ttl: int
     rate: float
     share: bool = False
+    pcap: Path | None = None
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
@@ -51,6 +53,10 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
         protocol = Protocol(job.method)
         if vantage.footing[protocol] != RAW:
             _tell_footing(vantage.footing, protocol)
+        if job.pcap:
+            from netprobe.cli.capturing import recorded
+
+            stack.enter_context(recorded(vantage, job.pcap))
         with _growing(whose, job) as watch:
             traced = trace(
                 vantage,
@@ -123,9 +129,10 @@ def _error(traced: Traced) -> str:
         return ""
     if error == NOT_CARRIED:
         return f"cannot trace to {traced.target}: this computer lets nobody send such probes; try another --method"
-    if error in NO_ROUTE:
-        return f'no route to {traced.target} ({error}): is this computer connected? "netprobe diagnose" tells more'
-    return f'cannot send to {traced.target} ({error}): a local firewall? "netprobe doctor" tells more'
+    from netprobe.model.unsent import reason
+
+    why = reason(error)
+    return f"nothing could be sent to {clean(traced.target)}: {why.meaning} ({error}); {why.remedy}"
 
 
 def _lines(traced: Sequence[Traced], job: Job, whose: "Whose", columns: int) -> "list[Line]":

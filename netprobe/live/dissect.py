@@ -105,6 +105,16 @@ class Segment(Record, frozen=True):
 Message = EchoReply | IcmpError | Segment
 
 
+class Datagram(Record, frozen=True):
+    """A UDP datagram."""
+
+    source: str
+    ttl: int
+    source_port: int
+    destination_port: int
+    payload: bytes
+
+
 def quic_nonce(payload: bytes) -> bytes | None:
     """The nonce that a version negotiation brings back, None for anything else (RFC 8999, 6)."""
     if (
@@ -265,3 +275,28 @@ def _behind_extensions(data: bytes, following: int) -> tuple[int, int]:
             return following, len(data)
         following, at = data[at], at + (data[at + 1] + 1) * 8
     return following, at
+
+
+def parse_packet(data: bytes) -> Message | Datagram | None:
+    """What a whole packet of either version says, as a packet socket shows it. Never raises."""
+    if not data:
+        return None
+    if data[0] >> 4 == 6:
+        if len(data) < codec.IPV6.size:
+            return None
+        _, _, protocol, ttl, packed, _ = codec.IPV6.unpack_from(data)
+        source, body = socket.inet_ntop(socket.AF_INET6, packed), data[codec.IPV6.size :]
+        if protocol == codec.PROTOCOL_UDP:
+            return _parse_datagram(source, ttl, body)
+        return parse_v6(protocol, source, ttl, body)
+    split = _split(data)
+    if split and split[0][6] == codec.PROTOCOL_UDP:
+        return _parse_datagram(socket.inet_ntoa(split[0][8]), split[0][5], split[1])
+    return parse(data)
+
+
+def _parse_datagram(source: str, ttl: int, body: bytes) -> Datagram | None:
+    if len(body) < codec.UDP.size:
+        return None
+    source_port, destination_port, _, _ = codec.UDP.unpack_from(body)
+    return Datagram(source, ttl, source_port, destination_port, body[codec.UDP.size :])

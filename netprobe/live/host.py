@@ -30,6 +30,7 @@ _NEIGHBOUR_STATES = {
     0x40: "noarp",
     0x80: "permanent",
 }
+_SILENT_STATES = ("incomplete", "failed")
 # Any address that only the default route leads to: nothing is sent, the kernel is asked for its way there.
 _SOMEWHERE, _SOMEWHERE_V6 = "1.1.1.1", "2606:4700:4700::1111"
 _GLOBAL_V6 = ipaddress.ip_network("2000::/3")  # RFC 4291, 2.4, as IANA has given it out
@@ -123,6 +124,18 @@ def _neighbour(address: str, index: int) -> str:
         if at == index and row.address(_NDA_DST) == address:
             return _NEIGHBOUR_STATES.get(state, "")
     return ""
+
+
+def next_hop_is_silent(destination: str) -> bool:
+    """Whether whoever is next on the way to `destination` has been asked for its link-layer address in vain."""
+    try:
+        route = netlink.route_to(destination)
+        if route is None:
+            return False
+        next_hop = route.address(_RTA_GATEWAY) or _via(route) or destination
+        return _neighbour(next_hop, route.number(_RTA_OIF)) in _SILENT_STATES
+    except OSError:
+        return False
 
 
 def _wireless() -> set[str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netprobe.live import codec, dissect
-from netprobe.live.dissect import EchoReply, Quote, Segment
+from netprobe.live.dissect import Datagram, EchoReply, IcmpError, Quote, Segment
 from netprobe.live.identity import Mark
 from netprobe.live.quotes import mangled, swapped
 from netprobe.model.probes import Flow, Protocol
@@ -60,6 +60,7 @@ class Outstanding:
         self._replies: Counter[int] = Counter()  # by token
         self._misses: Counter[Key] = Counter()  # by protocol and local number, of late
         self._misses_since_s = 0.0
+        self._counting = True
 
     def taken(self, keys: tuple[Key, ...]) -> bool:
         """Whether a reply to one of these probes could be taken for one to a probe with `keys`."""
@@ -200,12 +201,33 @@ class Outstanding:
                     return sent
         return None
 
+    def of_packet(self, packet: bytes, *, outgoing: bool) -> Sent | None:
+        """The probe that a whole `packet` is, or answers. It was told of already: what misses is not counted again."""
+        self._counting = False
+        try:
+            if outgoing:
+                quote = dissect.parse_quote_v6(packet) if packet[:1] >= b"\x60" else dissect.parse_quote(packet)
+                return self.of_quote(quote) if quote else None
+            match dissect.parse_packet(packet):
+                case EchoReply() as reply:
+                    return self.of_echo_reply(reply)
+                case IcmpError() as error:
+                    return self.of_quote(error.quote)
+                case Segment() as segment:
+                    return self.of_segment(segment)
+                case Datagram() as datagram:
+                    ports = datagram.source_port, datagram.destination_port
+                    return self.of_datagram(datagram.payload, datagram.source, *ports)
+            return None
+        finally:
+            self._counting = True
+
     def _guessed_at(self, local: Key) -> bool:
         return self._misses[local] >= _MOST_MISSES
 
     def _miss(self, local: Key) -> None:
         """Somebody has sent what looks like a reply to a probe of `local`, and is to none."""
-        if local in self._misses or len(self._misses) < _MOST_GUESSED:
+        if self._counting and (local in self._misses or len(self._misses) < _MOST_GUESSED):
             self._misses[local] += 1
 
     def _find(self, *key: str | int) -> Sent | None:

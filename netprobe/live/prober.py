@@ -7,14 +7,18 @@ import errno
 import socket
 from collections.abc import Callable
 
+import msgspec
+
 from netprobe.live import codec, dissect, replies, stamps
-from netprobe.live.dissect import EchoReply, IcmpError, Message, Segment
+from netprobe.live.dissect import Datagram, EchoReply, IcmpError, Message, Segment
 from netprobe.live.identity import Identity
 from netprobe.live.outstanding import SEGMENTS, Outstanding, Sent, keys_of
+from netprobe.live.own_wire import Watch
 from netprobe.live.quotes import COMPARED_BYTES
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.wire import HEADER_FIRST, RECEIVE_AT_ONCE, HeldPorts, Wire, source_address
 from netprobe.model.probes import Flow, Probe, Protocol, Reply
+from netprobe.model.unsent import NEVER_LEFT, NO_NEIGHBOUR
 
 _REMEMBER_ROUTES = 100_000
 _ROUTE_AGES_S = 5.0  # how long the choice of a source address is trusted
@@ -50,9 +54,11 @@ class Prober:
         self.packets_sent = 0
         self.bytes_sent = 0
         wire.attach(reactor, self)
+        self.watch = Watch(reactor, self, wire.open_tap)
 
     def close(self) -> None:
         """Let go of sockets and ports; the wire is closed too."""
+        self.watch.close()
         for ports in (*self._tcp_ports.values(), *self._udp_ports.values()):
             ports.close()
         self._wire.close()
@@ -69,7 +75,9 @@ class Prober:
             return
         self.packets_sent += 1
         self.bytes_sent += len(packet)
-        self._outstanding.add(sent._replace(at_s=self._reactor.now()))
+        at_s = self._reactor.now()
+        self._outstanding.add(sent._replace(at_s=at_s))
+        self.watch.sent(token, at_s)
         self._wire.send(token, packet, probe.flow.destination)
 
     def flush(self) -> None:
@@ -139,6 +147,7 @@ class Prober:
 
     def failed(self, token: int, error: str) -> None:
         """A probe that never left is a reply that says so."""
+        self.watch.failed(token)
         sent = self._outstanding.forget(token)
         self.packets_sent -= 1
         self.bytes_sent -= sent.size if sent else 0
@@ -165,9 +174,10 @@ class Prober:
     def _tell(self, answer: Answer | None) -> None:
         """Pass on what came, if it is to a probe of ours."""
         if answer and self._outstanding.answer(answer[0]):
+            self.watch.accepted(answer[0])
             self._emit(*answer)
 
-    def _understand(self, message: Message | None, at_s: float) -> Answer | None:
+    def _understand(self, message: Message | Datagram | None, at_s: float) -> Answer | None:
         """What `message`, which came in at `at_s`, says to which probe; None when it is to none of ours."""
         match message:
             case EchoReply():
@@ -176,6 +186,8 @@ class Prober:
                 return self._icmp_error(message, at_s)
             case Segment():
                 return self._segment(message, at_s)
+            case Datagram():
+                return self._datagram(message, at_s)
         return None
 
     def _echo_reply(self, reply: EchoReply, at_s: float) -> Answer | None:
@@ -190,6 +202,57 @@ class Prober:
         sent = self._outstanding.of_quote(error.quote)
         return (sent.token, at_s, replies.of_error(error, sent, self._since(sent, at_s))) if sent else None
 
+    def _datagram(self, datagram: Datagram, at_s: float) -> Answer | None:
+        ports = datagram.source_port, datagram.destination_port
+        sent = self._outstanding.of_datagram(datagram.payload, datagram.source, *ports)
+        if sent is None:
+            return None
+        return sent.token, at_s, replies.of_datagram(datagram.source, datagram.ttl, self._since(sent, at_s))
+
+    # -- on the own wire ----------------------------------------------------------------------------------------------
+
+    def probe_of(self, packet: bytes, *, outgoing: bool) -> int | None:
+        """The token of the probe that `packet` is, or answers."""
+        sent = self._outstanding.of_packet(packet, outgoing=outgoing)
+        return sent.token if sent else None
+
+    def stamped(self, token: int) -> bool:
+        """Whether the kernel has stamped the probe's departure."""
+        sent = self._outstanding.get(token)
+        if sent and not sent.stamped:
+            self._wire.settle(token)
+            sent = self._outstanding.get(token)
+        return sent is not None and sent.stamped
+
+    def overflowed(self) -> int:
+        """How many packets the receiving sockets had no room for, ever."""
+        return self._wire.overflowed() + sum(ports.overflowed() for ports in self._udp_ports.values())
+
+    def holds(self, packet: bytes, *, outgoing: bool) -> bool:
+        """Whether `packet` is from, or for, a port that is held for a flow of ours."""
+        message = dissect.parse_packet(packet)
+        if not isinstance(message, Segment | Datagram):
+            return False
+        held = self._tcp_ports if isinstance(message, Segment) else self._udp_ports
+        family = socket.AF_INET6 if codec.is_v6(message.source) else socket.AF_INET
+        return held[family].holds(message.source_port if outgoing else message.destination_port)
+
+    def dropped_here(self, packet: bytes, at_s: float) -> None:
+        """An answer came in at `at_s`, and this machine dropped it: what it says is known all the same."""
+        answer = self._understand(dissect.parse_packet(packet), at_s)
+        if answer:
+            token, at_s, reply = answer
+            self._tell((token, at_s, msgspec.structs.replace(reply, dropped_locally=True)))
+
+    def never_left(self, token: int) -> None:
+        """The probe was taken by the kernel, and no device has sent it: the next hop's hardware address may lack."""
+        from netprobe.live import host  # noqa: PLC0415  # most traces need none of it
+
+        sent = self._outstanding.get(token)
+        if sent:
+            error = NO_NEIGHBOUR if host.next_hop_is_silent(sent.destination) else NEVER_LEFT
+            self._tell((token, self._reactor.now(), replies.send_failed(error)))
+
     def _watch_udp(self, sock: socket.socket) -> None:
         stamps.want_stamps(sock)
         stamps.want_ttl(sock)
@@ -203,7 +266,5 @@ class Prober:
             except OSError:
                 return
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
-            sent = self._outstanding.of_datagram(arrival.data, arrival.source, arrival.port, port)
-            if sent:
-                reply = replies.of_datagram(arrival.source, arrival.ttl, self._since(sent, arrival.at_s))
-                self._tell((sent.token, arrival.at_s, reply))
+            datagram = Datagram(arrival.source, arrival.ttl, arrival.port, port, arrival.data)
+            self._tell(self._understand(datagram, arrival.at_s))

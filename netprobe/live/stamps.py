@@ -56,7 +56,7 @@ def want_ttl(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
 
 
-def _clocks() -> tuple[float, int]:
+def clocks() -> tuple[float, int]:
     """The monotonic clock (s) and the wall clock (ns) at the same moment, to a few microseconds even under load."""
     for _ in range(_CLOCK_ATTEMPTS):
         before = time.monotonic()
@@ -65,6 +65,15 @@ def _clocks() -> tuple[float, int]:
         if after - before < _CLOCK_GAP_S:
             break
     return (before + after) / 2, wall_ns
+
+
+def unix_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The kernel's stamp among what came beside a datagram, nanoseconds of Unix time; 0 without one."""
+    for level, kind, value in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(value) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(value)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return 0
 
 
 def receive(sock: socket.socket) -> Arrival:
@@ -77,7 +86,7 @@ def receive(sock: socket.socket) -> Arrival:
 
 def moment(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[float, float, int]:
     """When what was just read came (monotonic seconds), how long it has waited, and its TTL (-1 where unknown)."""
-    now, wall_ns = _clocks()
+    now, wall_ns = clocks()
     at_s, ttl = now, -1
     for level, kind, value in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(value) >= _TIMESPEC.size:
@@ -139,7 +148,7 @@ class Departures:
                 _, ancillary, _, _ = self._sock.recvmsg(0, _ANCILLARY_BYTES, _MSG_ERRQUEUE)
             except OSError:
                 return
-            now, wall_ns = _clocks()
+            now, wall_ns = clocks()
             number, at_s = -1, None
             for level, kind, value in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING) and len(value) >= _TIMESPEC.size:

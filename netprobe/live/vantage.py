@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from netprobe.capture import Capture
 from netprobe.live.identity import Identity
 from netprobe.live.ladder import climb
+from netprobe.live.prober import Prober
 from netprobe.live.reactor import Reactor
 from netprobe.live.wire import Wire
 from netprobe.model.host import Inspect
@@ -33,7 +35,11 @@ class LiveVantage:
     """
 
     def __init__(
-        self, ca_file: str | None = None, *, wire: Wire | None = None, identity: Identity | None = None
+        self,
+        ca_file: str | None = None,
+        *,
+        wire: Wire | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self._reactor = Reactor()
         self._packets = 0
@@ -46,6 +52,7 @@ class LiveVantage:
         self._events: deque[Event] = deque()
         self._tokens = itertools.count(1)
         self._prober, self.footing = climb(self._reactor, self._emit, wire=wire, identity=identity)
+        self._watch = self._prober.watch if isinstance(self._prober, Prober) else None
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +69,15 @@ class LiveVantage:
         self._prober.close()
         self._reactor.close()
 
+    def look(self) -> bool:
+        """Look at the own network devices from now on, not only when a probe stays silent: whether that can be done."""
+        return self._watch is not None and self._watch.open()
+
+    def record(self, capture: Capture | None) -> None:
+        """Write what the own network devices show of our probes to `capture` from now on; None: no more."""
+        if self._watch:
+            self._watch.record(capture)
+
     def now(self) -> float:
         """Monotonic seconds."""
         return self._reactor.now()
@@ -75,7 +91,8 @@ class LiveVantage:
                 self._prober.send(request, token, now)
             case Inspect():
                 state = self._services().inspect()
-                self._emit(token, now, msgspec.structs.replace(state, footing=self.footing))
+                wire = self._watch.summary() if self._watch else None
+                self._emit(token, now, msgspec.structs.replace(state, footing=self.footing, own_wire=wire))
             case Lookup() | Handshake() | Fetch():
                 self._services().start(request, token, lambda outcome: self._emit(token, self.now(), outcome))
         return token

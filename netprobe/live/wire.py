@@ -19,9 +19,11 @@ from typing import NamedTuple, Protocol
 from netprobe.live import CannotMeasure, bpf, stamps
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.stamps import Arrival
+from netprobe.live.tap import Tap, open_tap, overflowed
 
 _SO_RCVBUFFORCE = 33
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
 _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE = 23, 3  # linux/in6.h
 _RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not be lost on the last metre
 _BLOCK_PORTS = 512
@@ -81,6 +83,14 @@ class Wire(Protocol):
         """Tell of all departures that are known by now; that of `token` is what somebody needs."""
         ...
 
+    def open_tap(self) -> Tap | None:
+        """A tap on this machine's devices for what belongs to `blocks`; None where none can be had."""
+        ...
+
+    def overflowed(self) -> int:
+        """How many packets the receiving sockets had no room for, ever."""
+        ...
+
     def close(self) -> None:
         """Let go of reactor and sockets."""
         ...
@@ -133,6 +143,17 @@ class LocalWire:
             for sent, at_s in departures.read():
                 self._tell().departed(sent, at_s)
 
+    def open_tap(self) -> Tap | None:
+        """Open it here: it takes the same right as the raw sockets."""
+        try:
+            return open_tap(self.blocks)
+        except OSError:  # no packet sockets in this kernel, or not for us
+            return None
+
+    def overflowed(self) -> int:
+        """How many packets the receiving sockets had no room for, ever."""
+        return sum(overflowed(sock) for sock, _ in self._receiving())
+
     def close(self) -> None:
         """Close the sockets."""
         for sock, _ in self._receiving():
@@ -183,8 +204,11 @@ def open_wire() -> LocalWire:
         v4.sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)  # in IPv6 IPPROTO_RAW implies it
         # A probe for the path's MTU is to be stopped by the path, not by what the kernel remembers of it (ip(7)).
         v4.sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
+        # Without IP_RECVERR the kernel keeps it to itself when a queue of its own is full (raw(7)).
+        v4.sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         receiving = [(v4.icmp, bpf.icmp_filter(blocks)), (v4.tcp, bpf.tcp_filter(blocks))]
         if v6:
+            v6.sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             v6.sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE)
             receiving += [(v6.icmp, bpf.icmpv6_filter(blocks)), (v6.tcp, bpf.tcp_v6_filter(blocks))]
             stamps.want_ttl(v6.icmp)
@@ -255,6 +279,14 @@ class HeldPorts:
                 self._on_hold(sock)
         self._held[label] = (sock, now)
         return int(sock.getsockname()[1])
+
+    def holds(self, port: int) -> bool:
+        """Whether `port` is held now."""
+        return any(sock.getsockname()[1] == port for sock, _ in self._held.values())
+
+    def overflowed(self) -> int:
+        """How many datagrams the sockets that are held now had no room for."""
+        return sum(overflowed(sock) for sock, _ in self._held.values())
 
     def close(self) -> None:
         """Give all ports back."""

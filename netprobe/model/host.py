@@ -19,6 +19,20 @@ class Link(Record, frozen=True):
     wireless: bool = False
 
 
+class OwnWire(Record, frozen=True):
+    """What became of the probes that were sent while a tap listened on the own network devices.
+
+    `lost` left, and no answer came in; `dropped_here` were answered on the wire, and this machine dropped the answer;
+    `never_left` were taken by the kernel and sent by no device. Of `unknown` it cannot be told.
+    """
+
+    answered: int = 0
+    lost: int = 0
+    dropped_here: int = 0
+    never_left: int = 0
+    unknown: int = 0
+
+
 class HostState(Fact, frozen=True, tag="host"):
     """What the own machine knew at one moment.
 
@@ -28,6 +42,7 @@ class HostState(Fact, frozen=True, tag="host"):
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
+    `own_wire` counts the probes until then; None where there was no tap.
     """
 
     links: tuple[Link, ...] = ()
@@ -39,3 +54,4 @@ class HostState(Fact, frozen=True, tag="host"):
     hosts_overrides: tuple[str, ...] = ()
     global_link_v6: str = ""
     footing: Footing = {}
+    own_wire: OwnWire | None = None

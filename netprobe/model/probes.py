@@ -75,6 +75,7 @@ class Reply(Record, frozen=True):
     somebody on the way there has rewritten it. `tcp` is a segment's header. `changes` is what the quote shows of our
     packet otherwise than it left, apart from what routers are known to garble in quotes; `interfaces` are those of
     RFC 5837, `unknown_objects` counts the extension objects (RFC 4884) that nobody here can read.
+    `dropped_locally`: it came in on the wire, and this machine itself has dropped it.
     """
 
     kind: ReplyKind
@@ -94,6 +95,7 @@ class Reply(Record, frozen=True):
     changes: tuple[Change, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     unknown_objects: int = 0
+    dropped_locally: bool = False
 
     @property
     def from_destination(self) -> bool:

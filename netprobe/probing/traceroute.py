@@ -10,6 +10,7 @@ SYN-ACK, and the one that counts is that of the shortest TTL that gets through.
 from collections import deque
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Probe, Protocol, Reply, ReplyKind
+from netprobe.model.unsent import PASSING
 from netprobe.probing.port import Outcome, Request
 
 FIRST_TTLS = 16  # most paths to a content network are shorter
@@ -94,12 +95,12 @@ class Traceroute:
             return
         ttl, index = self._place[token]
         exchange = self._sent[ttl][index]
-        if exchange.reply is not None:
+        if exchange.reply is not None and exchange.reply.error not in PASSING:
             return
         self._sent[ttl][index] = Exchange(exchange.ttl, exchange.sequence, exchange.sent_s, outcome)
         self._open.discard(token)
         if not outcome.from_destination:
-            if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED}:
+            if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED} and outcome.error not in PASSING:
                 self._bar(1 if ttl == FULL_TTL and outcome.kind is ReplyKind.SEND_FAILED else ttl)
             return
         if self._rtt_s is None:
@@ -154,7 +155,8 @@ class Traceroute:
         return max((ttl for ttl in self._sent if ttl != FULL_TTL and self._answered(ttl)), default=0)
 
     def _answered(self, ttl: int) -> bool:
-        return any(exchange.reply for exchange in self._sent.get(ttl, ()))
+        replies = (exchange.reply for exchange in self._sent.get(ttl, ()))
+        return any(reply and reply.error not in PASSING for reply in replies)
 
     def _open_for(self, ttl: int) -> bool:
         """Whether `ttl` is silent and has tries left."""

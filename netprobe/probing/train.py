@@ -5,6 +5,7 @@ Each SYN is a flow of its own: a second SYN on the same four-tuple would be a re
 """
 
 from netprobe.model.probes import Exchange, Flow, Probe, Protocol, Reply, Train
+from netprobe.model.unsent import PASSING
 from netprobe.probing.port import Outcome, Request
 
 _LABEL_BASE = 100  # labels below belong to traceroutes, whose flow must stay constant
@@ -55,10 +56,12 @@ class TrainSession:
         self._last_at = now
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
-        """Keep the first reply to each probe."""
+        """Keep the first reply to each probe; one that said too early that the probe did not leave makes room."""
         del now
         if isinstance(outcome, Reply):
-            self._replies.setdefault(self._sequence[token], outcome)
+            before = self._replies.get(self._sequence[token])
+            if before is None or before.error in PASSING:
+                self._replies[self._sequence[token]] = outcome
 
     def deadline(self) -> float | None:
         """The next probe's time, or the last one's time-out."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netprobe.model.probes import Hop, Path, Reply, ReplyKind
+from netprobe.model.unsent import reason
 from netprobe.report.lines import Line, Span
 from netprobe.report.words import clean, milliseconds
 
@@ -32,7 +33,10 @@ def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
     if not hop.addresses:
         failed = next((x.reply.error for x in hop.exchanges if x.reply and x.reply.error), "")
         text = f"not sent ({clean(failed, 20)})" if failed else "no answer" if sent else "not asked"
-        return [(Span(f"{hop.ttl:4}  "), Span(f"{text:<17}", "faint"), Span(" " * 11), Span(f"{loss:>6}", "faint"))]
+        why = Span("  " + clean(reason(failed).meaning, room), "faint") if failed else Span("")
+        return [
+            (Span(f"{hop.ttl:4}  "), Span(f"{text:<17}", "faint"), Span(" " * 11), Span(f"{loss:>6}", "faint"), why)
+        ]
     lines: list[Line] = []
     for number, address in enumerate(hop.addresses):
         replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
@@ -53,11 +57,13 @@ def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
 
 
 def _remark(replies: list[Reply]) -> str:
-    """What a reply says beside who it is from: an unreachable and its code, MPLS labels (RFC 4950)."""
+    """What is to be said of replies beside who they are from: an unreachable's code, MPLS labels (RFC 4950), ..."""
     said = []
     if any(reply.kind is ReplyKind.UNREACHABLE for reply in replies):
         code = next(r.icmp_code for r in replies if r.kind is ReplyKind.UNREACHABLE)
         said.append(f"says unreachable (code {code})")
+    if any(reply.dropped_locally for reply in replies):
+        said.append("this machine's firewall dropped the answer")
     labels = [entry[0] for entry in replies[0].mpls]
     if labels:
         said.append("MPLS " + "/".join(map(str, labels)))

@@ -21,7 +21,11 @@ class MplsLine(Record, frozen=True):
 
 
 class ReplyLine(Record, frozen=True, omit_defaults=True):
-    """A message that answered. `error` is the errno's name where the probe never left; `mtu` the next hop's."""
+    """A message that answered. `mtu` is the next hop's.
+
+    `error` is the errno's name where the probe never left (or a name of netprobe/model/unsent.py); `dropped_locally`:
+    the message came in on the wire, and this machine's own firewall dropped it.
+    """
 
     address: str
     rtt_ms: float
@@ -34,6 +38,7 @@ class ReplyLine(Record, frozen=True, omit_defaults=True):
     mpls: list[MplsLine]
     error: str = ""
     mtu: int = 0
+    dropped_locally: bool = False
 
 
 class HopLine(Record, frozen=True, omit_defaults=True):
@@ -101,6 +106,7 @@ def _reply(reply: Reply) -> ReplyLine:
         mpls=[MplsLine(label, traffic, bool(bottom), ttl) for label, traffic, bottom, ttl in reply.mpls],
         error=reply.error,
         mtu=reply.mtu,
+        dropped_locally=reply.dropped_locally,
     )
 
 

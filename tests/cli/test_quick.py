@@ -21,7 +21,7 @@ WORDS = st.sampled_from(
         *("--method", "icmp", "syn", "udp", "quic", "tcp", "--method=syn", "--method=", "--method=SYN"),
         *("--port", "0", "1", "443", "65536", "-1", " 80", "4_4", "80.0", "--port=80"),
         *("--rate", "1e3", "nan", "inf", "0.5", "--rate=250", "--max-ttl", "63", "64", "--max-ttl=9"),
-        *("--config", "/no/such/file"),
+        *("--config", "/no/such/file", "--pcap", "--pcap=a.pcap"),
     ]
 )
 
@@ -47,7 +47,7 @@ def test_what_is_read_quickly_is_read_as_typer_reads_it(words: list[str], read: 
     code = quick.run(["trace", *words])
     if code is not None:
         assert app.run(["trace", *words]) == code
-        assert read in ([], [read[0]] * 2)  # neither got as far, or both the same
+        assert read in ([], read[:1] * 2)  # neither got as far, or both the same
 
 
 @pytest.mark.parametrize(
