@@ -1,32 +1,41 @@
-"""Many targets in one pass: names to addresses by the machine's own resolvers, then a path to each of them."""
+"""Many targets in one pass: names to addresses by the machine's own resolvers, then a path to each of them.
+
+Behind the paths, on demand: rounds that count loss on them, or all the ways that flows to the targets take. What is
+known can be asked for at any time, by those who watch and by those who do not wait for the end.
+"""
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
-from netprobe.model.host import HostState
-from netprobe.model.probes import Flow, Path, Protocol, ReplyKind
+from netprobe.model.probes import Flow, Multipath, Path, Protocol, ReplyKind
 from netprobe.model.record import Record
-from netprobe.model.services import Answer
-from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.port import Vantage
 from netprobe.probing.run import DEFAULT_RATE, Plan, run
-from netprobe.probing.share import trace_shared
 from netprobe.probing.traceroute import Traceroute
+
+if TYPE_CHECKING:
+    from netprobe.probing.loss_evidence import LossEvidence, LossMeasurement
+    from netprobe.probing.multipath import MultipathSession
 
 _LONG_TURN_S = 0.04  # when each target's turn comes so seldom, an answer is there before the next
 _TURNS = 1.5  # how many turns an answer may take until the next probe leaves without it
 
-NO_ROUTE = frozenset({"ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"})
 
+class Traced(NamedTuple):
+    """What became of one target. Without an address there is no path, and `error` says why.
 
-class Traced(Record, frozen=True):
-    """What became of one target. Without an address there is no path, and `error` says why."""
+    `over`: nothing more will come. With rounds, `loss` is what they allow to say; `ways` are those that flows take.
+    """
 
     target: str
     address: str = ""
     path: Path | None = None
     error: str = ""
+    over: bool = True
+    loss: "LossEvidence | None" = None
+    ways: Multipath | None = None
 
     @property
     def never_left(self) -> str:
@@ -37,11 +46,40 @@ class Traced(Record, frozen=True):
         return min(errors) if failed else ""
 
 
-#: Told about each traceroute when it begins, so that somebody can look at it while it runs.
-Watcher = Callable[[str, Traceroute], None]
+class Wanted(Record, frozen=True):
+    """How to trace. `family` is 4 or 6, 0 for what the system would choose; `rounds` are `interval_s` apart."""
+
+    protocol: Protocol
+    port: int = 0
+    max_ttl: int = 30
+    share: bool = False
+    family: int = 0
+    rounds: int = 0
+    interval_s: float = 0.5
+    ways: bool = False
 
 
-def trace(
+class Stage(StrEnum):
+    """What a pass is at."""
+
+    NAMES = "names"
+    PATHS = "paths"
+    ROUNDS = "rounds"
+    TESTS = "tests"
+    WAYS = "ways"
+    OVER = "over"
+
+
+class Progress(NamedTuple):
+    """How far a pass is: `done` of `of` (targets; probes in rounds), and about how long it will still take at least."""
+
+    stage: Stage
+    done: int
+    of: int
+    left_s: float | None = None
+
+
+def trace(  # what to trace, and how
     vantage: Vantage,
     targets: Sequence[str],
     protocol: Protocol,
@@ -50,74 +88,172 @@ def trace(
     max_ttl: int = 30,
     rate: float = DEFAULT_RATE,
     share: bool = False,
-    watch: Watcher | None = None,
 ) -> list[Traced]:
     """The path to each of `targets` (names or addresses), in their order, in one pass of `rate` probes a second.
 
-    With `share` what their paths have in common is probed once; there is nothing to watch then.
+    With `share` what their paths have in common is probed once.
     """
-    flows = Flow(protocol, "", port)
-    if share:
-        return run(_plan(targets, flows, lambda found, _: trace_shared(found, max_ttl=max_ttl)), vantage, rate=rate)
+    work = Pass(targets, Wanted(protocol, port, max_ttl, share), rate=rate)
+    run(work.plan(), vantage, rate=rate)
+    return work.known()
 
-    def each(found: Sequence[Flow], names: Sequence[str]) -> Plan[list[Path]]:
-        turn_s = len(found) / rate
+
+class Pass:
+    """One pass over `targets`: `plan()` measures, `known()` is what is known of each of them at any time.
+
+    `ready` is called with each target that is over, in the order in which they were given.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[str],
+        wanted: Wanted,
+        *,
+        rate: float = DEFAULT_RATE,
+        ready: Callable[[Traced], None] | None = None,
+    ) -> None:
+        self.stage = Stage.NAMES
+        self.measurement: LossMeasurement | None = None  # the rounds, once they have begun
+        self.searching: MultipathSession | None = None  # the ways that are being looked for
+        self._wanted = wanted
+        self._rate = rate
+        self._ready = ready
+        self._handed_out = 0
+        self._resolved = [Traced(target, target if is_address(target) else "", over=False) for target in targets]
+        self._paths: dict[str, Path] = {}  # by address, those that are complete
+        self._running: dict[str, Callable[[], Path]] = {}  # and those that grow
+        self._losses: dict[str, LossEvidence] = {}
+        self._ways: dict[str, Multipath] = {}
+        self._over: set[str] = set()
+
+    def plan(self) -> Plan[None]:
+        """Find the addresses, the path to each, and what else is wanted."""
+        yield from self._resolve()
+        self.stage = Stage.PATHS
+        self._hand_out()
+        # One probe stream to an address, however many names it has: the flows would be the same.
+        flows = [Flow(self._wanted.protocol, address, self._wanted.port) for address in self.addresses]
+        yield from self._share(flows) if self._wanted.share else self._trace_each(flows)
+        if self._wanted.ways:
+            yield from self._find_ways()
+        elif self._wanted.rounds:
+            yield from self._count_loss()
+        self._over.update(self.addresses)
+        self.stage = Stage.OVER
+        self._hand_out()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Each address once, in the order of the targets."""
+        return list(dict.fromkeys(one.address for one in self._resolved if one.address))
+
+    def progress(self, now: float) -> Progress:
+        """How far it is."""
+        if self.stage is Stage.WAYS and self.searching:
+            return Progress(self.stage, len(self._ways), len(self._paths), self.searching.left_s(now))
+        if self.measurement and self.stage is Stage.ROUNDS:
+            tests = self.measurement.tests.values()
+            if tests:
+                left_s = max(test.left_s for test in tests)
+                return Progress(Stage.TESTS, sum(test.deadline() is None for test in tests), len(tests), left_s)
+            rounds = self.measurement.rounds
+            return Progress(self.stage, rounds.asked, rounds.planned, rounds.left_s)
+        return Progress(self.stage, len(self._over | self._paths.keys()), len(self.addresses))
+
+    def known(self) -> list[Traced]:
+        """What is known of each target, in order."""
+        self._look_at_loss()
+        return [self._one(resolved) for resolved in self._resolved]
+
+    def _one(self, resolved: Traced) -> Traced:
+        address = resolved.address
+        growing = self._running.get(address)
+        loss = self._losses.get(address)
+        path = loss.path if loss else self._paths.get(address) or (growing() if growing else None)
+        over = bool(resolved.error) or address in self._over
+        return resolved._replace(path=path, over=over, loss=loss, ways=self._ways_to(address))
+
+    def _ways_to(self, address: str) -> Multipath | None:
+        found = self._ways.get(address)
+        if found is None and self.searching and self.searching.destination == address:
+            return self.searching.result()
+        return found
+
+    def _finish(self, address: str) -> None:
+        """Nothing more will come of `address`."""
+        self._over.add(address)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give those that are over to whom it concerns; a target waits for those before it."""
+        while self._handed_out < len(self._resolved):
+            resolved = self._resolved[self._handed_out]
+            if not (resolved.error or resolved.address in self._over):
+                return
+            self._handed_out += 1
+            if self._ready:
+                self._ready(self._one(resolved))
+
+    # -- the steps ----------------------------------------------------------------------------------------------------
+
+    def _resolve(self) -> Plan[None]:
+        names = [one.target for one in self._resolved if not one.address]
+        if not names:
+            return
+        from netprobe.probing.resolve import resolve  # noqa: PLC0415  # addresses need none
+
+        found = yield from resolve(names, self._wanted.family)
+        self._resolved = [
+            one if one.address else Traced(one.target, found[one.target].address, error=found[one.target].error)
+            for one in self._resolved
+        ]
+
+    def _trace_each(self, flows: Sequence[Flow]) -> Plan[None]:
+        turn_s = len(flows) / self._rate
         patience_s = _TURNS * turn_s if turn_s > _LONG_TURN_S else 0.0
-        sessions = [Traceroute(flow, max_ttl=max_ttl, patience_s=patience_s) for flow in found]
-        if watch:
-            for name, session in zip(names, sessions, strict=True):
-                watch(name, session)
-        return (yield sessions)
+        sessions = [Traceroute(flow, max_ttl=self._wanted.max_ttl, patience_s=patience_s) for flow in flows]
+        self._running = {flow.destination: session.result for flow, session in zip(flows, sessions, strict=True)}
+        yield [self._trace(flow, session) for flow, session in zip(flows, sessions, strict=True)]
 
-    return run(_plan(targets, flows, each), vantage, rate=rate)
+    def _trace(self, flow: Flow, session: Traceroute) -> Plan[None]:
+        (self._paths[flow.destination],) = yield [session]
+        if not (self._wanted.rounds or self._wanted.ways):
+            self._finish(flow.destination)
 
+    def _share(self, flows: Sequence[Flow]) -> Plan[None]:
+        from netprobe.probing.share import trace_shared  # noqa: PLC0415  # only who asks for it
 
-def _plan(
-    targets: Sequence[str], kind: Flow, paths: Callable[[Sequence[Flow], Sequence[str]], Plan[list[Path]]]
-) -> Plan[list[Traced]]:
-    """Find the addresses of `targets`, and the way to each by `paths` with flows like `kind` and their targets."""
-    names = [target for target in dict.fromkeys(targets) if not _is_address(target)]
-    known: dict[str, Traced] = {}
-    if names:
-        (host,) = yield [inspect()]
-        known = yield from _resolve(names, host)
-    resolved = [known.get(target) or Traced(target, target) for target in targets]
-    # One probe stream to an address, however many names it has: the flows would be the same.
-    first = {t.address: t.target for t in reversed(resolved) if t.address}
-    addresses = list(dict.fromkeys(t.address for t in resolved if t.address))
-    flows = [Flow(kind.protocol, address, kind.port) for address in addresses]
-    found = yield from paths(flows, [first[address] for address in addresses])
-    by_address = dict(zip(addresses, found, strict=True))
-    return [Traced(t.target, t.address, by_address.get(t.address), t.error) for t in resolved]
+        paths = yield from trace_shared(flows, max_ttl=self._wanted.max_ttl)
+        self._paths = {path.flow.destination: path for path in paths}
 
+    def _count_loss(self) -> Plan[None]:
+        from netprobe.probing.loss_evidence import LossMeasurement  # noqa: PLC0415  # the same
 
-def _resolve(names: Sequence[str], host: HostState) -> Plan[dict[str, Traced]]:
-    """Ask the first resolver for every name, the next one for those that got no answer, and so on."""
-    found: dict[str, Traced] = {}
-    said: dict[str, str] = dict.fromkeys(names, "no resolver is configured in /etc/resolv.conf")
-    for resolver in host.resolvers:
-        missing = [name for name in names if name not in found]
-        if not missing:
-            break
-        answers: list[Any] = yield [lookup(name, resolver) for name in missing]
-        for name, answer in zip(missing, answers, strict=True):
-            if answer.usable:
-                found[name] = Traced(name, answer.addresses[0])
-            else:
-                said[name] = _why(answer) if host.default_link or answer.rcode else "this computer has no default route"
-    return {name: found.get(name, Traced(name, error=said[name])) for name in names}
+        paths = [path for path in self._paths.values() if path.hops]
+        self.measurement = LossMeasurement(paths, count=self._wanted.rounds, interval_s=self._wanted.interval_s)
+        self.stage = Stage.ROUNDS
+        yield from self.measurement.plan()
+        self._look_at_loss()
+
+    def _look_at_loss(self) -> None:
+        if self.measurement:
+            self._losses = {one.path.flow.destination: one for one in self.measurement.result()}
+
+    def _find_ways(self) -> Plan[None]:
+        """One target after the other: the routers near by stand on the way to all of them, and have one patience."""
+        from netprobe.probing.multipath import MultipathSession  # noqa: PLC0415  # the same
+
+        self.stage = Stage.WAYS
+        spent: dict[str, tuple[float, float]] = {}
+        for address, path in self._paths.items():
+            self.searching = MultipathSession(path.flow, max_ttl=self._wanted.max_ttl, store=spent)
+            (self._ways[address],) = yield [self.searching]
+            self.searching = None
+            self._finish(address)
 
 
-def _why(answer: Answer) -> str:
-    resolver = answer.lookup.resolver
-    if answer.rcode == "NXDOMAIN":
-        return f"there is no such name, says the resolver {resolver}"
-    if answer.rcode and not answer.error:
-        return f"the resolver {resolver} gave no address ({answer.rcode})"
-    return f"the resolver {resolver} did not answer ({answer.error or 'nothing came'})"
-
-
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether `text` is an IP address and not a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -3,10 +3,10 @@
 import msgspec
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
-from netprobe.probing.traceroute import Traceroute
+from netprobe.probing.run import run
 from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
-from netprobe.tracing import Traced, trace
+from netprobe.tracing import Pass, Progress, Stage, Traced, Wanted, trace
 
 
 def test_names_are_found_by_the_machine_s_own_resolver() -> None:
@@ -54,14 +54,39 @@ def test_a_name_without_any_resolver_says_why() -> None:
     assert one.error == "no resolver is configured in /etc/resolv.conf"
 
 
-def test_somebody_can_watch_the_paths_grow() -> None:
-    """Each traceroute is handed out once, with the target's name, before it begins."""
-    seen: list[tuple[str, Traceroute]] = []
-    trace(
-        VirtualVantage(load("healthy"), 1), ["1.1.1.1", "8.8.8.8"], Protocol.ICMP, watch=lambda *one: seen.append(one)
-    )
-    assert [target for target, _ in seen] == ["1.1.1.1", "8.8.8.8"]
-    assert all(session.result().reached for _, session in seen)
+def test_what_is_known_can_be_asked_for_at_any_time() -> None:
+    """Targets are handed out in their order as soon as they are over; before, each has the hops that it has so far."""
+    vantage = VirtualVantage(load("healthy"), 1)
+    ready: list[Traced] = []
+    work = Pass(["1.1.1.1", "8.8.8.8"], Wanted(Protocol.ICMP), ready=ready.append)
+    assert [(one.path, one.over) for one in work.known()] == [(None, False)] * 2
+    run(work.plan(), vantage)
+    assert [one.target for one in ready] == ["1.1.1.1", "8.8.8.8"]
+    assert work.known() == ready
+    assert all(one.over and one.path and one.path.reached for one in ready)
+    assert work.progress(vantage.now()) == Progress(Stage.OVER, 2, 2)
+
+
+def test_rounds_follow_the_paths() -> None:
+    """Each hop has the exchanges of the rounds too, and there is a verdict on loss."""
+    work = Pass(["1.1.1.1", "8.8.8.8"], Wanted(Protocol.ICMP, rounds=5))
+    run(work.plan(), VirtualVantage(load("healthy"), 1))
+    for one in work.known():
+        assert one.path is not None
+        assert one.loss is not None
+        assert one.loss.loss is None
+        assert all(len(hop.exchanges) >= 6 for hop in one.path.hops if hop.addresses)
+
+
+def test_all_ways_follow_the_paths() -> None:
+    """One target after the other; the graph of each leads to it."""
+    work = Pass(["1.1.1.1", "8.8.8.8"], Wanted(Protocol.TCP, 443, ways=True))
+    run(work.plan(), VirtualVantage(load("healthy"), 1))
+    for one in work.known():
+        assert one.path is not None
+        assert one.ways is not None
+        assert one.ways.complete
+        assert one.ways.at(len(one.path.hops)) == (one.address,)
 
 
 def test_a_probe_that_never_left_is_not_a_lost_one() -> None:

@@ -14,6 +14,11 @@ def colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def animated(stream: TextIO) -> bool:
+    """Whether something may be redrawn in place there: a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+
+
 def width() -> int:
     """Columns of the terminal; 80 on a pipe."""
     import shutil

@@ -7,23 +7,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netprobe.cli.console import colourful, show, show_json, width
+from netprobe.cli.attended import Attended, Stopped
+from netprobe.cli.console import animated, show, show_json, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import Settings
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import NOT_CARRIED, Protocol
 from netprobe.model.rungs import RAW, Footing
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
-from netprobe.probing.traceroute import Traceroute
-from netprobe.tracing import Traced, Watcher, trace
+from netprobe.probing.run import run
+from netprobe.tracing import Pass, Traced, Wanted
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from netprobe.report.lines import Line
     from netprobe.report.trace import Whose
 
-_REDRAWS_A_SECOND = 10
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
 
 
@@ -41,41 +38,84 @@ class Job(NamedTuple):
     rate: float
     share: bool = False
     pcap: Path | None = None
+    family: int = 0
+    rounds: int = 0
+    interval_s: float = 0.5
+    ways: bool = False
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
-    """Trace, print, and return 0 when every target was traced, 20 when one could not be."""
+    """Trace and print; 0 when every target was traced, 20 when one could not be, 130 after Ctrl-C."""
     for target in job.targets:
-        _check(target)
+        _check(target, job.family)
+    wanted = Wanted(
+        Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
+    )
+    code = 0
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
         vantage = stack.enter_context(LiveVantage())
-        protocol = Protocol(job.method)
-        if vantage.footing[protocol] != RAW:
-            _tell_footing(vantage.footing, protocol)
+        if vantage.footing[wanted.protocol] != RAW:
+            _tell_footing(vantage.footing, wanted.protocol)
         if job.pcap:
             from netprobe.cli.capturing import recorded
 
             stack.enter_context(recorded(vantage, job.pcap))
-        with _growing(whose, job) as watch:
-            traced = trace(
-                vantage,
-                job.targets,
-                protocol,
-                port=job.port,
-                max_ttl=job.max_ttl,
-                rate=job.rate,
-                share=job.share,
-                watch=watch,
-            )
-        if whose:
-            show(_lines(traced, job, whose, width()))
-        else:
-            _show_json(traced, job, vantage.footing[protocol])
-    errors = [error for one in traced if (error := _error(one))]
-    for error in errors:
-        sys.stderr.write(f"netprobe: {error}\n")
-    return EXIT_CANNOT_MEASURE if errors else 0
+        printer = _Printer(job, whose, vantage.footing[wanted.protocol])
+        work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)
+        with _watched(work, job, whose, vantage, live=printer.live) as attended:
+            try:
+                run(work.plan(), attended, rate=job.rate)
+            except Stopped as stopped:
+                code = stopped.code
+        printer.finish(work.known(), interrupted=bool(code))
+    if code:
+        sys.stderr.write("netprobe: interrupted; what was known by then is above\n")
+    return code or printer.code
+
+
+class _Printer:
+    """Prints each target once, in their order: JSON, or a block for people. `live`: not before the end."""
+
+    def __init__(self, job: Job, whose: "Whose | None", rung: str) -> None:
+        self.live = whose is not None and animated(sys.stdout)
+        self.code = 0
+        self._job = job
+        self._whose = whose
+        self._rung = rung
+        self._printed = 0
+        self._blocks = 0
+
+    def show(self, one: Traced, *, interrupted: bool = False) -> None:
+        """Print what is known of `one`, and on stderr why that is nothing."""
+        self._printed += 1
+        error = _error(one)
+        if interrupted and not one.over and not one.path:
+            error = "interrupted before anything was known"
+        if self._whose is None:
+            from netprobe.report.trace_line import to_line
+
+            unfinished = interrupted and not one.over
+            method, port = self._job.method, self._job.port
+            show_json(to_line(one, method, port, error, rung=self._rung, interrupted=unfinished))
+        elif not error:
+            self._block(one, self._whose)
+        if error:
+            self.code = EXIT_CANNOT_MEASURE
+            sys.stderr.write(f"netprobe: {error}\n")
+
+    def finish(self, known: Sequence[Traced], *, interrupted: bool) -> None:
+        """Print those that have not been printed."""
+        for one in known[self._printed :]:
+            self.show(one, interrupted=interrupted)
+
+    def _block(self, one: Traced, whose: "Whose") -> None:
+        from netprobe.report.lines import BLANK
+        from netprobe.report.page import block
+
+        lines = block(one, self._job.method, self._job.port, whose, width=width())
+        show([*([BLANK] if self._blocks else []), *lines])
+        self._blocks += 1
 
 
 @contextmanager
@@ -95,14 +135,7 @@ def _tell_footing(footing: Footing, protocol: Protocol) -> None:
         sys.stderr.write(f'netprobe: without raw sockets {limit}; "netprobe doctor" tells more\n')
 
 
-def _show_json(traced: Sequence[Traced], job: Job, rung: str) -> None:
-    from netprobe.report.trace_line import to_line
-
-    for one in traced:
-        show_json(to_line(one.target, one.address, job.method, job.port, one.path, _error(one), rung))
-
-
-def _check(target: str) -> None:
+def _check(target: str, family: int) -> None:
     """Refuse what can be neither a name nor an address, before anything is sent."""
     try:
         address = ipaddress.ip_address(target)
@@ -113,6 +146,8 @@ def _check(target: str) -> None:
             msg = f"'{target[:80]}' is neither a host name nor an IP address"
             raise Failure(msg) from None
         return
+    if family and address.version != family:
+        raise Failure(f"'{target[:80]}' is an IPv{address.version} address, and -{family} asks for IPv{family}")
     if address.version == 6 and (address.scope_id or address.is_link_local):
         msg = f"'{target[:80]}' is an address of one link, and no router leads there; trace wants a global one"
         raise Failure(msg)
@@ -135,43 +170,17 @@ def _error(traced: Traced) -> str:
     return f"nothing could be sent to {clean(traced.target)}: {why.meaning} ({error}); {why.remedy}"
 
 
-def _lines(traced: Sequence[Traced], job: Job, whose: "Whose", columns: int) -> "list[Line]":
-    from netprobe.report.lines import BLANK
-    from netprobe.report.trace import HEADER, table, title
-
-    lines: list[Line] = []
-    for one in traced:
-        if one.path and not one.never_left:
-            lines += [BLANK] if lines else []
-            lines.append(title(one.target, one.address, job.method, job.port, one.path))
-            lines += [HEADER, *table(one.path, whose, width=columns)]
-    return lines
-
-
 @contextmanager
-def _growing(whose: "Whose | None", job: Job) -> Iterator[Watcher | None]:
-    """For people on a terminal, the ways as they grow; on a pipe nothing until they are known."""
-    if whose is None or not sys.stdout.isatty():
-        yield None
+def _watched(work: Pass, job: Job, whose: "Whose | None", vantage: LiveVantage, *, live: bool) -> Iterator[Attended]:
+    """The vantage of the pass, with whoever looks at it, and who may stop it."""
+    if not live or whose is None:
+        attended = Attended(vantage)
+        with attended.stoppable():
+            yield attended
         return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    from netprobe.cli.growing import growing
 
-    from netprobe.report.lines import render
-    from netprobe.report.trace import table, title
-
-    running: list[tuple[str, Traceroute]] = []
-
-    def draw() -> "RenderableType":
-        lines: list[Line] = []
-        for target, session in running:
-            path = session.result()
-            lines += [
-                title(target, path.flow.destination, job.method, job.port, path),
-                *table(path, whose, width=width()),
-            ]
-        return Text.from_ansi(render(lines, colour=colourful(sys.stdout)))
-
-    with Live(console=Console(), get_renderable=draw, refresh_per_second=_REDRAWS_A_SECOND, transient=True):
-        yield lambda target, session: running.append((target, session))
+    with growing(work, job.method, job.port, whose, vantage.now) as look:
+        attended = Attended(vantage, look)
+        with attended.stoppable():
+            yield attended

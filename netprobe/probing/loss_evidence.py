@@ -98,12 +98,19 @@ def conclude(counted: CountedPath, judged: Mapping[str, Judgement]) -> LossEvide
     A destination that limits its answers has not lost them. Hops that do, say nothing of where loss begins.
     """
     end = _hop_loss(counted.destination, judged) if counted.destination.exchanges else None
-    hops = tuple(_hop_loss(hop, judged) for hop in counted.path.hops if hop is not counted.destination)
+    hops = tuple(_of_router(_hop_loss(hop, judged)) for hop in counted.path.hops if hop is not counted.destination)
     loss = None
     if end and not end.limits:
         seen = [Counted(hop.ttl, hop.sent, hop.lost) for hop in hops if not hop.limits]
         loss = path_loss(seen, Counted(end.ttl, end.sent, end.lost))
     return LossEvidence(counted.path, hops, end, loss)
+
+
+def _of_router(hop: HopLoss) -> HopLoss:
+    """One router's silence is never called loss: that shows at the destination, or is no matter."""
+    if hop.silence is Silence.LOSS:
+        return HopLoss(hop.ttl, hop.sent, hop.lost, hop.interval, Silence.UNDECIDED)
+    return hop
 
 
 def _suspects(counted: CountedPath, judged: Mapping[str, Judgement]) -> Iterator[tuple[str, Hop]]:

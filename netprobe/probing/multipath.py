@@ -101,7 +101,8 @@ class MultipathSession:
 
     `timeout_s` is how long one reply may take, longer once one was late; `confidence` is that of the stopping rule, for
     each vertex. After `longest_s`, nothing new is asked, and the graph is not called complete. (Linux's limits make it
-    10 s for two ways, 52 s for eight that meet again in one router.)
+    10 s for two ways, 52 s for eight that meet again in one router.) Sessions one after the other that pass the same
+    routers share a `store`: what is left of each router's patience.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class MultipathSession:
         confidence: float = 0.95,
         flows: int = _FLOWS,
         longest_s: float = 300.0,
+        store: dict[str, tuple[float, float]] | None = None,
     ) -> None:
         self._flow = flow
         self._max_ttl = max_ttl
@@ -125,7 +127,7 @@ class MultipathSession:
         self._ends: dict[int, int] = {}  # label -> the shortest TTL at which the flow's way was over
         self._place: dict[int, tuple[int, int]] = {}  # token -> TTL, label
         self._waiting: dict[int, float] = {}  # token -> when it times out
-        self._store: dict[str, tuple[float, float]] = {}  # address -> errors left, and when that was so
+        self._store = {} if store is None else store  # address -> errors left, and when that was so
         self._reached = False
         self._answered: set[int] = set()  # tokens
         self._complete = True
@@ -192,7 +194,7 @@ class MultipathSession:
         return self._deadline
 
     def result(self) -> Multipath:
-        """The graph."""
+        """The graph, as far as it is known."""
         last = max((ttl for ttl, hop in enumerate(self._hops) if hop.drawn), default=0)
         per_packet = tuple(ttl for ttl in range(1, last + 1) if self._hops[ttl].per_packet)
         vertices = tuple(
@@ -213,10 +215,27 @@ class MultipathSession:
             branches=tuple(sorted(branches, key=lambda b: (b.ttl, b.near, b.far))),
             per_packet=per_packet,
             reached=self._reached,
-            complete=self._complete,
+            complete=self._complete and self._deadline is None,
             probes_sent=len(self._place),
             unanswered=len(self._place) - len(self._answered),
         )
+
+    @property
+    def destination(self) -> str:
+        """Where all flows lead."""
+        return self._flow.destination
+
+    def left_s(self, now: float) -> float:
+        """How long what is known to be missing will take at least."""
+        wanted: dict[int, list[_Wish]] = {}
+        for wish in self._wishes():
+            wanted.setdefault(wish.ttl, []).append(wish)
+        left = 0.0
+        for ttl, wishes in wanted.items():
+            known = {address for wish in wishes for address in wish.answerers if address in self._store}
+            short = len(wishes) - sum(self._left(address, now) for address in known)
+            left = max(left, len(wishes) * self._hops[ttl].interval_s, short / _REFILL / len(known) if known else 0.0)
+        return left
 
     # -- the table ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """A hop that often stayed silent, asked once more at other rates: is it asked too fast, or do packets get lost?
 
 What the rounds have counted is one phase of a rate test; this adds the others. Asked faster, up to what is polite, a
-limiter falls behind; asked more slowly, it keeps up. The test ends as soon as one explanation is much likelier.
+limiter falls behind; asked a little more slowly than it has answered, it keeps up. Limiters remember how they were
+asked before, so the beginning of a phase does not count. The test ends as soon as one explanation is much likelier.
 (`RateLimitSession` measures a limiter from scratch; this only tells.)
 """
 
@@ -13,10 +14,12 @@ from netprobe.probing.port import Outcome, Request
 from netprobe.probing.traceroute import FULL_TTL
 
 FASTEST = 5.0  # probes a second that one router is asked
-_SLOWER = 4.0
+_SLOWEST = 0.25
+_SLOWER = 0.8  # of the rate of the answers
 _SELDOM = 0.4  # who answers less than that has shown what it does when it is asked too fast
-_LEAST = 20  # probes in a phase before anything is said
-_MOST_FASTER, _MOST_SLOWER = 60, 40
+_FORGETS = 4.0  # answers after which a limiter has forgotten what was before
+_LEAST_FASTER, _LEAST_SLOWER = 20, 8  # probes in a phase before anything is said
+_MOST_FASTER, _MOST_SLOWER = 60, 30
 _STEP = 5  # probes after which is looked again
 _LABELS = range(728, 856)  # of the SYNs to a destination, each a flow of its own
 
@@ -33,9 +36,13 @@ class SuspectTest:
         self._timeout_s = timeout_s
         self._before = known = _phase([(x.sent_s, _answered(x.reply)) for x in before])
         self._rates: list[float] = []
-        if known:
+        self._settles_s = 0.0  # what is left out at the beginning of a phase
+        if known and known.answered:
+            answers = known.rate * known.answered / known.sent
             faster = known.rate <= FASTEST / 2 and known.answered >= _SELDOM * known.sent
-            self._rates = [*([FASTEST] if faster else []), known.rate / _SLOWER]
+            slower = max(_SLOWEST, min(known.rate / 2, _SLOWER * answers))
+            self._rates = [*([FASTEST] if faster else []), slower]
+            self._settles_s = _FORGETS / answers
         self._sent: list[list[_Sent]] = [[]]  # by phase
         self._place: dict[int, tuple[int, int]] = {}  # token -> phase, index
         self._next_at = 0.0
@@ -48,18 +55,17 @@ class SuspectTest:
         self._now = now
         if self._over or now < self._next_at:
             return None
-        number, present = len(self._sent) - 1, self._sent[-1]
+        number = len(self._sent) - 1
+        faster = self._rates[number] == FASTEST
+        least, most = (_LEAST_FASTER, _MOST_FASTER) if faster else (_LEAST_SLOWER, _MOST_SLOWER)
         settled = len(self._settled(number, now))
-        if settled >= max(_LEAST, self._looked + _STEP):
+        if settled >= max(least, self._looked + _STEP):
             self._looked = settled
             self._over = lean(self._phases(now)) is not Silence.UNDECIDED
-        if len(present) >= (_MOST_FASTER if self._rates[number] == FASTEST else _MOST_SLOWER):
+        if settled + self._timeout_s * self._rates[number] >= most:
             if number + 1 < len(self._rates):
                 self._sent.append([])
                 self._looked = 0
-            elif now < present[-1][0] + self._timeout_s:
-                self._next_at = present[-1][0] + self._timeout_s
-                return None
             else:
                 self._over = True
         return None if self._over else self._probe()
@@ -85,16 +91,21 @@ class SuspectTest:
         return None if self._over else self._next_at
 
     def result(self) -> Judgement:
-        """What all phases say."""
-        return judge(self._phases(self._now))
+        """What all phases say. Loss is said of nobody but who is very likely to lose."""
+        phases = self._phases(self._now)
+        said = judge(phases)
+        if said.silence is Silence.LOSS and lean(phases) is not Silence.LOSS:
+            return Judgement(Silence.UNDECIDED, said.log_likelihood, None, 0.0)
+        return said
 
     @property
     def left_s(self) -> float:
         """How long it may still take at most."""
         left = 0.0
         for number, rate in enumerate(self._rates):
-            sent = len(self._sent[number]) if number < len(self._sent) else 0
-            left += max(0, (_MOST_FASTER if rate == FASTEST else _MOST_SLOWER) - sent) / rate
+            began = self._sent[number][0][0] if self._sent[number:] and self._sent[number] else self._now
+            most = (_MOST_FASTER if rate == FASTEST else _MOST_SLOWER) / rate + self._settles_s
+            left += max(0.0, most - (self._now - began)) if number + 1 >= len(self._sent) else 0.0
         return 0.0 if self._over else left
 
     def _probe(self) -> Probe:
@@ -106,16 +117,13 @@ class SuspectTest:
         return Probe(flow, ttl=self._ttl, sequence=number + 1)
 
     def _settled(self, number: int, now: float) -> list[_Sent]:
-        """The probes of a phase that have had their time: among younger ones, only answers are known."""
-        return [one for one in self._sent[number] if one[0] + self._timeout_s <= now]
+        """The probes of a phase that count: among the youngest only answers are known, and the first are left out."""
+        sent = self._sent[number]
+        begins = sent[0][0] + self._settles_s if sent else 0.0
+        return [one for one in sent if begins <= one[0] <= now - self._timeout_s]
 
     def _phases(self, now: float) -> list[RatePhase]:
-        """All phases. Asked faster, a limiter lives on its savings until the first silence."""
-        found = [self._before]
-        for number in range(len(self._sent)):
-            settled = self._settled(number, now)
-            silent = next((n for n, (_, answered) in enumerate(settled) if not answered), -1)
-            found.append(_phase(settled[silent + 1 :] if self._rates[number] == FASTEST else settled))
+        found = [self._before, *(_phase(self._settled(number, now)) for number in range(len(self._sent)))]
         return [phase for phase in found if phase]
 
 

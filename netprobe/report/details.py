@@ -7,7 +7,7 @@ from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, T
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.report.lines import BLANK, Line, Span, line
-from netprobe.report.trace import HEADER, Whose, table, title
+from netprobe.report.trace import Whose, header, table, title
 from netprobe.report.words import clean, milliseconds, moment
 
 _SUBJECT = 34
@@ -177,7 +177,7 @@ def ways(observations: Sequence[Observation], whose: Whose, width: int) -> list[
         if hops and hops == before:
             lines.append((*named, Span(", by the same hops", "faint")))
             continue
-        lines += [BLANK, named, line(f" 1-{shared}  as above", "faint") if shared > 1 else HEADER]
+        lines += [BLANK, named, line(f" 1-{shared}  as above", "faint") if shared > 1 else header(path, width=width)]
         lines += table(path, whose, width=width, first=shared + 1 if shared > 1 else 1)
         before = hops
     return lines

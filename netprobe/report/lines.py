@@ -42,12 +42,16 @@ def line(text: str, style: str = "") -> Line:
 
 
 def paragraph(text: str, *, width: int, first: Sequence[Span] = (), indent: int = 0, style: str = "") -> list[Line]:
-    """`text` wrapped to `width` columns, after the spans `first` on the first line, `indent` blanks on the others."""
+    """`text` wrapped to `width` columns, after the spans `first` on the first line, `indent` blanks on the others.
+
+    A no-break space holds its neighbours together, and is shown as a plain one.
+    """
     lead = sum(len(span.text) for span in first)
     room = max(20, width)
     pieces = textwrap.wrap(
         text, room, initial_indent=" " * lead, subsequent_indent=" " * indent, break_on_hyphens=False
     ) or [" " * lead]
+    pieces = [piece.replace("\u00a0", " ") for piece in pieces]
     return [
         (*first, Span(pieces[0][lead:], style)),
         *((Span(" " * indent), Span(piece[indent:], style)) for piece in pieces[1:]),

@@ -1,86 +1,192 @@
-"""A traceroute for people: a table of hops (`trace_line` has it for machines).
+"""A traceroute for people: a table of hops, and what was inferred (`trace_line` has it for machines).
 
-Loss is always shown with its denominator, and a hop that stays silent keeps its row.
+Loss is always shown with its denominator, a hop that stays silent keeps its row, and whatever is not an answer of the
+hop itself says so. Rows fit the terminal: what does not fit beside the address goes below it.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from statistics import median
 
-from netprobe.model.probes import Hop, Path, Reply, ReplyKind
+from netprobe.model.probes import Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.unsent import reason
-from netprobe.report.lines import Line, Span
-from netprobe.report.words import clean, milliseconds
+from netprobe.probing.loss_evidence import HopLoss, LossEvidence
+from netprobe.probing.traceroute import path_length
+from netprobe.report.icmp import meaning
+from netprobe.report.lines import Line, Span, paragraph
+from netprobe.report.loss import answers, share_of, verdict
+from netprobe.report.words import clean, counted, milliseconds
+from netprobe.topology.asn import Origin
 
-if TYPE_CHECKING:
-    from netprobe.topology.asn import Origin
+Whose = Callable[[str], Origin | None]
 
-Whose = Callable[[str], "Origin | None"]
+_INDENT = 6
+_ADDRESS = 15  # columns of the longest IPv4 address,
+_LONGEST = 39  # and of IPv6's
+_RTT, _RTT_OF_MANY = 10, 17
+_LOST = 6
+_LEAST_ROOM = 14  # for the network; with less it goes below
+_ASYMMETRY = 3  # hops by which the way back differs before it is worth a word
 
 
-def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1) -> list[Line]:
-    """The hops from TTL `first` on, a row for each address that answered."""
-    room = max(16, width - 44)
+def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: LossEvidence | None = None) -> list[Line]:
+    """The hops from TTL `first` on, a row for each address that answered; with `loss` what rounds say of each."""
+    said = {hop.ttl: hop for hop in (*loss.hops, *([loss.destination] if loss.destination else []))} if loss else {}
+    columns = _columns(path, loss)
     lines: list[Line] = []
     for hop in path.hops:
         if hop.ttl >= first:
-            lines += _rows(hop, whose, room)
+            lines += _rows(hop, whose, said.get(hop.ttl), columns, width)
+    if path.reached and not _arrived(path):
+        number = f"{len(path.hops) + 1:4}  "
+        text = "answers only what has TTL to spare; how far it is was read off the TTL of its answer"
+        where = Span(f"{clean(path.flow.destination, 45)}  ")
+        lines += paragraph(text, width=width, first=(Span(number), where), indent=_INDENT, style="faint")
     return lines
 
 
-def _rows(hop: Hop, whose: Whose, room: int) -> list[Line]:
-    sent = len(hop.exchanges)
-    loss = f"{hop.lost}/{sent}" if sent else ""
-    if not hop.addresses:
-        failed = next((x.reply.error for x in hop.exchanges if x.reply and x.reply.error), "")
-        text = f"not sent ({clean(failed, 20)})" if failed else "no answer" if sent else "not asked"
-        why = Span("  " + clean(reason(failed).meaning, room), "faint") if failed else Span("")
-        return [
-            (Span(f"{hop.ttl:4}  "), Span(f"{text:<17}", "faint"), Span(" " * 11), Span(f"{loss:>6}", "faint"), why)
-        ]
+def notes(path: Path, loss: LossEvidence | None, *, width: int = 80) -> list[Line]:
+    """What is to be said below a table: the verdict on loss, the way back."""
     lines: list[Line] = []
-    for number, address in enumerate(hop.addresses):
-        replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
-        best = min(reply.rtt_s for reply in replies)
-        origin = whose(address)
-        network = clean(origin.label) if origin else ""
-        shared = f"  [seen on the way to {clean(hop.shared_from, 45)}]" if hop.shared_from else ""
-        lines.append(
-            (
-                Span(f"{hop.ttl:4}  " if number == 0 else " " * 6),
-                Span(f"{clean(address, 45):<17}"),
-                Span(f"{milliseconds(best):>11}", "mark"),
-                Span(f"{loss:>6}" if number == 0 else " " * 6, "warn" if hop.lost else "faint"),
-                Span("  " + clean(network + _remark(replies) + shared, room), "faint"),
-            )
-        )
+    if loss:
+        text, style = verdict(loss)
+        lines += paragraph(text, width=width - 2, first=(Span("  "),), indent=2, style=style)
+    back = _way_back(path)
+    if back:
+        lines += paragraph(back, width=width - 2, first=(Span("  "),), indent=2, style="faint")
     return lines
 
 
-def _remark(replies: list[Reply]) -> str:
-    """What is to be said of replies beside who they are from: an unreachable's code, MPLS labels (RFC 4950), ..."""
-    said = []
-    if any(reply.kind is ReplyKind.UNREACHABLE for reply in replies):
-        code = next(r.icmp_code for r in replies if r.kind is ReplyKind.UNREACHABLE)
-        said.append(f"says unreachable (code {code})")
-    if any(reply.dropped_locally for reply in replies):
-        said.append("this machine's firewall dropped the answer")
-    labels = [entry[0] for entry in replies[0].mpls]
-    if labels:
-        said.append("MPLS " + "/".join(map(str, labels)))
-    return "".join(f"  [{remark}]" for remark in said)
-
-
-HEADER: Line = (Span(" hop  address           round trip  lost  network", "faint"),)
+def header(path: Path, *, loss: LossEvidence | None = None, width: int = 80) -> Line:
+    """What the columns of `table` are."""
+    address, rtt, lost = _columns(path, loss)
+    if _INDENT + address + rtt + lost > width:
+        return (Span(" hop  address", "faint"),)
+    what = "min/med/max ms" if loss else "round trip"
+    network = "" if _INDENT + address + rtt + lost + _LEAST_ROOM > width else "  network"
+    return (Span(f" hop  {'address':<{address}}{what:>{rtt}}{'lost':>{lost}}{network}", "faint"),)
 
 
 def title(target: str, address: str, method: str, port: int, path: Path) -> Line:
     """One line that says where to, how, and whether it got there."""
     where = clean(target) if target == address else f"{clean(target)} ({clean(address, 45)})"
-    how = method if method == "icmp" else f"{method} port {port}"
+    return (Span(where, "strong"), Span(f" by {how(method, port)}: "), outcome(path))
+
+
+def how(method: str, port: int) -> str:
+    """What probes are made of."""
+    return method if method == Protocol.ICMP else f"{method} port {port}"
+
+
+def outcome(path: Path) -> Span:
+    """Whether it got there, and how far it is or got."""
     if path.reached:
-        length = len(path.hops)
-        outcome = Span(f"reached, {length} {'hop' if length == 1 else 'hops'}, {milliseconds(path.rtt_s)}", "good")
-    else:
-        last = path.last_responding
-        outcome = Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
-    return (Span(where, "strong"), Span(f" by {how}: "), outcome)
+        length = len(path.hops) if _arrived(path) else len(path.hops) + 1
+        about = "" if _arrived(path) else "about "
+        return Span(f"reached, {about}{counted(length, 'hop')}, {milliseconds(path.rtt_s)}", "good")
+    last = path.last_responding
+    return Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
+
+
+def _columns(path: Path, loss: LossEvidence | None) -> tuple[int, int, int]:
+    """How wide the columns are: addresses, round trips, loss."""
+    counts = [*loss.hops, *([loss.destination] if loss.destination else [])] if loss else []
+    lost = max((2 + len(share_of(each)) for each in counts if each.sent), default=0)
+    longest = max((len(address) for hop in path.hops for address in hop.addresses), default=0)
+    address = min(_LONGEST, max(_ADDRESS, longest))
+    return address, 1 + (_RTT_OF_MANY if loss else _RTT), max(lost, _LOST)
+
+
+def _arrived(path: Path) -> bool:
+    """Whether the last hop is the destination."""
+    return bool(path.hops) and any(x.reply and x.reply.from_destination for x in path.hops[-1].exchanges)
+
+
+def _rows(hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int, int], width: int) -> list[Line]:
+    sent = len(hop.exchanges)
+    lost = (share_of(loss) if loss and loss.sent else f"{hop.lost}/{sent}") if sent else ""
+    explained = loss is not None and loss.silence is not None
+    number = Span(f"{hop.ttl:4}  ")
+    if not hop.addresses:
+        failed = next((x.reply.error for x in hop.exchanges if x.reply and x.reply.error), "")
+        text = f"not sent ({clean(failed, 20)})" if failed else "not asked" if not sent else ""
+        text = text or f"did not answer {counted(sent, 'probe')}"
+        why = f"  {reason(failed).meaning}" if failed else ""
+        beside = columns[0] + columns[1]
+        fits = len(text) <= beside and _INDENT + beside + columns[2] <= width
+        text = f"{text:<{beside}}{lost:>{columns[2]}}" if fits else text
+        return paragraph(clean(text + why), width=width, first=(number,), indent=_INDENT, style="faint")
+    lines: list[Line] = []
+    for index, address in enumerate(hop.addresses):
+        replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
+        origin = whose(address)
+        shared = f"asked on the way to {clean(hop.shared_from, 45)}" if hop.shared_from else ""
+        remarks = [*_remarks(replies), *([answers(loss)] if loss and explained and index == 0 else []), shared]
+        cells = [
+            (clean(origin.label) if origin else "", "faint"),
+            *((f"[{remark}]", "faint") for remark in remarks if remark),
+        ]
+        colour = "faint" if explained or not hop.lost else "warn"
+        fixed = (
+            (clean(address, 45), columns[0], ""),
+            (_round_trips(replies, many=columns[1] > _RTT + 1), columns[1], "mark"),
+            (lost if index == 0 else "", columns[2], colour),
+        )
+        lines += _fit(number if index == 0 else Span(" " * _INDENT), fixed, [cell for cell in cells if cell[0]], width)
+    return lines
+
+
+def _fit(
+    number: Span, fixed: Sequence[tuple[str, int, str]], cells: Sequence[tuple[str, str]], width: int
+) -> list[Line]:
+    """A row: columns of fixed width, then what fits beside them; the rest on lines below, none wider than `width`."""
+    lines: list[list[Span]] = [[number]]
+    used = _INDENT
+    for index, (text, wanted, style) in enumerate(fixed):
+        columns = wanted
+        if used + columns > width and used > _INDENT:
+            lines.append([Span(" " * _INDENT)])
+            used, columns = _INDENT, len(text) + 1
+        lines[-1].append(Span(f"{text:<{columns}}" if index == 0 else f"{text:>{columns}}", style))
+        used += columns
+    for text, style in cells:
+        room = width - used - 2
+        if room < min(len(text), _LEAST_ROOM):
+            lines.append([Span(" " * _INDENT)])
+            used, room = _INDENT - 2, width - _INDENT
+        shown = clean(text, max(1, room))
+        lines[-1].append(Span(("  " if used >= _INDENT else "") + shown, style))
+        used += 2 + len(shown)
+    return [tuple(spans) for spans in lines]
+
+
+def _round_trips(replies: Sequence[Reply], *, many: bool) -> str:
+    times = [reply.rtt_s for reply in replies]
+    if not many or len(times) < 2:
+        return milliseconds(min(times))
+    figures = [time * 1000 for time in (min(times), median(times), max(times))]
+    return "/".join(f"{each:.1f}" if each < 99.95 else f"{each:.0f}" for each in figures)
+
+
+def _remarks(replies: Sequence[Reply]) -> list[str]:
+    """What a reply says beside who it is from: an error in words, a refusal, MPLS labels (RFC 4950)."""
+    said = []
+    for reply in replies:
+        words = "" if reply.from_destination else meaning(reply)
+        said += [f"says {words}"] if words else []
+        said += ["this machine's firewall dropped the answer"] if reply.dropped_locally else []
+        said += ["refuses: RST"] if reply.kind is ReplyKind.RST else []
+    labels = "/".join(str(entry[0]) for entry in replies[0].mpls)
+    said += [f"MPLS {labels}"] if labels else []
+    return list(dict.fromkeys(said))
+
+
+def _way_back(path: Path) -> str:
+    """The way back where its length is clearly another one than the way there."""
+    if not _arrived(path):
+        return ""
+    last = path.hops[-1]
+    arrived = [x.reply.ttl for x in last.exchanges if x.reply and x.reply.from_destination and x.reply.ttl > 0]
+    back = path_length(arrived[0]) if arrived else last.ttl
+    if abs(back - last.ttl) < _ASYMMETRY:
+        return ""
+    return f"The way back is another one: {counted(back, 'hop')} by the TTL of the answer, {last.ttl} there."

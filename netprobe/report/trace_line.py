@@ -4,11 +4,17 @@ The records here are the JSON: `netprobe schema trace` is made of them. A number
 default here is left out where there is nothing to say.
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from netprobe.model.probes import Hop, Path, Reply
+from netprobe.model.probes import Hop, Multipath, Reply
 from netprobe.model.record import Record, to_json
 from netprobe.model.rungs import RAW
+from netprobe.report.known import Known
+
+if TYPE_CHECKING:  # only who counts loss needs them
+    from netprobe.probing.loss_evidence import HopLoss, LossEvidence
 
 
 class MplsLine(Record, frozen=True):
@@ -51,8 +57,71 @@ class HopLine(Record, frozen=True, omit_defaults=True):
     shared_from: str = ""
 
 
+class SilenceLine(Record, frozen=True, omit_defaults=True):
+    """How often somebody stayed silent: the fraction lies between `low` and `high` at 95 %.
+
+    `silence` says why, where that was tested: `limiter` or `both` (it answers `answers_per_s` at most), `loss` (of a
+    destination only), `none` or `undecided`.
+    """
+
+    ttl: int
+    sent: int
+    lost: int
+    fraction: float
+    low: float
+    high: float
+    silence: str = ""
+    answers_per_s: float | None = None
+
+
+class PathLossLine(Record, frozen=True):
+    """Loss on the path: it begins behind the hop `after`, and the hops `agreeing` show it too."""
+
+    fraction: float
+    low: float
+    high: float
+    after: int
+    agreeing: list[int]
+    only_destination: bool
+
+
+class LossLine(Record, frozen=True):
+    """What the rounds say. `path` is null without a reason to speak of loss, `destination` where it never answers."""
+
+    path: PathLossLine | None
+    destination: SilenceLine | None
+    hops: list[SilenceLine]
+
+
+class VertexLine(Record, frozen=True):
+    """An address at a TTL, and the labels of the flows that it answered."""
+
+    ttl: int
+    address: str
+    flows: list[int]
+
+
+class BranchLine(Record, frozen=True):
+    """A way from `near` at the TTL before to `far` at `ttl`."""
+
+    ttl: int
+    near: str
+    far: str
+
+
+class PathsLine(Record, frozen=True):
+    """All ways that were found. `complete`: there are no more at 95 %. `per_packet` are TTLs balanced by packet."""
+
+    vertices: list[VertexLine]
+    branches: list[BranchLine]
+    per_packet: list[int]
+    complete: bool
+    probes_sent: int
+    unanswered: int
+
+
 class TraceLine(Record, frozen=True, omit_defaults=True):
-    """A traced target. `error` says why there is no path; it is there only when there is none.
+    """A traced target. `error` says why there is no path; `interrupted`: it was not waited for the end.
 
     `rung` is the way in which the probes left (model/rungs.py): raw, ping, recverr or connect; empty where none did.
     """
@@ -66,16 +135,20 @@ class TraceLine(Record, frozen=True, omit_defaults=True):
     probes_sent: int
     hops: list[HopLine]
     rung: str
+    loss: LossLine | None = None
+    paths: PathsLine | None = None
+    interrupted: bool = False
     error: str = ""
 
 
 def to_line(
-    target: str, address: str, method: str, port: int, path: Path | None, error: str = "", rung: str = RAW
+    one: Known, method: str, port: int, error: str = "", *, rung: str = RAW, interrupted: bool = False
 ) -> bytes:
     """One line of JSON, valid on an empty path and without any."""
+    path = one.path
     line = TraceLine(
-        target=target,
-        address=address,
+        target=one.target,
+        address=one.address,
         method=method,
         port=port,
         reached=bool(path and path.reached),
@@ -83,9 +156,57 @@ def to_line(
         probes_sent=path.probes_sent if path else 0,
         hops=[_hop(hop) for hop in path.hops] if path else [],
         rung=rung,
+        loss=_loss(one.loss) if one.loss else None,
+        paths=_paths(one.ways) if one.ways else None,
+        interrupted=interrupted,
         error=error,
     )
     return to_json(line)
+
+
+def _loss(evidence: "LossEvidence") -> LossLine:
+    path = None
+    if evidence.loss:
+        its, loss = evidence.loss.interval, evidence.loss
+        path = PathLossLine(
+            _fraction(its.fraction),
+            _fraction(its.low),
+            _fraction(its.high),
+            loss.after,
+            list(loss.agreeing),
+            loss.only_destination,
+        )
+    end = _silence(evidence.destination) if evidence.destination else None
+    return LossLine(path, end, [_silence(hop) for hop in evidence.hops if hop.sent])
+
+
+def _silence(hop: "HopLoss") -> SilenceLine:
+    its = hop.interval
+    return SilenceLine(
+        hop.ttl,
+        hop.sent,
+        hop.lost,
+        _fraction(its.fraction),
+        _fraction(its.low),
+        _fraction(its.high),
+        hop.silence.value if hop.silence else "",
+        None if hop.rate is None else round(hop.rate, 2),
+    )
+
+
+def _paths(ways: Multipath) -> PathsLine:
+    return PathsLine(
+        [VertexLine(vertex.ttl, vertex.address, list(vertex.flows)) for vertex in ways.vertices],
+        [BranchLine(branch.ttl, branch.near, branch.far) for branch in ways.branches],
+        list(ways.per_packet),
+        ways.complete,
+        ways.probes_sent,
+        ways.unanswered,
+    )
+
+
+def _fraction(value: float) -> float:
+    return round(value, 5)
 
 
 def _hop(hop: Hop) -> HopLine:

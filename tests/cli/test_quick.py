@@ -40,7 +40,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @given(words=st.lists(WORDS, max_size=7))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_what_is_read_quickly_is_read_as_typer_reads_it(words: list[str], read: list[Any]) -> None:
     """Or it is left to typer."""
     read.clear()

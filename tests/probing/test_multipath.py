@@ -1,5 +1,6 @@
 import random
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from tests.probing.routers import CLIENT, DESTINATION, Bucket, Early, RouterVant
 FLOW = Flow(Protocol.TCP, DESTINATION, 443)
 
 
-def explore(vantage: RouterVantage, **options: int) -> Multipath:
+def explore(vantage: RouterVantage, **options: Any) -> Multipath:
     return run(one(MultipathSession(FLOW, **options)), vantage)
 
 

@@ -20,7 +20,7 @@ def test_hops_have_their_networks_and_what_they_lost() -> None:
     text = shown("isp-core-black-hole")
     assert "   4  217.239.45.49" in text
     assert "AS3320 Deutsche Telekom AG" in text
-    assert "no answer" in text
+    assert "did not answer" in text
     assert "2/2" in text
 
 

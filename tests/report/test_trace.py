@@ -7,6 +7,7 @@ from netprobe.report.lines import render
 from netprobe.report.trace import table, title
 from netprobe.report.trace_line import to_line
 from netprobe.topology.asn import Origin
+from netprobe.tracing import Traced
 
 FLOW = Flow(Protocol.ICMP, "23.50.131.10")
 EXPIRED = Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.1", 0.0012, 64, 11, 0, 1, mpls=((24015, 0, True, 1),))
@@ -30,7 +31,7 @@ nobody = dict[str, Origin]().get
 
 def test_json_has_the_contract_s_shape() -> None:
     """Target, address, method, port, reached, rtt_ms, probes_sent and hops with replies, sent and lost."""
-    row = json.loads(to_line("www.tiktok.com", "23.50.131.10", "icmp", 0, PATH))
+    row = json.loads(to_line(Traced("www.tiktok.com", "23.50.131.10", PATH), "icmp", 0))
     assert {k: v for k, v in row.items() if k != "hops"} == {
         "target": "www.tiktok.com",
         "address": "23.50.131.10",
@@ -49,20 +50,20 @@ def test_json_has_the_contract_s_shape() -> None:
 
 def test_silent_hops_are_kept() -> None:
     """A hop that never answered has its row, for machines and for people."""
-    assert json.loads(to_line("t", "a", "icmp", 0, PATH))["hops"][1]["replies"] == []
-    assert "   2  no answer" in render(table(PATH, nobody))
+    assert json.loads(to_line(Traced("t", "a", PATH), "icmp", 0))["hops"][1]["replies"] == []
+    assert "   2  did not answer 2 probes" in render(table(PATH, nobody))
 
 
 def test_json_is_valid_on_an_empty_path_and_without_any() -> None:
     """No hop is an empty list, no path at all says why."""
-    assert json.loads(to_line("t", "1.2.3.4", "syn", 443, Path(FLOW, (), reached=False)))["hops"] == []
-    assert json.loads(to_line("t", "", "syn", 443, None, "no such name"))["error"] == "no such name"
+    assert json.loads(to_line(Traced("t", "1.2.3.4", Path(FLOW, (), reached=False)), "syn", 443))["hops"] == []
+    assert json.loads(to_line(Traced("t"), "syn", 443, "no such name"))["error"] == "no such name"
 
 
 def test_loss_has_its_denominator() -> None:
     """Two of two is not one of one."""
     rows = render(table(PATH, nobody)).split("\n")
-    assert [row[35:40].strip() for row in rows[:3]] == ["0/1", "2/2", "0/1"]
+    assert [row[32:38].strip() for row in rows[:3]] == ["0/1", "2/2", "0/1"]
 
 
 def test_people_see_networks_labels_and_whether_it_got_there() -> None:
@@ -80,8 +81,8 @@ def test_a_hop_that_is_taken_over_is_marked() -> None:
     own = Hop(1, (Exchange(1, 1, 0.0, reply),))
     taken = Hop(2, (Exchange(2, 2, 0.0, reply),), "192.0.2.7")
     path = Path(Flow(Protocol.ICMP, "192.0.2.1"), (own, taken), reached=False)
-    first, second = json.loads(to_line("192.0.2.1", "192.0.2.1", "icmp", 0, path))["hops"]
+    first, second = json.loads(to_line(Traced("192.0.2.1", "192.0.2.1", path), "icmp", 0))["hops"]
     assert "shared_from" not in first
     assert second["shared_from"] == "192.0.2.7"
     text = render(table(path, lambda _: None, width=100), colour=False)
-    assert text.count("[seen on the way to 192.0.2.7]") == 1
+    assert text.count("[asked on the way to 192.0.2.7]") == 1
