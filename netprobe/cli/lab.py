@@ -14,6 +14,7 @@ class RunFidelity(StrEnum):
     """How real a network is that a command runs in."""
 
     TUN = "tun"
+    KERNEL = "kernel"
 
 
 class ScoreFidelity(StrEnum):
@@ -21,6 +22,7 @@ class ScoreFidelity(StrEnum):
 
     VIRTUAL = "virtual"
     TUN = "tun"
+    KERNEL = "kernel"
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario (see: netprobe lab list), or a file.")]
@@ -61,7 +63,10 @@ def show(name: Name, as_json: AsJson = False, config: ConfigFile = None) -> None
 def run(
     name: NameOrFile,
     command: Command = None,
-    fidelity: Annotated[RunFidelity, typer.Option(help="tun: real packets, real servers.")] = RunFidelity.TUN,
+    fidelity: Annotated[
+        RunFidelity,
+        typer.Option(help="tun: our network behind real devices, with its delays; kernel: Linux's own routers."),
+    ] = RunFidelity.TUN,
     seed: Seed = 1,
     as_json: AsJson = False,
     verbose: Verbose = False,
@@ -72,19 +77,19 @@ def run(
     """
     from netprobe.cli.laboratory import run_inside
 
-    del fidelity  # there is one
     flags = [flag for flag, wanted in (("--json", as_json), ("--verbose", verbose)) if wanted]
     if command and flags:
         msg = f"{flags[0]} is for the diagnosis that runs without a COMMAND; write it behind the command"
         raise typer.BadParameter(msg)
-    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed)
+    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed, fidelity.value)
 
 
 @app.command()
 def score(
     paths: Paths = None,
     fidelity: Annotated[
-        ScoreFidelity, typer.Option(help="virtual: in memory, without a packet; tun: real packets.")
+        ScoreFidelity,
+        typer.Option(help="virtual: in memory, without a packet; tun: real packets; kernel: Linux's own routers too."),
     ] = ScoreFidelity.VIRTUAL,
     worlds: Annotated[
         int, typer.Option(metavar="N", min=0, max=1_000_000, help="N generated worlds instead of files.")
@@ -102,5 +107,5 @@ def score(
         raise typer.BadParameter(msg)
     seeds = range(seed, seed + repeat)
     numbers = range(seed, seed + worlds)
-    real = fidelity is ScoreFidelity.TUN
+    real = "" if fidelity is ScoreFidelity.VIRTUAL else fidelity.value
     return score_scenarios(paths or [], numbers, seeds, config, real=real, as_json=as_json)

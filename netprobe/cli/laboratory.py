@@ -9,10 +9,12 @@ from netprobe.cli.console import show, show_json, width
 from netprobe.cli.failure import Failure
 from netprobe.cli.settings import load as load_settings
 from netprobe.model.record import to_json
+from netprobe.model.report import Report
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.report.lines import Line, Span, line, paragraph
 from netprobe.report.words import clean, duration
 from netprobe.sim import library
+from netprobe.sim.records import Scenario
 from netprobe.sim.scenario import load
 from netprobe.topology.asn import AsnTable
 
@@ -48,16 +50,17 @@ def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
         show(draw(scenario, table.lookup, width=width()))
 
 
-def run_inside(name: str, command: Sequence[str], seed: int) -> int:
+def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str) -> int:
     """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program."""
     from netprobe.sim.namespaces import own_environment
-    from netprobe.sim.world import run_in_world
+    from netprobe.sim.world import Fidelity, run_in_world
 
     scenario = load(name)
     lead = (Span("simulating  ", "faint"), Span(f"{scenario.name}  ", "strong"))
     show(paragraph(clean(scenario.sentence, 300), width=width(), first=lead, indent=12), sys.stderr)
     own = [sys.executable, "-m", "netprobe"] if command[0] == "netprobe" else [command[0]]
-    code = run_in_world(scenario, [*own, *command[1:]], seed=seed, env=own_environment()).returncode
+    inside = [*own, *command[1:]]
+    code = run_in_world(scenario, inside, seed=seed, fidelity=Fidelity(fidelity), env=own_environment()).returncode
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -67,11 +70,15 @@ def score_scenarios(
     seeds: Sequence[int],
     config: Path | None,
     *,
-    real: bool,
+    real: str,
     as_json: bool,
 ) -> int:
-    """Diagnose every scenario (or generated world) with every seed and compare; 1 when somebody was blamed wrongly."""
-    from netprobe.lab.score import ScenarioScore, run_tun, run_virtual, runs, score
+    """Diagnose every scenario (or generated world) with every seed and compare; 1 when somebody was blamed wrongly.
+
+    `real` is the fidelity of networks with real packets, empty for virtual time.
+    """
+    from netprobe.lab.score import ScenarioScore, run_real, run_virtual, runs, score
+    from netprobe.sim.world import Fidelity
     from netprobe.sim.worlds import generate
     from netprobe.topology.platform import load_platform
 
@@ -80,8 +87,13 @@ def score_scenarios(
     platform = load_platform(settings.platform)
     began_s = time.monotonic()
     done = []
+
+    def measure(scenario: Scenario, seed: int) -> Report:
+        if real:
+            return run_real(scenario, seed, Fidelity(real))
+        return run_virtual(scenario, seed, platform, table.lookup)
+
     with AsnTable.open(settings.asn_table or None) as table:
-        measure = run_tun if real else lambda scenario, seed: run_virtual(scenario, seed, platform, table.lookup)
         try:
             for run in runs(scenarios, seeds, measure):
                 done.append(run)

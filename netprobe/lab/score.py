@@ -1,4 +1,4 @@
-"""Accuracy over scenarios: one run a scenario and seed, in virtual time or with real packets behind a TAP device.
+"""Accuracy over scenarios: one run a scenario and seed, in virtual time or with real packets.
 
 An abstention is not wrong, a wrong component is: `wrong_blame_rate` counts runs that named a component other than the
 expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al. 2017) are over runs that named one.
@@ -15,7 +15,7 @@ from netprobe.model.targets import Platform
 from netprobe.model.verdict import Component
 from netprobe.sim.scenario import Scenario
 from netprobe.sim.virtual import VirtualVantage
-from netprobe.sim.world import run_in_world
+from netprobe.sim.world import Fidelity, run_in_world
 from netprobe.topology.asn import Origin
 
 BINS = 10
@@ -77,14 +77,14 @@ def run_virtual(scenario: Scenario, seed: int, platform: Platform, origin: Calla
     return diagnose(VirtualVantage(scenario, seed), platform, origin, symptom=scenario.symptom)
 
 
-def run_tun(scenario: Scenario, seed: int) -> Report:
+def run_real(scenario: Scenario, seed: int, fidelity: Fidelity = Fidelity.TUN) -> Report:
     """One diagnosis with real packets: the product's own command inside the scenario's network.
 
     Raises `RuntimeError` with the command's own words when it could not measure.
     """
     command = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
     command += ["--symptom", scenario.symptom] if scenario.symptom else []
-    done = run_in_world(scenario, command, seed=seed, capture=True)
+    done = run_in_world(scenario, command, seed=seed, fidelity=fidelity, capture=True)
     try:
         return from_json(done.stdout, Report)
     except ValueError as error:

@@ -6,13 +6,10 @@ ends when its standard input does. It answers ARP for the gateway, which exists 
 
 import contextlib
 import ctypes
-import errno
-import fcntl
 import gc
 import os
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -24,31 +21,29 @@ from socket import AF_INET, inet_aton
 from typing import Any
 
 from netprobe.sim import wiring
+from netprobe.sim.devices import (
+    CLIENT_DEVICE,
+    CLIENT_FILES,
+    CLIENT_MAC,
+    IFF_TAP,
+    IFF_TUN,
+    OWN_NETWORK,
+    end_inhabitants,
+    highest_group,
+    no_ipv6,
+    open_device,
+    set_carrier,
+    set_kernel,
+)
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT
 
-CLIENT_DEVICE = "eth0"
 SERVER_DEVICE = "tun0"
-CLIENT_MAC = bytes.fromhex("020000000001")  # locally administered (IEEE 802, 8.4)
 GATEWAY_MAC = bytes.fromhex("0200000000fe")
 
-#: Files of the client's machine that the lab replaces by those of its folder; the name service cache stays out.
-CLIENT_FILES = {
-    "/etc/resolv.conf": "resolv.conf",
-    "/etc/hosts": "hosts",
-    "/etc/nsswitch.conf": "nsswitch.conf",
-    "/run/nscd/socket": "hosts",
-}
-
-_TUN_NODE = "/dev/net/tun"
-_TUNSETIFF = 0x400454CA
-_TUNSETCARRIER = 0x400454E2
-_IFF_TUN = 0x0001
-_IFF_TAP = 0x0002
-_IFF_NO_PI = 0x1000
 _PR_SET_TIMERSLACK = 29
 _TABLE_LOCAL = 255
 
@@ -65,32 +60,6 @@ _WAKE_S = 0.00005  # how long a packet has waited when its arrival ended a sleep
 _WRITE_S = 0.00003  # from deciding to send until the packet is with the receiver's kernel
 _DEFAULT_TTL = 64
 _LINK_WATCH_S = 2.0
-_OWN_NETWORK = "/proc/self/ns/net"
-
-
-def open_device(name: str, kind: int) -> int:
-    """Make a TUN or TAP device in this network namespace; it lives as long as the descriptor. Raises `LabError`."""
-    try:
-        descriptor = os.open(_TUN_NODE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
-            hint = 'load the driver with "modprobe tun"; in a container add --device /dev/net/tun'
-        else:
-            hint = f'run as root, or as root: "chmod 0666 {_TUN_NODE}"'
-        msg = f"{_TUN_NODE}: {error.strerror}; {hint}"
-        raise LabError(msg) from error
-    try:
-        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | _IFF_NO_PI))
-    except OSError as error:
-        os.close(descriptor)
-        msg = f"{name}: {error.strerror}; the kernel gives no TUN/TAP device in a new network namespace: run as root"
-        raise LabError(msg) from error
-    return descriptor
-
-
-def set_carrier(device: int, *, up: bool) -> None:
-    """Plug the cable of a TUN or TAP device in or out."""
-    fcntl.ioctl(device, _TUNSETCARRIER, struct.pack("i", up))
 
 
 def arp_reply(frame: bytes, answers: frozenset[bytes]) -> bytes | None:
@@ -211,33 +180,16 @@ def _neighbours(scenario: Scenario) -> frozenset[bytes]:
     return frozenset(inet_aton(a) for a in addresses if IPv4Address(a) in network) | {inet_aton(addresses[0])}
 
 
-def _set(path: str, value: str) -> None:
-    """Write a kernel setting; one that the kernel does not have needs no change."""
-    place = Path("/proc/sys/net", path)
-    try:
-        place.write_text(value)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        msg = f"{place}: {error.strerror}; run as root, or, in a container, with --privileged"
-        raise LabError(msg) from error
-
-
-def _no_ipv6() -> None:
-    for scope in ("all", "default"):
-        _set(f"ipv6/conf/{scope}/disable_ipv6", "1")
-
-
 def _make_servers(scenario: Scenario) -> int:
     """The servers' side: every address is this machine's for what comes in by the TUN, and away for what leaves."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import, while the servers' process starts
 
-    device = open_device(SERVER_DEVICE, _IFF_TUN)
-    _no_ipv6()
+    device = open_device(SERVER_DEVICE, IFF_TUN)
+    no_ipv6()
     for scope in ("all", "default", SERVER_DEVICE):
-        _set(f"ipv4/conf/{scope}/rp_filter", "0")
-        _set(f"ipv4/conf/{scope}/accept_local", "1")  # a forwarder and its upstream are both here
-    _set("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
+        set_kernel(f"ipv4/conf/{scope}/rp_filter", "0")
+        set_kernel(f"ipv4/conf/{scope}/accept_local", "1")  # a forwarder and its upstream are both here
+    set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
     with IPRoute() as kernel:
         lo, tun = (kernel.link_lookup(ifname=name)[0] for name in ("lo", SERVER_DEVICE))
         kernel.link("set", index=tun, state="up")
@@ -257,9 +209,9 @@ def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
     from pyroute2 import IPRoute  # noqa: PLC0415  # as above
 
     enter_new_network()
-    device = open_device(CLIENT_DEVICE, _IFF_TAP)
-    _no_ipv6()
-    _set("ipv4/ping_group_range", f"0 {_highest_group()}")
+    device = open_device(CLIENT_DEVICE, IFF_TAP)
+    no_ipv6()
+    set_kernel("ipv4/ping_group_range", f"0 {highest_group()}")
     address = IPv4Interface(scenario.client.address)
     gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
     mtu = scenario.own_mtu
@@ -288,12 +240,6 @@ def _wait_until_down(kernel: Any, index: int) -> None:
         time.sleep(0.01)
 
 
-def _highest_group() -> int:
-    """The last group id that exists in this user namespace: a range may not go beyond it (ping_group_range)."""
-    inside, _, count = Path("/proc/self/gid_map").read_text().split("\n")[0].split()
-    return min(int(inside) + int(count) - 1, 2**31 - 1)
-
-
 def _be_punctual() -> None:
     """Wake up on time: no timer slack, and where allowed ahead of the load that a measurement makes."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -302,39 +248,10 @@ def _be_punctual() -> None:
     gc.freeze()
 
 
-def _end_inhabitants(outside: os.stat_result) -> None:
-    """Kill what still runs in this network namespace, which is not the one `outside`.
-
-    The commands' own children are nobody else's to end.
-    """
-    here = Path(_OWN_NETWORK).stat()
-    if os.path.samestat(here, outside):
-        return
-    for _ in range(10):
-        found = [pid for pid in _processes() if pid != os.getpid() and _lives_in(pid, here)]
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if not found:
-            return
-        time.sleep(0.01)  # dead ones whose parent has not looked yet are still listed
-
-
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _lives_in(pid: int, namespace: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(Path(f"/proc/{pid}/ns/net").stat(), namespace)
-    except OSError:  # gone, or another user's
-        return False
-
-
 def _live(setup: wiring.Setup) -> None:
     """Make everything, say so, and carry packets to the end."""
     scenario = setup.scenario
-    outside = Path(_OWN_NETWORK).stat()
+    outside = Path(OWN_NETWORK).stat()
     enter_new_network()
     bring_up("lo")  # makes the table of local routes, without which a bound socket would not keep its address
     with subprocess.Popen(
@@ -361,7 +278,7 @@ def _live(setup: wiring.Setup) -> None:
         try:
             Bridge(network, client_device, servers_device, began).run(sys.stdin.fileno())
         finally:
-            _end_inhabitants(outside)
+            end_inhabitants(outside)
             servers.kill()  # they have nothing to save, and their own end would take longer
 
 

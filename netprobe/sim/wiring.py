@@ -15,11 +15,16 @@ T = TypeVar("T")
 
 
 class Setup(Record, frozen=True):
-    """What to simulate; `folder` is the lab's own, removed at its end."""
+    """What to simulate; `folder` is the lab's own, removed at its end.
+
+    A process of servers plays the `machines` (names of servers and resolvers); empty: all. It writes the authority's
+    certificate into `folder`, unless that is empty.
+    """
 
     scenario: Scenario
     seed: int
     folder: str
+    machines: tuple[str, ...] = ()
 
 
 class Ready(Record, frozen=True):

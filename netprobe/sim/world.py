@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -29,14 +30,25 @@ _FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
 
+class Fidelity(StrEnum):
+    """How real a network is in which commands can run."""
+
+    TUN = "tun"
+    KERNEL = "kernel"
+
+
+_MODULES = {Fidelity.TUN: "netprobe.sim.tun", Fidelity.KERNEL: "netprobe.sim.kernel"}
+
+
 class World:
     """A context in which scenario `scenario` is a network with real packets. Raises `LabError` when it cannot be.
 
     Its time begins when the context does; `popen` and `run` start commands at the scenario's client.
     """
 
-    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+    def __init__(self, scenario: Scenario, seed: int = 0, fidelity: Fidelity = Fidelity.TUN) -> None:
         self._scenario = scenario
+        self._fidelity = fidelity
         self._seed = seed
         self._began = 0.0
         self._folder = ""
@@ -103,8 +115,8 @@ class World:
         Path(self._folder).chmod(0o755)  # a command may run as another user; no secret is in it
         for name, text in _client_files(self._scenario).items():
             Path(self._folder, name).write_text(text)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "netprobe.sim.tun"],
+        self._process = subprocess.Popen(  # noqa: S603  # one of two modules of ours
+            [sys.executable, "-P", "-m", _MODULES[self._fidelity]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=own_environment(),
@@ -173,6 +185,7 @@ def run_in_world(
     command: Sequence[str],
     *,
     seed: int = 0,
+    fidelity: Fidelity = Fidelity.TUN,
     env: Mapping[str, str] | None = None,
     capture: bool = False,
 ) -> subprocess.CompletedProcess[str]:
@@ -186,7 +199,7 @@ def run_in_world(
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if capture or not _is_open(0):
         options["stdin"] = subprocess.DEVNULL
-    with World(scenario, seed) as world, _Signals() as signals:
+    with World(scenario, seed, fidelity) as world, _Signals() as signals:
         process = world.popen(command, env=env, **options)
         signals.go_to(process)
         out, err = process.communicate()

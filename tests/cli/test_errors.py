@@ -36,7 +36,7 @@ USAGE = (
         ["lab", "run", "healthy", "--verbose", "--", "true"],
         "--verbose is for the diagnosis that runs without a COMMAND",
     ),
-    (["lab", "run", "--fidelity", "kernel", "healthy"], "'kernel' is not"),
+    (["lab", "run", "--fidelity", "virtual", "healthy"], "'virtual' is not"),
     (
         ["lab", "score", "--worlds", "3", "healthy"],
         "--worlds generates networks instead of reading them; leave the PATHs",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.sim import namespaces, tun
+from netprobe.sim import devices, namespaces
 from netprobe.sim.namespaces import LabError, Namespaces, isolated
 
 
@@ -153,5 +153,5 @@ def test_device_that_cannot_be_had_is_explained(number: int, said: str, monkeypa
 
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(LabError) as raised:
-        tun.open_device("tun0", 1)
+        devices.open_device("tun0", 1)
     assert str(raised.value) == said

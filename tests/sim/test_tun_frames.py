@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netprobe.sim.devices import CLIENT_MAC
 from netprobe.sim.network import Network
 from netprobe.sim.packet import ECHO, Packet
-from netprobe.sim.tun import CLIENT_MAC, GATEWAY_MAC, Bridge, arp_reply
+from netprobe.sim.tun import GATEWAY_MAC, Bridge, arp_reply
 from tests.sim.real_scenario import CONTROL, EDGE, HOPS, scenario
 
 CLIENT = "192.168.1.23"

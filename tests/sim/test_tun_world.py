@@ -14,7 +14,7 @@ import pytest
 
 from netprobe.sim.namespaces import LabError, own_environment
 from netprobe.sim.records import Scenario
-from netprobe.sim.world import World, run_in_world
+from netprobe.sim.world import Fidelity, World, run_in_world
 from tests.sim.real_scenario import EDGE, scenario
 
 pytestmark = pytest.mark.packets
@@ -163,12 +163,12 @@ def test_signal_ends_the_command_and_then_the_world(
     assert clean.nothing()
 
 
-def test_everything_dies_with_the_caller(line: Scenario, tmp_path: Path, clean: Leftovers) -> None:
+def test_everything_dies_with_the_caller(line: Scenario, tmp_path: Path, clean: Leftovers, fidelity: Fidelity) -> None:
     """A caller that is killed takes its commands, the servers and the network with it."""
     del line
-    body = """
-        from netprobe.sim.world import run_in_world
-        run_in_world(line, ["sh", "-c", "sleep 304 & echo running; exec sleep 305"])
+    body = f"""
+        from netprobe.sim.world import Fidelity, run_in_world
+        run_in_world(line, ["sh", "-c", "sleep 304 & echo running; exec sleep 305"], fidelity=Fidelity("{fidelity}"))
     """
     with subprocess.Popen(
         script(body, tmp_path / "line.toml"),
@@ -218,7 +218,7 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --boundi
 """
 
 
-def test_lab_needs_no_root(tmp_path: Path) -> None:
+def test_lab_needs_no_root(tmp_path: Path, fidelity: Fidelity) -> None:
     """Nobody's user, who may open /dev/net/tun as on most systems, has the same network through a user namespace."""
     scenario(tmp_path)
     text = (tmp_path / "line.toml").read_text()
@@ -226,12 +226,12 @@ def test_lab_needs_no_root(tmp_path: Path) -> None:
 import os, tempfile
 from pathlib import Path
 from netprobe.sim.scenario import load
-from netprobe.sim.world import World
+from netprobe.sim.world import Fidelity, World
 assert os.getuid() == 65534
 with tempfile.TemporaryDirectory() as folder:
     Path(folder, "line.toml").write_text({text!r})
     line = load(Path(folder, "line.toml"))
-with World(line) as world:
+with World(line, fidelity=Fidelity("{fidelity}")) as world:
     for command in (
         ["id", "-u"],
         ["traceroute", "-n", "-q", "1", "-T", "{EDGE}"],

@@ -27,9 +27,10 @@ async def _main() -> None:
 
     true_time = datetime.now(UTC) - timedelta(seconds=setup.scenario.client.clock_ahead_s)
     authority = Authority(true_time)
-    _publish(Path(setup.folder, CA_FILE), authority)
-    await web.serve(setup.scenario, authority, now)
-    await dns.serve(setup.scenario, now)
+    if setup.folder:
+        _publish(Path(setup.folder, CA_FILE), authority)
+    await web.serve(setup.scenario, authority, now, setup.machines)
+    await dns.serve(setup.scenario, now, setup.machines)
     send(sys.stdout.buffer, Ready())
     began = receive(sys.stdin.buffer, Ready).began  # nothing can be asked before, so this may block
     ended = asyncio.Event()

@@ -15,8 +15,8 @@ from netprobe.sim.servers.answers import Condition
 
 _DAY = timedelta(days=1)
 _COMMON_NAME_LIMIT = 64  # RFC 5280, A.1: ub-common-name
-#: What an intermediate certificate and proofs of transparency take in life: with it a server's first flight is larger than
-#: one packet. The number is RFC 5612's, for examples.
+#: What an intermediate certificate and proofs of transparency take in life: with it a server's first flight is larger
+#: than one packet. The number is RFC 5612's, for examples.
 _BALLAST = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), bytes(1600))
 
 

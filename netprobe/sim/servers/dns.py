@@ -7,7 +7,7 @@ does in life: as a late answer, and SERVFAIL in the end.
 import asyncio
 import secrets
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from socket import SOCK_DGRAM
 from typing import cast
@@ -39,10 +39,15 @@ _Reply = Callable[[bytes], None]
 Peer = tuple[str, int]
 
 
-async def serve(scenario: Scenario, now: Callable[[], float]) -> None:
-    """Open the listeners of every resolver. `now` gives seconds since the network's start."""
+async def serve(scenario: Scenario, now: Callable[[], float], machines: Collection[str] = ()) -> None:
+    """Open the listeners of every resolver; of those in `machines` only, unless it is empty.
+
+    `now` gives seconds since the network's start.
+    """
     loop = asyncio.get_running_loop()
     for resolver in scenario.resolvers:
+        if machines and resolver.name not in machines:
+            continue
         upstream = next((r.address for r in scenario.resolvers if r.name == resolver.upstream), "")
         service = Service(scenario, resolver, upstream, now)
         await loop.create_datagram_endpoint(

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from email.utils import formatdate
 from html import escape
 from http import HTTPStatus
@@ -24,11 +24,16 @@ _BACKLOG = 512
 _IP_FREEBIND = 15  # linux/in.h: the addresses may come to this machine later
 
 
-async def serve(scenario: Scenario, authority: Authority, now: Callable[[], float]) -> None:
-    """Open the listeners of every server that serves a name. `now` gives seconds since the network's start."""
+async def serve(
+    scenario: Scenario, authority: Authority, now: Callable[[], float], machines: Collection[str] = ()
+) -> None:
+    """Open the listeners of every server that serves a name; of those in `machines` only, unless it is empty.
+
+    `now` gives seconds since the network's start.
+    """
     loop = asyncio.get_running_loop()
     for server in scenario.servers:
-        if not server.serves:
+        if not server.serves or (machines and server.name not in machines):
             continue
         site = Site(scenario, server, now)
         context = _tls(site, authority)

@@ -1,0 +1,300 @@
+"""Makes what the layout says out of the kernel: namespaces, wires, routes, rules; and changes them when faults do."""
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from socket import AF_INET
+from typing import Any
+
+from netprobe.sim.devices import (
+    CLIENT_DEVICE,
+    CLIENT_FILES,
+    CLIENT_MAC,
+    IFF_TUN,
+    OWN_NETWORK,
+    highest_group,
+    no_ipv6,
+    open_device,
+    set_kernel,
+)
+from netprobe.sim.kernel import rules
+from netprobe.sim.kernel.detour import Detour
+from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout, Wire
+from netprobe.sim.namespaces import (
+    LabError,
+    Namespaces,
+    bring_up,
+    enter_new_mounts,
+    enter_new_network,
+    new_network,
+    visiting,
+)
+from netprobe.sim.records import Scenario
+from netprobe.sim.routing import CLIENT
+
+_LOOPBACK = 1  # its index, in each namespace
+_TABLE_LOCAL, _TABLE_DETOUR, _TABLE_LOOP, _TABLE_LEGS = 255, 100, 101, 200
+_SCOPE_LINK = 253
+_NFT_S = 10.0
+
+
+class Built:
+    """A network that exists: `networks` are the descriptors of its namespaces, `detours` those of its routers."""
+
+    def __init__(self, scenario: Scenario, layout: Layout) -> None:
+        self.networks: dict[str, int] = {}
+        self.kernels: dict[str, Any] = {}  # pyroute2's IPRoute, one a namespace
+        self.detours: dict[str, Detour] = {}
+        self._scenario = scenario
+        self._layout = layout
+        self._indices: dict[tuple[str, str], int] = {}
+        self._routes: dict[str, dict[str, Hop]] = {}
+        self._rules: dict[str, str] = {}
+        self._plugged = True
+
+    def index(self, node: str, device: str) -> int:
+        """The number of a device."""
+        key = (node, device)
+        if key not in self._indices:
+            (self._indices[key],) = self.kernels[node].link_lookup(ifname=device)
+        return self._indices[key]
+
+    def change(self, now: float) -> None:
+        """Let the faults that are on at `now` be on, and no others."""
+        scenario, layout = self._scenario, self._layout
+        on = rules.active(scenario, now)
+        gone = frozenset(at for fault in on if fault.kind == "down" and fault.reroute for at in fault.at)
+        for router in layout.routers:
+            self._route(router, {hop.prefix: hop for hop in layout.routes(router, gone)})
+            self._rule(router, rules.router_rules(scenario, layout, router, on))
+            if router in self.detours:
+                numbered = {
+                    n: fault
+                    for n, fault in enumerate(scenario.faults)
+                    if fault in on and router in fault.at and rules.takes_a_detour(fault)
+                }
+                self.detours[router].change(numbered)
+        self._rule(SERVERS, rules.server_rules(scenario, layout, on))
+        self._play_dead(frozenset(at for fault in on if fault.kind == "down" for at in fault.at))
+
+    def _route(self, router: str, wanted: dict[str, Hop]) -> None:
+        kernel, before = self.kernels[router], self._routes.get(router, {})
+        for prefix in before.keys() - wanted.keys():
+            kernel.route("del", dst=prefix)
+        for prefix, hop in wanted.items():
+            if before.get(prefix) != hop:
+                kernel.route("replace", dst=prefix, **self._way(router, hop))
+        self._routes[router] = wanted
+
+    def _way(self, router: str, hop: Hop) -> dict[str, Any]:
+        index = self.index(router, hop.device)
+        if hop.via:
+            return {"oif": index, "gateway": hop.via, "flags": ["onlink"]}
+        return {"oif": index, "scope": _SCOPE_LINK}
+
+    def _rule(self, node: str, text: str) -> None:
+        if self._rules.get(node) == text:
+            return
+        with Namespaces((self.networks[node],)).popen(
+            [_nft(), "-f", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            _, said = process.communicate(text, timeout=_NFT_S)
+        if process.returncode:
+            msg = f"nft refuses the rules of {node}: {said.strip()}"
+            raise LabError(msg)
+        self._rules[node] = text
+
+    def _play_dead(self, dead: frozenset[str]) -> None:
+        """A dead gateway answers no ARP; a client's link that is down has no carrier."""
+        gateway = self._scenario.client.gateway
+        leash = self._layout.wire(gateway, CLIENT)
+        if (CLIENT not in dead) != self._plugged:
+            self._plugged = CLIENT not in dead
+            index = self.index(gateway, leash.device(gateway))
+            self.kernels[gateway].link("set", index=index, state="up" if self._plugged else "down")
+            if self._plugged:  # the routes over a device go down with it
+                self._routes.pop(gateway, None)
+                self.change_routes(gateway)
+        with visiting(self.networks[gateway]):
+            # ip-sysctl: 8 is to answer for no address at all. Lines between routers have no ARP in life.
+            set_kernel("ipv4/conf/all/arp_ignore", "8" if gateway in dead else "0")
+            set_kernel(f"ipv4/conf/{leash.device(gateway)}/proxy_arp", "0" if gateway in dead else "1")
+
+    def change_routes(self, router: str) -> None:
+        """Give `router` its routes anew."""
+        self._route(router, {hop.prefix: hop for hop in self._layout.routes(router)})
+
+
+@contextlib.contextmanager
+def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterator[Built]:
+    """The network of `scenario`, and this process at its client. Raises `LabError` when the kernel does not want to."""
+    from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import
+
+    _nft()
+    enter_new_network()  # a user namespace around it all where there is no root
+    built = Built(scenario, layout)
+    with contextlib.ExitStack() as stack:
+        for node in (*layout.routers, SERVERS):
+            built.networks[node] = new_network()
+            stack.callback(os.close, built.networks[node])
+            with visiting(built.networks[node]):
+                no_ipv6()
+                bring_up("lo")
+                built.kernels[node] = stack.enter_context(IPRoute())
+        built.kernels[CLIENT] = stack.enter_context(IPRoute())
+        no_ipv6()
+        try:
+            _join(layout, built)
+            for router in scenario.routers:
+                with visiting(built.networks[router.name]):
+                    _make_router(built, layout, router.name, router.icmp_ttl)
+                    if any(router.name in f.at and rules.takes_a_detour(f) for f in scenario.faults):
+                        built.detours[router.name] = _make_detour(built, router.name, seed)
+                        stack.callback(os.close, built.detours[router.name].device)
+            for fault in scenario.faults:
+                if fault.kind == "loop":
+                    _make_loop(built, layout, (fault.at[0], fault.at[1]))
+            with visiting(built.networks[SERVERS]):
+                _make_servers(built, layout)
+            _make_client(scenario, built)
+        except OSError as error:
+            msg = f"the kernel does not make the network: {error.strerror or error}"
+            raise LabError(msg) from error
+        enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
+        yield built
+
+
+def _nft() -> str:
+    found = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        msg = "nft: no such command; the kernel's networks need it: apt-get install nftables"
+        raise LabError(msg)
+    return found
+
+
+def _join(layout: Layout, built: Built) -> None:
+    """Make the wires, each end in its namespace, up."""
+    for wire in layout.wires:
+        (near, far), (device, other) = wire.ends, wire.devices
+        home = os.open(OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            place = built.networks.get(far, home)
+            built.kernels[near].link(
+                "add", ifname=device, kind="veth", mtu=wire.mtu, peer={"ifname": other, "net_ns_fd": place}
+            )
+        finally:
+            os.close(home)
+        for node, name in ((near, device), (far, other)):
+            address = {"address": CLIENT_MAC.hex(":")} if node == CLIENT else {}
+            # One segment a packet, as on a wire: rules look at the sizes of packets.
+            built.kernels[node].link(
+                "set", index=built.index(node, name), mtu=wire.mtu, gso_max_segs=1, gro_max_size=wire.mtu, **address
+            )
+            built.kernels[node].link("set", index=built.index(node, name), state="up")
+        _delay(built, wire)
+
+
+def _delay(built: Built, wire: Wire) -> None:
+    """Let netem hold packets up at both ends, where the kernel has it: without it a wire takes no time."""
+    if not wire.delay_ms:
+        return
+    for node, name in zip(wire.ends, wire.devices, strict=True):
+        try:
+            built.kernels[node].tc(
+                "add",
+                "netem",
+                built.index(node, name),
+                delay=round(wire.delay_ms * 1e3),
+                jitter=round(wire.jitter_ms * 1e3),
+                limit=10_000,
+            )
+        except Exception as error:  # pyroute2's own class, which it does not export for good
+            if getattr(error, "code", None) not in {errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL}:
+                raise
+            return
+
+
+def _make_router(built: Built, layout: Layout, router: str, ttl: int) -> None:
+    kernel = built.kernels[router]
+    for scope in ("all", "default"):
+        for setting, value in (("rp_filter", "0"), ("send_redirects", "0"), ("accept_redirects", "0")):
+            set_kernel(f"ipv4/conf/{scope}/{setting}", value)
+    set_kernel("ipv4/ip_forward", "1")
+    set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
+    set_kernel("ipv4/icmp_msgs_per_sec", "1000000")
+    set_kernel("ipv4/icmp_msgs_burst", "1000000")
+    set_kernel("ipv4/ip_default_ttl", str(ttl))
+    (address,) = layout.here(router)
+    kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+    for name in (SILENT_EXIT, UNOWNED_EXIT):  # packets go in, and the rules see to it that none comes out
+        kernel.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}-end"})
+        for device in (name, f"{name}-end"):
+            kernel.link("set", index=built.index(router, device), state="up")
+    for wire in layout.wires:
+        if router in wire.ends:
+            for setting in ("rp_filter", "send_redirects"):
+                set_kernel(f"ipv4/conf/{wire.device(router)}/{setting}", "0")
+            if wire.other(router) == CLIENT:  # others of the home network hang on this router
+                set_kernel(f"ipv4/conf/{wire.device(router)}/proxy_arp", "1")
+
+
+def _make_loop(built: Built, layout: Layout, ends: tuple[str, str]) -> None:
+    """What the rules mark at the farther router goes back to the nearer one."""
+    near, far = layout.farther(ends)
+    kernel = built.kernels[far]
+    way = {"oif": built.index(far, layout.wire(near, far).device(far)), "flags": ["onlink"]}
+    kernel.route("replace", dst="0.0.0.0/0", gateway=layout.here(near)[0], table=_TABLE_LOOP, **way)
+    kernel.rule("add", priority=50, fwmark=rules.LOOP_MARK, table=_TABLE_LOOP, family=AF_INET)
+
+
+def _make_detour(built: Built, router: str, seed: int) -> Detour:
+    kernel = built.kernels[router]
+    device = open_device(rules.DETOUR, IFF_TUN)
+    index = built.index(router, rules.DETOUR)
+    set_kernel(f"ipv4/conf/{rules.DETOUR}/rp_filter", "0")
+    kernel.link("set", index=index, state="up", mtu=65535)
+    kernel.route("add", dst="0.0.0.0/0", oif=index, table=_TABLE_DETOUR)
+    kernel.rule("add", priority=40, fwmark=rules.DETOUR_MARK, table=_TABLE_DETOUR, family=AF_INET)
+    return Detour(router, device, seed)
+
+
+def _make_servers(built: Built, layout: Layout) -> None:
+    """One machine of many addresses: what it sends from one of them leaves by the leg that this address hangs on."""
+    kernel = built.kernels[SERVERS]
+    for scope in ("all", "default"):
+        set_kernel(f"ipv4/conf/{scope}/rp_filter", "0")
+        set_kernel(f"ipv4/conf/{scope}/accept_local", "1")  # a forwarder and its upstream are both here
+    set_kernel("ipv4/icmp_ratelimit", "0")
+    for address in layout.here(SERVERS):
+        kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+    for number, wire in enumerate(layout.legs()):
+        router = wire.other(SERVERS)
+        device, table = wire.device(SERVERS), _TABLE_LEGS + number
+        for setting in ("rp_filter", "accept_local"):
+            set_kernel(f"ipv4/conf/{device}/{setting}", "0" if setting == "rp_filter" else "1")
+        (gateway,) = layout.here(router)
+        way = {"oif": built.index(SERVERS, device), "flags": ["onlink"]}
+        kernel.route("add", dst="0.0.0.0/0", gateway=gateway, table=table, **way)
+        kernel.rule("add", priority=10, iifname=device, table=_TABLE_LOCAL, family=AF_INET)
+        for address in layout.served_at(router):
+            kernel.rule("add", priority=30, src=f"{address}/32", table=table, family=AF_INET)
+    kernel.rule("add", priority=20, dst="127.0.0.0/8", table=_TABLE_LOCAL, family=AF_INET)
+    kernel.rule("del", priority=0, table=_TABLE_LOCAL, family=AF_INET)
+
+
+def _make_client(scenario: Scenario, built: Built) -> None:
+    kernel = built.kernels[CLIENT]
+    set_kernel("ipv4/ping_group_range", f"0 {highest_group()}")
+    address = IPv4Interface(scenario.client.address)
+    gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
+    bring_up("lo")
+    index = built.index(CLIENT, CLIENT_DEVICE)
+    kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+    if IPv4Address(gateway) not in address.network:
+        kernel.route("add", dst=f"{gateway}/32", oif=index, scope=_SCOPE_LINK)
+    kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)

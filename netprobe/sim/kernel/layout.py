@@ -1,0 +1,161 @@
+"""Which namespaces a scenario needs, which wire joins which, and who sends what where. Pure: nothing is made here.
+
+Every router is a namespace with one address, its own; wires have none (RFC 1812, 2.2.7: unnumbered lines), so that
+whatever a router says comes from the address that the scenario gives it. All servers and resolvers that are no router
+live in one namespace more, with a leg to each router that one of them hangs on.
+"""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
+from typing import NamedTuple
+
+from netprobe.sim.devices import CLIENT_DEVICE
+from netprobe.sim.records import Scenario
+from netprobe.sim.routing import CLIENT, Routing, node_addresses
+
+SERVERS = "servers"
+#: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
+SILENT_EXIT, UNOWNED_EXIT = "silent", "unowned"
+_DEVICE_NAME = 15  # IFNAMSIZ without its final zero
+_RACK_MTU = 1500
+
+
+class Wire(NamedTuple):
+    """A pair of Ethernet devices in two namespaces. `loss` is a fraction, each way."""
+
+    ends: tuple[str, str]
+    devices: tuple[str, str]
+    mtu: int
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+
+    def device(self, node: str) -> str:
+        """The device at `node`."""
+        return self.devices[self.ends.index(node)]
+
+    def other(self, node: str) -> str:
+        """The node at the other end."""
+        return self.ends[1 - self.ends.index(node)]
+
+
+class Hop(NamedTuple):
+    """Packets to `prefix` leave by `device`, to the neighbour `via`; empty: whoever owns the address is right there."""
+
+    prefix: str
+    device: str
+    via: str = ""
+
+
+class Layout:
+    """The namespaces and wires of `scenario`, and the routes over them."""
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        self._scenario = scenario
+        self._routing = Routing(scenario, seed)
+        self._owner = node_addresses(scenario)
+        self._address = {router.name: router.address for router in scenario.routers}
+        self.routers = tuple(self._address)
+        self._place = {s.name: s.at for s in scenario.servers} | {r.name: r.at for r in scenario.resolvers}
+        self.wires = tuple(self._wires())
+        self._between = {pair: wire for wire in self.wires for pair in (wire.ends, (wire.ends[1], wire.ends[0]))}
+
+    def legs(self) -> tuple[Wire, ...]:
+        """The wires of the servers' namespace."""
+        return tuple(wire for wire in self.wires if SERVERS in wire.ends)
+
+    def here(self, node: str) -> tuple[str, ...]:
+        """The addresses of a router, or of everything in the servers' namespace."""
+        if node != SERVERS:
+            return (self._address[node],)
+        return tuple(address for address, owner in self._owner.items() if self._is_machine(owner))
+
+    def machines(self, node: str) -> tuple[str, ...]:
+        """The servers and resolvers that run in the namespace `node`."""
+        everything = [(s.name, s.addresses[0]) for s in self._scenario.servers if s.addresses]
+        everything += [(r.name, r.address) for r in self._scenario.resolvers]
+        return tuple(name for name, address in everything if self._namespace(self._owner[address]) == node)
+
+    def served_at(self, router: str) -> tuple[str, ...]:
+        """The addresses in the servers' namespace that hang on `router`."""
+        return tuple(a for a, owner in self._owner.items() if self._is_machine(owner) and self._place[owner] == router)
+
+    def wire(self, one: str, other: str) -> Wire:
+        """The wire between two neighbours."""
+        return self._between[one, other]
+
+    def farther(self, routers: tuple[str, str]) -> tuple[str, str]:
+        """Two neighbours, the one that is nearer to the client first."""
+        one, other = routers
+        way = self._routing.way(CLIENT, other)
+        return (one, other) if way and one in way.hops else (other, one)
+
+    def routes(self, router: str, without: frozenset[str] = frozenset()) -> tuple[Hop, ...]:
+        """Where `router` sends what; the routers in `without` are known to be gone and are avoided."""
+        hops = [
+            self._towards(router, owner, f"{address}/32", without)
+            for address, owner in self._owner.items()
+            if owner != router
+        ]
+        for prefix, node, silent in self._unowned():
+            if node == router:
+                hops.append(Hop(prefix, SILENT_EXIT if silent else UNOWNED_EXIT))
+            else:
+                hops.append(self._towards(router, node, prefix, without))
+        return _aggregated({hop.prefix: hop for hop in reversed(hops) if hop is not None})
+
+    def _towards(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop | None:
+        way = self._routing.way(router, node, without) or self._routing.way(router, node)
+        if way is None:
+            return None
+        neighbour = way.hops[0] if way.hops else self._namespace(node)
+        device = self.wire(router, neighbour).device(router)
+        return Hop(prefix, device, self._address.get(neighbour, ""))
+
+    def _unowned(self) -> Iterator[tuple[str, str, bool]]:
+        """Prefixes in which addresses end that nobody owns: at which router, and whether that is silent."""
+        for route in self._scenario.routes:
+            yield str(IPv4Network(route.prefix)), route.to, route.silent
+        for server in self._scenario.servers:
+            for address in server.addresses:
+                yield str(IPv4Network(f"{address}/24", strict=False)), server.at, True
+
+    def _is_machine(self, owner: str) -> bool:
+        return owner != CLIENT and owner not in self._address
+
+    def _namespace(self, owner: str) -> str:
+        return SERVERS if self._is_machine(owner) else owner
+
+    def _wires(self) -> Iterator[Wire]:
+        taken: set[tuple[str, str]] = set()
+
+        def device(node: str, other: str) -> str:
+            name = CLIENT_DEVICE if node == CLIENT else f"to-{other}"[:_DEVICE_NAME]
+            number = 1
+            while (node, name) in taken:
+                number += 1
+                name = f"to-{other}"[: _DEVICE_NAME - 3] + f"-{number}"
+            taken.add((node, name))
+            return name
+
+        for link in self._scenario.links:
+            one, other = link.ends
+            devices = (device(one, other), device(other, one))
+            yield Wire(link.ends, devices, link.mtu, link.delay_ms, link.jitter_ms, link.loss)
+        hung = (self._place[owner] for owner in self._owner.values() if self._is_machine(owner))
+        for router in dict.fromkeys(hung):
+            yield Wire((router, SERVERS), (device(router, SERVERS), device(SERVERS, router)), _RACK_MTU)
+
+
+def _aggregated(hops: Mapping[str, Hop]) -> tuple[Hop, ...]:
+    """The same routing in fewer routes: one that says what the next wider one says is left out."""
+    widest_first = sorted((IPv4Network(prefix), hop) for prefix, hop in hops.items())
+    kept: list[Hop] = []
+    around: list[tuple[IPv4Network, Hop]] = []  # the prefixes that contain the present one, the widest first
+    for network, hop in widest_first:
+        while around and not network.subnet_of(around[-1][0]):
+            around.pop()
+        if not around or (around[-1][1].device, around[-1][1].via) != (hop.device, hop.via):
+            kept.append(hop)
+        around.append((network, hop))
+    return tuple(kept)

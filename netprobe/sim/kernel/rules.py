@@ -1,0 +1,186 @@
+"""What a scenario's faults are in nftables' words, one ruleset a namespace and stretch of time. Pure text.
+
+What nftables cannot do - read a name, forge an answer, hold a packet up - is marked, and a rule of the routing sends it
+through a device behind which a process of ours stands (`detour`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout
+from netprobe.sim.records import Fault, Match, RateLimit, Scenario
+from netprobe.sim.routing import CLIENT
+
+DETOUR = "detour"
+DETOUR_MARK, LOOP_MARK = 1, 2
+_CHANCES = 100_000
+_OWN_ERRORS = "icmp type { destination-unreachable, time-exceeded }"
+_OWN_WORDS = "icmp type { destination-unreachable, time-exceeded, echo-reply }"
+_DNS_PORT = 53
+_PASSING = f'iifname != "{DETOUR}" fib daddr type != local'  # what is here for the first time, to go on
+
+
+def active(scenario: Scenario, now: float) -> tuple[Fault, ...]:
+    """The faults that are on at `now`."""
+    return tuple(fault for fault in scenario.faults if fault.active(now))
+
+
+def takes_a_detour(fault: Fault) -> bool:
+    """Whether a router cannot do this by itself."""
+    named = bool(fault.match.server_name or fault.match.query_name)
+    return fault.kind in {"reset", "delay", "dns"} or (fault.kind == "drop" and named)
+
+
+def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[Fault]) -> str:
+    """The ruleset of `router` while the faults `on` are."""
+    mine = [fault for fault in on if router in fault.at]
+    record = next(r for r in scenario.routers if r.name == router)
+    dead = any(fault.kind == "down" for fault in mine)
+    silent = record.silent or any(fault.kind == "silent" for fault in mine)
+    limits = [RateLimit(f.rate, f.burst) for f in mine if f.kind == "rate_limit"]
+    limit = limits[-1] if limits else record.rate_limit
+    early = [*_arriving(layout, router), *_dropped(mine), *_detoured(mine), *_looping(layout, mine, router)]
+    passing = [
+        f'oifname "{SILENT_EXIT}" drop',
+        f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
+    ]
+    out = ["drop"] if dead else [f"{_OWN_WORDS} drop"] if silent else []
+    if limit is not None:
+        out.append(f"{_OWN_ERRORS} {_over(limit)} drop")
+    return _table(
+        prerouting=["drop"] if dead else early,
+        forward=passing,
+        input=_services(scenario, on, layout.here(router)),
+        output=out,
+        postrouting=_leaving(layout, router),
+    )
+
+
+def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str:
+    """The ruleset of the servers' namespace."""
+    dead = [a for s in scenario.servers for a in s.addresses if _is("down", s.name, on)]
+    shared = {address for server in scenario.servers for address in server.addresses}
+    dead += [r.address for r in scenario.resolvers if _is("down", r.name, on) and r.address not in shared]
+    here = set(layout.here(SERVERS))
+    gone = _set(address for address in dead if address in here)
+    ttls = [
+        f"ip saddr {_set(server.addresses)} ip ttl 64 ip ttl set {server.initial_ttl}"
+        for server in scenario.servers
+        if server.initial_ttl != 64 and server.addresses
+    ]
+    return _table(
+        prerouting=[f"ip daddr {gone} drop"] if gone else [],
+        input=_services(scenario, on, layout.here(SERVERS)),
+        output=[f"ip saddr {gone} drop"] if gone else [],
+        postrouting=ttls,
+    )
+
+
+def match_words(match: Match) -> list[str]:
+    """What a match is in nftables: one of these has to hold. Names in packets are left out."""
+    protocol = match.protocol or ("tcp" if match.server_name else "")
+    words = f"meta l4proto {protocol} " if protocol else ""
+    if match.source:
+        words += f"ip saddr {_set(match.source)} "
+    if match.destination:
+        words += f"ip daddr {_set(match.destination)} "
+    if match.larger_than:
+        words += f"ip length > {match.larger_than} "
+    port = match.port or (_DNS_PORT if match.query_name else 0)
+    return [f"{words}th {side} {port} " for side in ("sport", "dport")] if port else [words]
+
+
+def _arriving(layout: Layout, router: str) -> Iterator[str]:
+    """Loss on the wires that lead to `router`."""
+    for wire in layout.wires:
+        if router in wire.ends and wire.loss:
+            yield f'iifname "{wire.device(router)}"{_chance(wire.loss)} drop'
+
+
+def _leaving(layout: Layout, router: str) -> Iterator[str]:
+    """Loss towards who is no router: it has no rules."""
+    for wire in layout.wires:
+        if router in wire.ends and wire.loss and wire.other(router) in {CLIENT, SERVERS}:
+            yield f'oifname "{wire.device(router)}"{_chance(wire.loss)} drop'
+
+
+def _dropped(mine: Iterable[Fault]) -> Iterator[str]:
+    """What vanishes, before the kernel looks whether the next link carries it; who runs out of TTL is still told."""
+    for fault in mine:
+        if fault.kind == "drop" and not takes_a_detour(fault):
+            for words in match_words(fault.match):
+                yield f"{_PASSING} ip ttl > 1 {words}{_chance(fault.fraction)} drop"
+
+
+def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
+    for fault in mine:
+        if takes_a_detour(fault):
+            match = Match(protocol="udp", port=_DNS_PORT) if fault.kind == "dns" else fault.match
+            for words in match_words(match):
+                yield f"{_PASSING} {words}meta mark set {DETOUR_MARK}"
+
+
+def _looping(layout: Layout, mine: Iterable[Fault], router: str) -> Iterator[str]:
+    """A packet that has crossed the nearer router and comes to the farther one is sent back."""
+    for fault in mine:
+        if fault.kind == "loop":
+            near, far = layout.farther((fault.at[0], fault.at[1]))
+            if router == far:
+                device = layout.wire(near, far).device(far)
+                for words in match_words(fault.match):
+                    chance = _chance(fault.fraction)
+                    yield f'iifname "{device}" fib daddr type != local {words}{chance} meta mark set {LOOP_MARK}'
+
+
+def _services(scenario: Scenario, on: Sequence[Fault], here: Sequence[str]) -> Iterator[str]:
+    """Machines that refuse, and resolvers that are dead on an address that others live at."""
+    shared = {address for server in scenario.servers for address in server.addresses}
+    for resolver in scenario.resolvers:
+        if resolver.address in here:
+            words = f"ip daddr {resolver.address} th dport {_DNS_PORT}"
+            if _is("down", resolver.name, on):
+                yield f"meta l4proto {{ tcp, udp }} {words} drop"
+            if _is("refuse", resolver.name, on):
+                yield from _refusal(words)
+    for server in scenario.servers:
+        if _is("refuse", server.name, on):
+            for address in server.addresses:
+                names = any(resolver.address == address for resolver in scenario.resolvers)
+                spared = f" th dport != {_DNS_PORT}" if names and address in shared else ""
+                yield from _refusal(f"ip daddr {address}{spared}")
+
+
+def _refusal(words: str) -> Iterator[str]:
+    yield f"meta l4proto tcp {words} reject with tcp reset"
+    yield f"meta l4proto udp {words} reject with icmp type port-unreachable"
+
+
+def _is(kind: str, name: str, on: Iterable[Fault]) -> bool:
+    return any(fault.kind == kind and name in fault.at for fault in on)
+
+
+def _chance(fraction: float) -> str:
+    return "" if fraction >= 1.0 else f" numgen random mod {_CHANCES} < {round(fraction * _CHANCES)}"
+
+
+def _over(limit: RateLimit) -> str:
+    """What exceeds a token bucket; nftables wants whole numbers."""
+    for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
+        number = limit.rate * seconds
+        if number >= 1 and (abs(number - round(number)) < 1e-9 or unit == "hour"):
+            return f"limit rate over {round(number)}/{unit} burst {limit.burst} packets"
+    return f"limit rate over 1/day burst {limit.burst} packets"
+
+
+def _set(members: Iterable[str]) -> str:
+    """A set of addresses or prefixes; empty text when there is none."""
+    joined = ", ".join(dict.fromkeys(members))
+    return f"{{ {joined} }}" if joined else ""
+
+
+def _table(**chains: Iterable[str]) -> str:
+    """One table in place of the one before, in one transaction."""
+    lines = ["table ip lab", "delete table ip lab", "table ip lab {"]
+    for hook, rules in chains.items():
+        priority = "raw" if hook == "prerouting" else "filter"
+        lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
+    return "\n".join([*lines, "}", ""])

@@ -1,0 +1,96 @@
+"""A fault in nftables' words; that the kernel takes them and means the same is shown by the fidelities' test."""
+
+import msgspec
+import pytest
+
+from netprobe.sim.kernel.layout import Layout
+from netprobe.sim.kernel.rules import active, match_words, router_rules, server_rules, takes_a_detour
+from netprobe.sim.records import Fault, Match, RateLimit
+from netprobe.sim.scenario import load
+
+HEALTHY = load("healthy")
+LAYOUT = Layout(HEALTHY)
+
+
+def rules(*faults: Fault, router: str = "isp-core-1") -> str:
+    """The ruleset of one router."""
+    return router_rules(HEALTHY, LAYOUT, router, faults)
+
+
+@pytest.mark.parametrize(
+    ("match", "words"),
+    [
+        (Match(), [""]),
+        (Match(protocol="icmp"), ["meta l4proto icmp "]),
+        (Match(protocol="tcp", port=443), ["meta l4proto tcp th sport 443 ", "meta l4proto tcp th dport 443 "]),
+        (Match(destination=("10.0.0.0/8", "192.0.2.1")), ["ip daddr { 10.0.0.0/8, 192.0.2.1 } "]),
+        (Match(server_name=("*.tiktok.com",)), ["meta l4proto tcp "]),
+    ],
+)
+def test_matches_in_nftables_words(match: Match, words: list[str]) -> None:
+    """A port is either end's; a name is looked for in all of TCP."""
+    assert match_words(match) == words
+
+
+def test_a_fault_acts_at_its_place_only() -> None:
+    """Another router's rules stay as they were."""
+    fault = Fault("drop", ("isp-core-1",), match=Match(protocol="udp"))
+    assert "ip ttl > 1 meta l4proto udp  drop" in rules(fault)
+    assert rules(fault, router="isp-core-2") == rules(router="isp-core-2")
+
+
+def test_part_of_the_packets() -> None:
+    """A fraction is a chance for each packet."""
+    assert "numgen random mod 100000 < 25000 drop" in rules(Fault("drop", ("isp-core-1",), fraction=0.25))
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(1.0, "over 1/second"), (0.5, "over 30/minute"), (100.0, "over 100/second"), (0.001, "over 4/hour")],
+)
+def test_rates_are_whole_numbers(rate: float, said: str) -> None:
+    """What nftables cannot say a second it says a minute."""
+    assert f"limit rate {said} burst 6 packets drop" in rules(Fault("rate_limit", ("isp-core-1",), rate=rate, burst=6))
+
+
+def test_what_needs_a_reader_takes_a_detour() -> None:
+    """Names, forgeries and delays; a drop by address does not."""
+    named = Match(server_name=("*",))
+    assert all(takes_a_detour(Fault(kind, ("r",))) for kind in ("reset", "delay", "dns"))
+    assert takes_a_detour(Fault("drop", ("r",), match=named))
+    assert not takes_a_detour(Fault("drop", ("r",), match=Match(destination=("10.0.0.0/8",))))
+    assert "meta mark set 1" in rules(Fault("drop", ("isp-core-1",), match=named))
+
+
+def test_a_dead_resolver_leaves_the_router_alive() -> None:
+    """Only its port is silent."""
+    resolver = next(r for r in HEALTHY.resolvers if r.address == "192.168.1.1")
+    text = rules(Fault("down", (resolver.name,)), router="home-router")
+    assert "ip daddr 192.168.1.1 th dport 53 drop" in text
+    assert "type filter hook prerouting priority raw;\n}" in text
+
+
+def test_servers_that_are_down_or_refuse() -> None:
+    """Nothing comes and goes, or a RST and a port unreachable."""
+    server = HEALTHY.servers[0]
+    dead = server_rules(HEALTHY, LAYOUT, (Fault("down", (server.name,)),))
+    assert f"ip daddr {{ {', '.join(server.addresses)} }} drop" in dead
+    refusing = server_rules(HEALTHY, LAYOUT, (Fault("refuse", (server.name,)),))
+    assert f"ip daddr {server.addresses[0]} reject with tcp reset" in refusing
+
+
+def test_faults_begin_and_end() -> None:
+    """The last moment is not part of it."""
+    fault = Fault("down", ("isp-core-1",), begin_s=2.0, end_s=5.0)
+    scenario = msgspec.structs.replace(HEALTHY, faults=(fault,))
+    assert [active(scenario, t) for t in (1.9, 2.0, 4.9, 5.0)] == [(), (fault,), (fault,), ()]
+
+
+def test_limits_of_the_file_hold_until_a_fault_s() -> None:
+    """A fault's rate limit takes the place of the router's own."""
+    limited = tuple(msgspec.structs.replace(r, rate_limit=RateLimit(2.0, 3)) for r in HEALTHY.routers)
+    scenario = msgspec.structs.replace(HEALTHY, routers=limited)
+    assert "over 2/second burst 3" in router_rules(scenario, LAYOUT, "isp-core-1", ())
+    other = router_rules(scenario, LAYOUT, "isp-core-1", (Fault("rate_limit", ("isp-core-1",), rate=9.0, burst=4),))
+    assert "over 9/second burst 4" in other
+    assert "over 2/second" not in other
