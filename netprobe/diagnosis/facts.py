@@ -276,6 +276,8 @@ def _carried(fact: object) -> bool:
             exchanges = fact.exchanges
         case Path():
             exchanges = tuple(x for hop in fact.hops for x in hop.exchanges)
+        case PathMtu():
+            exchanges = tuple(sized.exchange for sized in fact.exchanges)
         case _:
             return True
     return not exchanges or any(x.reply is None or x.reply.error != NOT_CARRIED for x in exchanges)

@@ -29,10 +29,11 @@ _TTL = {
     socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TTL),
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
 }
-_ESTABLISHED = 1  # tcpi_state in struct tcp_info of linux/tcp.h
+_SYN_SENT = 2  # tcpi_state in struct tcp_info of linux/tcp.h
 _RTT_AT, _RETRANSMITS_AT, _TCP_INFO_BYTES = 68, 100, 104  # tcpi_rtt (us), tcpi_total_retrans
 _SYN_BYTES = 40  # the kernel's own SYN with its options, without the IP header
-_CLOCK_ERROR_S = 50e-6
+_TIME_STAMP_BYTES = 12  # RFC 7323, appendix A
+_CLOCK_ERROR_S = 50e-6  # between the clock and a stamp brought to it
 
 Answer = Callable[[int, float, Failed | Reply, float], None]
 
@@ -181,7 +182,9 @@ class LoneSockets:
         if error == errno.ECONNREFUSED:
             self._refused(open_)
         elif error in {0, errno.ECONNRESET, errno.EPIPE}:  # a server may accept and reset at once
-            self._accepted(open_)
+            info = open_.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            if info[0] != _SYN_SENT:
+                self._accepted(open_, info)
         else:
             self._end(open_)
 
@@ -189,18 +192,17 @@ class LoneSockets:
         now = self._reactor.now()
         self._tell(open_, now, Reply(ReplyKind.RST, open_.probe.flow.destination, now - open_.at_s))
 
-    def _accepted(self, open_: _Open) -> None:
+    def _accepted(self, open_: _Open, info: bytes) -> None:
         """The handshake is complete; the kernel has measured its round trip, in microseconds."""
         now = self._reactor.now()
         rtt_s = now - open_.at_s
-        info = open_.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        if len(info) == _TCP_INFO_BYTES and info[0] == _ESTABLISHED:
-            (measured,) = struct.unpack_from("@I", info, _RTT_AT)
-            (again,) = struct.unpack_from("@I", info, _RETRANSMITS_AT)
+        if len(info) == _TCP_INFO_BYTES:
+            (measured,), (again,) = (struct.unpack_from("@I", info, at) for at in (_RTT_AT, _RETRANSMITS_AT))
             rtt_s = min(rtt_s, measured * 1e-6) if measured and not again else rtt_s
         destination = open_.probe.flow.destination
-        self._count(2, 2 * codec.header_bytes(destination) + 2 * codec.TCP.size + 12)  # ACK with a time stamp, RST
-        self._reactor.lateness.note(open_.at_s + rtt_s, max(0.0, now - open_.at_s - rtt_s))
+        # The kernel's ACK, with a time stamp, and its RST.
+        self._count(2, 2 * (codec.header_bytes(destination) + codec.TCP.size) + _TIME_STAMP_BYTES)
+        self._reactor.lateness.note(open_.at_s + rtt_s, now - open_.at_s - rtt_s)
         self._tell(open_, open_.at_s + rtt_s, Reply(ReplyKind.SYN_ACK, destination, rtt_s))
 
     # -- both ---------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, Path, Protocol
 from netprobe.model.report import Observation
+from netprobe.model.rungs import cannot
 from netprobe.model.services import Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import fetch
@@ -24,6 +25,7 @@ SMALL_MSS = 536  # RFC 9293, 3.7.1: what everybody takes; with headers 576 bytes
 STALLED_EDGES = 3
 STALLED_CONTROLS = 2
 _ETHERNET = 1500
+_UNUSED_PORT = 33434  # traceroute's: a host says that nobody listens there
 _FETCHES = ("edge.fetch", "control.fetch")
 
 
@@ -81,5 +83,7 @@ def ask_sizes(
 def _sizes(what: str, name: str, address: str, found: Sequence[Observation]) -> Session[Observation]:
     hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
     own = next((x.mtu for h in hosts for x in h.links if x.name == h.default_link), _ETHERNET)
-    session = PathMtuSession(Flow(Protocol.ICMP, address), largest=min(own, _ETHERNET), tries=2)
+    echoes = not any(Protocol.ICMP in cannot(h.footing) for h in hosts)
+    flow = Flow(Protocol.ICMP, address) if echoes else Flow(Protocol.UDP, address, _UNUSED_PORT)
+    session = PathMtuSession(flow, largest=min(own, _ETHERNET), tries=2)
     return Observe(f"{what}.mtu", name, session)
