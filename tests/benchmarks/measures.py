@@ -328,7 +328,9 @@ def forged() -> Iterator[Figure]:
     for over_v6 in (False, True):
         with Desk() as desk:
             accepted = sum(attack(desk, _FORGED, over_v6=over_v6).values())
-        yield Figure("forged", f"forged, IPv{6 if over_v6 else 4}", accepted, "accepted", note="of 1,000,000; 10 are allowed")
+        yield Figure(
+            "forged", f"forged, IPv{6 if over_v6 else 4}", accepted, "accepted", note="of 1,000,000; 10 are allowed"
+        )
 
 
 ROWS: dict[str, Callable[[], Iterable[Figure]]] = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netprobe.live import certificate, codec, connection, dissect, dns, errors, host, netlink, stamps
+from netprobe.live import certificate, codec, connection, dissect, dns, errors, extensions, host, netlink, stamps
 from netprobe.live.dissect import EchoReply, IcmpError, Quote, Segment
 from netprobe.model.probes import Protocol, ReplyKind
 from netprobe.model.record import to_json
@@ -45,7 +45,7 @@ def packets(data: bytes) -> None:
         _check_message(message, data)
     _check_quote(dissect.parse_quote(data), data)
     for place, unit in ((5, 4), (4, 8)):
-        _check_labels(dissect.parse_mpls(data, place, unit), data)
+        _check_extensions(extensions.read(data, place, unit), data)
     nonce = dissect.quic_nonce(data)
     assert nonce is None or (len(nonce) == codec.NONCE_BYTES and nonce in data)
 
@@ -75,7 +75,7 @@ def _check_message(message: dissect.Message, data: bytes) -> None:
             assert 0 <= message.mtu <= 0xFFFF
             assert (message.type, message.code) in itertools.pairwise(data)
             _check_quote(message.quote, data)
-            _check_labels(message.mpls, data)
+            _check_extensions(message.extensions, data)
         case Segment():
             ports = struct.pack("!HH", message.source_port, message.destination_port)
             assert ports + struct.pack("!II", message.sequence, message.acknowledges) in data
@@ -95,9 +95,15 @@ def _check_quote(quote: Quote | None, data: bytes) -> None:
     assert (struct.pack("!HHI", *words[:3]) if tcp else struct.pack("!HHHH", *words)) in data
 
 
-def _check_labels(labels: tuple[tuple[int, int, int, int], ...], data: bytes) -> None:
-    assert len(labels) <= 16
-    for label, traffic_class, bottom, ttl in labels:
+def _check_extensions(said: extensions.Extensions, data: bytes) -> None:
+    assert len(said.mpls) <= 16
+    assert len(said.interfaces) + said.unknown <= 32
+    for interface in said.interfaces:
+        assert len(interface.name) <= 255
+        assert max(interface.index, interface.mtu) <= 0xFFFFFFFF
+        if interface.address:
+            assert ipaddress.ip_address(interface.address).packed in data
+    for label, traffic_class, bottom, ttl in said.mpls:
         assert struct.pack("!I", label << 12 | traffic_class << 9 | bottom << 8 | ttl) in data
 
 
@@ -113,7 +119,10 @@ def _quotes() -> Iterator[bytes]:
 
 def _extension() -> bytes:
     stack = struct.pack("!HBBII", 12, 1, 1, 29657 << 12 | 1, 25437 << 12 | 0x101)
-    return struct.pack("!BBH", 0x20, 0, codec.checksum(b"\x20\0\0\0" + stack)) + stack
+    # RFC 5837: index, an IPv4 address, a name and an MTU.
+    interface = struct.pack("!HBBIHH4s8sI", 28, 2, 0x0F, 7, 1, 0, b"\xc6\x33\x64\2", b"\x08ge0/0\0\0", 1500)
+    objects = stack + interface
+    return struct.pack("!BBH", 0x20, 0, codec.checksum(b"\x20\0\0\0" + objects)) + objects
 
 
 def _about(quote: bytes) -> Iterator[bytes]:
@@ -223,7 +232,8 @@ class Chain:
         if kind is ReplyKind.ECHO_REPLY:
             assert struct.pack("!H", mark.sequence) + mark.nonce in data
         elif kind in {ReplyKind.SYN_ACK, ReplyKind.RST, ReplyKind.ACK}:
-            assert struct.pack("!I", (mark.isn + 1) & 0xFFFFFFFF) in data
+            acknowledged = struct.pack("!I", (mark.isn + 1) & 0xFFFFFFFF)
+            assert acknowledged in data or (kind is ReplyKind.RST and struct.pack("!I", mark.timestamp) in data)
         else:
             ids = [mark.ip_id, (mark.ip_id << 8 | mark.ip_id >> 8) & 0xFFFF]
             has_id = any(struct.pack("!H", ident + more & 0xFFFF) in data for ident in ids for more in (0, 1))
@@ -250,6 +260,8 @@ def _chain_seeds() -> Iterator[bytes]:
                 segment = codec.TCP.pack(443, port, 1, (mark.isn + 1) & 0xFFFFFFFF, 0x50, flags, 1, 0, 0)
                 header = codec.Header(SERVER, CLIENT, 60, 1)
                 yield b"\3" + segment if over_v6 else b"\1" + codec._ip(header, codec.PROTOCOL_TCP, segment)
+            reset = codec.TCP.pack(443, port, mark.timestamp, 0, 0x50, codec.RST, 1, 0, 0)  # what an ACK draws
+            yield b"\3" + reset if over_v6 else b"\1" + codec._ip(header, codec.PROTOCOL_TCP, reset)
         elif packet[6 if over_v6 else 9] == codec.PROTOCOL_UDP:
             payload = packet[(48 if over_v6 else 28) :]
             where = b"\5" if over_v6 else b"\4"
@@ -397,18 +409,18 @@ def answers(data: bytes) -> None:
     """A DNS message is an answer to the question or none, over UDP as over TCP, whatever its sections hold."""
     ended = Ended()
     clock: Any = Clock()
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        question = dns.Question(_LOOKUP, clock, ended, lambda *_: None)
-        sock: Any = Stream(struct.pack("!H", len(data) + 2) + b"\x12\x34" + data, kind=kind)
-        question._sock = sock
-        question._asked[_DNS_ID] = 9.0
-        question._timers = [Later(11.0), Later(13.0)]  # type: ignore[list-item]
-        if kind == socket.SOCK_STREAM:
-            question._read_tcp()
-        elif not data or not data[0] & 2:  # a truncated answer would open a connection
-            question._consider(b"\x12\x34" + data, 10.0)
-            if question._sock is not None:
-                question._give_up()
+    kind = socket.SOCK_STREAM if data and data[-1] & 1 else socket.SOCK_DGRAM  # where it says nothing
+    question = dns.Question(_LOOKUP, clock, ended, lambda *_: None)
+    sock: Any = Stream(struct.pack("!H", len(data) + 2) + b"\x12\x34" + data, kind=kind)
+    question._sock = sock
+    question._asked[_DNS_ID] = 9.0
+    question._timers = [Later(11.0), Later(13.0)]  # type: ignore[list-item]
+    if kind == socket.SOCK_STREAM:
+        question._read_tcp()
+    elif not data or not data[0] & 2:  # a truncated answer would open a connection
+        question._consider(b"\x12\x34" + data, 10.0)
+        if question._sock is not None:
+            question._give_up()
     for answer in ended.outcomes:
         assert isinstance(answer, Answer)
         assert len(answer.addresses) <= 64
@@ -437,7 +449,8 @@ def _answer_seeds() -> Iterator[bytes]:
         for record in records:
             name, ttl, kind, rdtype, value = record.split(" ", 4)
             response.answer.append(rrsets.from_text(name, int(ttl), kind, rdtype, value))
-        yield response.to_wire()[2:]
+        yield response.to_wire()[2:] + b"\0"
+        yield response.to_wire()[2:] + b"\1"
 
 
 def certificates(data: bytes) -> None:

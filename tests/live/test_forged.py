@@ -14,6 +14,7 @@ import pytest
 
 from netprobe.live import codec
 from netprobe.live.dissect import parse_quote, parse_quote_v6
+from netprobe.live.prober import Prober
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Flow, Protocol, Reply
 from netprobe.model.probes import Path as Way
@@ -175,17 +176,16 @@ arsenal = [(v4, bytearray.fromhex(p), h, (plan["own"][0], 0)) for p, h in plan["
 arsenal += [(v6, bytearray.fromhex(p), h, (plan["own"][1], 0)) for p, h in plan["v6"]]
 began, sent = time.monotonic(), 0
 print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0)[0]:
-    while sent < (time.monotonic() - began) * rate:
-        for sock, packet, holes, to in arsenal:
-            for at, length in holes:
-                packet[at:at + length] = os.urandom(length)
-            try:
-                sock.sendto(packet, to)
-            except OSError:
-                pass
-            sent += 1
-    time.sleep(0.0005)
+while not select.select([sys.stdin], [], [], 0)[0] and time.monotonic() < began + 90:
+    for sock, packet, holes, to in arsenal:
+        for at, length in holes:
+            packet[at:at + length] = os.urandom(length)
+        try:
+            sock.sendto(packet, to)
+        except OSError:
+            pass
+        sent += 1
+    time.sleep(max(0.0, sent / rate - (time.monotonic() - began)))
 print(sent)
 """
 
@@ -243,13 +243,15 @@ def test_a_flood_of_forged_replies_changes_nothing(
     flows = [Flow(p, d, PORTS[p.value]) for p in Protocol for d in (SERVER, SERVER_V6)]
     with LiveVantage() as vantage:
         told: list[Reply] = []
-        emit = vantage._prober._emit
+        prober = vantage._prober
+        assert isinstance(prober, Prober)
+        emit = prober._emit
 
         def listen(token: int, at_s: float, reply: Reply) -> None:
             told.append(reply)
             emit(token, at_s, reply)
 
-        monkeypatch.setattr(vantage._prober, "_emit", listen)
+        monkeypatch.setattr(prober, "_emit", listen)
         calm = [run(one(Traceroute(flow)), vantage) for flow in flows]
         in_calm = len(told)
         arsenal = [
@@ -257,7 +259,7 @@ def test_a_flood_of_forged_replies_changes_nothing(
             for flow in flows
             for forgery in forgeries(
                 flow.protocol,
-                next(int(s.keys[0][2]) for s in vantage._prober._outstanding._sent.values() if _is_of(s.keys, flow)),
+                next(int(s.keys[0][2]) for s in prober._outstanding._sent.values() if _is_of(s.keys, flow)),
                 over_v6=":" in flow.destination,
             )
             if not (forgery.port and ":" in flow.destination)
@@ -278,5 +280,5 @@ def test_a_flood_of_forged_replies_changes_nothing(
 
 
 def _is_of(keys: tuple[tuple[str | int, ...], ...], flow: Flow) -> bool:
-    kind = {Protocol.ICMP: "icmp", Protocol.TCP: "tcp"}.get(flow.protocol, "udp")
+    kind = {Protocol.ICMP: "icmp", Protocol.TCP: "tcp", Protocol.ACK: "ack"}.get(flow.protocol, "udp")
     return keys[0][0] == kind and keys[0][1] == flow.destination
