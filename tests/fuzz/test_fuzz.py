@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz.__main__ import fuzz_apart
 from tests.fuzz.groups import GROUPS, Chain
 
-_INPUTS, _SECONDS = 20_000, 3
+_INPUTS, _SECONDS = 20_000, 2
 guided = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris is not installed: `make fuzz` installs it"
 )
@@ -17,11 +17,12 @@ guided = pytest.mark.skipif(
 
 @guided
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_no_input_breaks_an_invariant() -> None:
-    """20,000 coverage-guided inputs for each group, or 3 s of them: no exception, and what the group promises holds."""
+    """20,000 coverage-guided inputs for each group, or 2 s of them: no exception, and what the group promises holds."""
     runs = fuzz_apart(list(GROUPS), _INPUTS, _SECONDS)
     assert {run.group: run.finding for run in runs} == dict.fromkeys(GROUPS, "")
-    assert min(run.inputs for run in runs) >= 500
+    assert min(run.inputs for run in runs) >= 200
     assert min(run.covered for run in runs) > 10
 
 
