@@ -13,7 +13,7 @@ from netprobe.cli.failure import Failure
 from netprobe.cli.settings import Settings
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import NOT_CARRIED, Protocol
-from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, keeps_flows
+from netprobe.model.rungs import RAW, Footing
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.run import run
 from netprobe.tracing import Pass, Traced, Wanted
@@ -26,7 +26,6 @@ _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
 
 #: The destination port of each method: a web server's, and traceroute's first.
 PORTS = {"icmp": 0, "syn": 443, "ack": 443, "udp": 33434, "quic": 443}
-_GIVING_WAY = ("icmp", "udp", "syn")  # what is tried instead of a method that nobody chose
 
 
 class Job(NamedTuple):
@@ -43,26 +42,25 @@ class Job(NamedTuple):
     rounds: int = 0
     interval_s: float = 0.5
     ways: bool = False
-    named: bool = True  # the method is the user's choice; else it gives way to one that this computer can send
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     """Trace and print; 0 when every target was traced, 20 when one could not be, 130 after Ctrl-C."""
     for target in job.targets:
         _check(target, job.family)
+    wanted = Wanted(
+        Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
+    )
     code = 0
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
         vantage = stack.enter_context(LiveVantage())
-        if vantage.footing[Protocol(job.method)] != RAW:
-            job = _on_lower_rungs(job, vantage.footing)
+        if vantage.footing[wanted.protocol] != RAW:
+            _tell_footing(vantage.footing, wanted.protocol)
         if job.pcap:
             from netprobe.cli.capturing import recorded
 
             stack.enter_context(recorded(vantage, job.pcap))
-        wanted = Wanted(
-            Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
-        )
         printer = _Printer(job, whose, vantage.footing[wanted.protocol])
         work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)
         with _watched(work, job, whose, vantage, live=printer.live) as attended:
@@ -129,28 +127,12 @@ def _origins(settings: Settings) -> "Iterator[Whose]":
         yield table.lookup
 
 
-def _on_lower_rungs(job: Job, footing: Footing) -> Job:
-    """`job` by a method that this computer can send, if nobody chose another; says on stderr what is not seen so.
-
-    Raises `Failure` where the branches of a path cannot be told apart.
-    """
+def _tell_footing(footing: Footing, protocol: Protocol) -> None:
+    """Say by which rung the probes leave, and what that costs."""
     from netprobe.report.words import footing_limits
 
-    methods = [job.method, *(() if job.named else _GIVING_WAY)]
-    able = [
-        method
-        for method in methods
-        if footing[Protocol(method)] != NOT_AT_ALL and (not job.ways or keeps_flows(footing, Protocol(method)))
-    ]
-    if job.ways and not able:
-        msg = (
-            '--paths: without raw sockets branches are told apart by icmp only, where it can be sent; "netprobe doctor"'
-        )
-        raise Failure(f"{msg} tells more", EXIT_CANNOT_MEASURE)
-    chosen = able[0] if able else job.method
-    limits = footing_limits(footing, dict.fromkeys(map(Protocol, (job.method, chosen))))
-    sys.stderr.write(f'netprobe: without raw sockets {"; ".join(limits)}; "netprobe doctor" tells more\n')
-    return job if chosen == job.method else job._replace(method=chosen, port=PORTS[chosen])
+    for limit in footing_limits(footing, (protocol,)):
+        sys.stderr.write(f'netprobe: without raw sockets {limit}; "netprobe doctor" tells more\n')
 
 
 def _check(target: str, family: int) -> None:

@@ -62,7 +62,7 @@ class Destination:
         """Judged by TCP wherever TCP was tried: a host that answers echoes but no SYN serves nobody."""
         tcp = [t for _, t in self.trains if t.protocol is Protocol.TCP]
         shaken = [r.handshaken for _, r in self.fetches if r.handshaken.error != "local"]
-        ways = [p for _, p in self.paths if p.flow.protocol is Protocol.TCP]
+        ways = [p for _, p in self.paths if p.flow.protocol is Protocol.TCP and _set_out(p)]
         kinds = {x.reply.kind for t in tcp for x in t.exchanges if x.reply}
         kinds |= {x.reply.kind for p in ways for h in p.hops for x in h.exchanges if x.reply}
         if ReplyKind.SYN_ACK in kinds or any(h.connect_s is not None or h.phase != "connect" for h in shaken):
@@ -97,6 +97,11 @@ class Destination:
 def _left(train: Train) -> bool:
     """Whether any probe of it left this machine."""
     return any(x.reply is None or x.reply.kind is not ReplyKind.SEND_FAILED for x in train.exchanges)
+
+
+def _set_out(path: Path) -> bool:
+    """Whether any probe of it left this machine."""
+    return any(x.reply is None or x.reply.kind is not ReplyKind.SEND_FAILED for h in path.hops for x in h.exchanges)
 
 
 class Facts:

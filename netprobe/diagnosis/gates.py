@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from netprobe.diagnosis.signals.firewall import IN_THE_WAY
 from netprobe.model.verdict import Evidence, Level
 
 
@@ -38,6 +39,13 @@ GATES: tuple[Gate, ...] = (
         ("dead",),
         ("host.clock", *_NAMES, *_REACH, *_SERVICE),
         "behind a dead router nothing can be measured",
+    ),
+    Gate(
+        "host.firewall",
+        IN_THE_WAY,
+        ("gateway.answers", *_NAMES, "path.breaks", "platform.vendors", "edge.refused", *_SERVICE),
+        "the device's own firewall is in the way",
+        spares=("yes", "ignores_ping", "forwards", "works", "right", "none", "no", "fine", "valid", "all"),
     ),
     Gate(
         "path.breaks",

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from netprobe.model.host import HostState
+from netprobe.model.host import HostState, OwnWire
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.unsent import reason
 from netprobe.report.lines import BLANK, Line, Span, line
 from netprobe.report.trace import Whose, header, table, title
 from netprobe.report.words import clean, milliseconds, moment
@@ -39,8 +40,17 @@ def _host(observation: Observation) -> Iterable[Line]:
     else:
         yield _row("default route", "none", at=observation, bad=True)
     yield _row("resolvers", ", ".join(host.resolvers) or "none", at=observation, bad=not host.resolvers)
+    if host.own_wire:
+        seen = host.own_wire
+        kept = f", {seen.dropped_here} dropped here, {seen.never_left} never left" if _kept_back(seen) else ""
+        text = f"{seen.answered} probes answered, {seen.lost} lost on the way{kept}"
+        yield _row("own wire", text, at=observation, bad=_kept_back(seen))
     if host.hosts_overrides:
         yield _row("/etc/hosts names", ", ".join(host.hosts_overrides), at=observation, bad=True)
+
+
+def _kept_back(seen: OwnWire) -> bool:
+    return bool(seen.dropped_here or seen.never_left)
 
 
 def _answer(observation: Observation) -> Iterable[Line]:
@@ -64,7 +74,11 @@ def _train(observation: Observation) -> Iterable[Line]:
     times = sorted(x.reply.rtt_s for x in train.exchanges if x.reply and x.reply.from_destination)
     text = f"{train.destination}  {how}  {train.answered} of {sent} answered"
     text += f"  median {milliseconds(times[len(times) // 2])}" if times else ""
-    others = sorted({x.reply.kind.value for x in train.exchanges if x.reply} - {"echo_reply", "syn_ack"})
+    replies = [x.reply for x in train.exchanges if x.reply]
+    others = sorted({r.kind.value for r in replies if not r.error} - {"echo_reply", "syn_ack"})
+    others += [f"not sent: {reason(e).meaning} ({clean(e, 20)})" for e in sorted({r.error for r in replies} - {""})]
+    dropped = sum(r.dropped_locally for r in replies)
+    others += [f"{dropped} of the answers dropped by this computer's own firewall"] if dropped else []
     text += f"  ({', '.join(others)})" if others else ""
     yield _row(observation.subject, text, at=observation, bad=train.accepted < sent)
 

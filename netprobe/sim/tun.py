@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -281,5 +282,19 @@ def _live(setup: wiring.Setup) -> None:
             servers.kill()  # they have nothing to save, and their own end would take longer
 
 
+def main() -> None:
+    """Run as a process of its own, started by `netprobe.sim.world`."""
+    folder = ""
+    try:
+        setup = wiring.receive(sys.stdin.buffer, wiring.Setup)
+        folder = setup.folder
+        _live(setup)
+    except LabError as error:
+        wiring.send(sys.stdout.buffer, wiring.Ready(error=str(error)))
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 if __name__ == "__main__":
-    wiring.hold(_live)
+    main()

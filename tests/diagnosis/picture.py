@@ -9,6 +9,8 @@ Change a line of this, and ask for the verdict:
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from netprobe.diagnosis import diagnose
 from netprobe.model.host import HostState, Link
 from netprobe.model.probes import BlackHole, Exchange, Flow, Hop, Path, PathMtu, Protocol, Reply, ReplyKind, Train
@@ -118,6 +120,9 @@ class Picture:
     platform: Platform = PLATFORM
     silent: tuple[str, ...] = ()  # addresses that answer no SYN and no echo
     refusing: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()  # addresses whose answers the own firewall drops
+    forbidden: tuple[str, ...] = ()  # addresses to which the own firewall lets nothing out
+    errors_dropped: bool = False  # the own firewall drops ICMP errors
     ways: dict[str, tuple[str, ...]] = field(default_factory=dict)  # where the way ends, by address; "" is a silent hop
     shaken: dict[str, Callable[[Handshake], Handshaken]] = field(default_factory=dict)  # by address
     named: Callable[[Handshake], Handshaken] | None = None  # what any handshake with a platform's name ends in
@@ -198,7 +203,9 @@ class Picture:
     def _train(self, address: str, protocol: Protocol) -> Train:
         good = ReplyKind.SYN_ACK if protocol is Protocol.TCP else ReplyKind.ECHO_REPLY
         kind = ReplyKind.RST if address in self.refusing and protocol is Protocol.TCP else good
-        reply = None if address in self.silent else Reply(kind, address, 0.02)
+        reply = None if address in self.silent else Reply(kind, address, 0.02, dropped_locally=address in self.dropped)
+        if address in self.forbidden:
+            reply = Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EPERM")
         port = 443 if protocol is Protocol.TCP else 0
         return Train(protocol, address, port, tuple(Exchange(64, n, 1.0, reply) for n in range(3)))
 
@@ -206,15 +213,22 @@ class Picture:
         ends = address in self.silent
         routers = self.ways.get(address, way(address))
         kind = ReplyKind.RST if address in self.refusing else ReplyKind.SYN_ACK
-        replies = [Reply(ReplyKind.TIME_EXCEEDED, r, 0.01, icmp_type=11, icmp_code=0) if r else None for r in routers]
-        replies += [None] * 5 if ends else [Reply(kind, address, 0.02)]
+        gone = self.errors_dropped
+        expired = Reply(ReplyKind.TIME_EXCEEDED, "", 0.01, icmp_type=11, icmp_code=0, dropped_locally=gone)
+        replies = [msgspec.structs.replace(expired, source=r) if r else None for r in routers]
+        replies += [None] * 5 if ends else [Reply(kind, address, 0.02, dropped_locally=address in self.dropped)]
+        if address in self.forbidden:
+            hop = Hop(1, (Exchange(1, 1, 1.0, Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EPERM")),))
+            return Path(Flow(Protocol.TCP, address, 443), (hop,), reached=False)
         hops = tuple(Hop(n, (Exchange(n, n, 1.0, reply),)) for n, reply in enumerate(replies, 1))
         return Path(Flow(Protocol.TCP, address, 443), hops, not ends, None if ends else 0.02)
 
     def _shake(self, address: str, name: str, *, verify: bool = True) -> Handshaken:
         asked = Handshake(address, 443, name, verify)
-        if address in self.silent:
+        if address in self.silent or address in self.dropped:
             return ended("timeout", at="connect")(asked)
+        if address in self.forbidden:
+            return Handshaken(asked, "connect", "local", "EPERM")
         if address in self.refusing:
             return ended("refused", at="connect")(asked)
         if address in self.stalled:

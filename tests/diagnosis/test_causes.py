@@ -41,6 +41,7 @@ healthy = Picture()
 nothing = healthy.but(
     silent=EVERYTHING, ways=cut(EVERYTHING, 1), answers={(HOME, k): TIMEOUT for k in ("platform", "control")}
 )
+no_answers = {(resolver, kind): TIMEOUT for resolver in (HOME, *PUBLIC) for kind in ("platform", "control")}
 by_name = healthy.but(named=ended("reset"))
 
 
@@ -59,6 +60,7 @@ CAUSES: dict[str, Picture] = {
     "none.app_device": healthy,
     "home.link.down": healthy.but(link=False),
     "home.gateway.dead": nothing.but(gateway_answers=False, neighbour="failed", ways=cut(EVERYTHING, 0)),
+    "home.firewall.block": healthy.but(dropped=EVERYTHING, answers=no_answers),
     "home.dns.resolver_down": healthy.but(answers=here(HOME, REFUSED, REFUSED)),
     "home.dns.blocklist": healthy.but(answers=here(HOME, QUICK_ZERO, None)),
     "home.hosts.override": healthy.but(hosts_overrides=("www.tiktok.com",)),
@@ -128,6 +130,15 @@ NASTY: dict[str, Nasty] = {
         ),
     ),
     "one control alone is that control's fault": Nasty("none", lost_control),
+    "the own firewall drops what comes from the platform": Nasty("home", healthy.but(dropped=EDGES)),
+    "the own firewall lets nothing out": Nasty("home", healthy.but(forbidden=EVERYTHING, answers=no_answers)),
+    "the own firewall lets nothing out to the platform": Nasty("home", healthy.but(forbidden=EDGES)),
+    "the own firewall is in the way of one control": Nasty("none", healthy.but(dropped=("9.9.9.9",))),
+    "the own firewall drops what tracing needs": Nasty("none", healthy.but(errors_dropped=True)),
+    "the own firewall drops what tracing needs, and a block by name": Nasty("policy", by_name.but(errors_dropped=True)),
+    "the own firewall is in the way of one control, and a dead edge": Nasty(
+        "platform", healthy.but(dropped=("9.9.9.9",), silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7))
+    ),
     "one control is dead while an edge is": Nasty(
         "platform",
         lost_control.but(silent=("9.9.9.9", "151.0.1.10"), ways=cut(("9.9.9.9",), 6) | cut(("151.0.1.10",), 7)),

@@ -264,6 +264,11 @@ def _hook(node: str, hook: str, rule: str) -> None:
     inside(node, "nft", f"add table ip s; {chain}; add rule ip s c {rule}")
 
 
+def _own_routes(kind: str, addresses: str) -> None:
+    for address in addresses.split(", "):
+        inside("client", "ip", "route", "replace", kind, address + "/32")
+
+
 def _no_public_resolvers(net: Internet) -> None:
     for place in ("cloudflare", "google", "quad9"):
         net.stop(f"dnsmasq-{place}")
@@ -338,6 +343,14 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "vendor-down": lambda _: _hook("akamai", "input", "drop"),
     "maintenance": _maintenance,
     "origin-500": _broken_origin,
+    "own-firewall-drops": lambda _: _hook("client", "input", "drop"),
+    "own-firewall-drops-platform": lambda net: _hook("client", "input", f"ip saddr {{ {_platform(net)} }} drop"),
+    "own-firewall-forbids": lambda _: _hook("client", "output", "drop"),
+    "own-firewall-forbids-platform": lambda net: _hook("client", "output", f"ip daddr {{ {_platform(net)} }} drop"),
+    "own-firewall-drops-errors": lambda _: _hook("client", "input", "icmp type time-exceeded drop"),
+    "own-route-prohibits-platform": lambda net: _own_routes("prohibit", _platform(net)),
+    "own-route-throws-platform-away": lambda net: _own_routes("blackhole", _platform(net)),
+    "own-queue-swallows": lambda _: inside("client", "tc", "qdisc", "add", "dev", "to-home", "root", "blackhole"),
     "one-control-dead": lambda _: _hook("wikimedia", "input", "drop"),
     "narrow-line": lambda _: _narrow("home", "bng"),
     "narrow-line-unclamped": lambda _: _narrow("home", "bng", "bng"),

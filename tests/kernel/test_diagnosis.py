@@ -25,6 +25,14 @@ KNOWN = {
     "no-public-resolvers": "none",
     "gateway-dead": "home",
     "local-resolver-dead": "home",
+    "own-firewall-drops": "home",
+    "own-firewall-drops-platform": "home",
+    "own-firewall-forbids": "home",
+    "own-firewall-forbids-platform": "home",
+    "own-firewall-drops-errors": "none",
+    "own-queue-swallows": "home",
+    "own-route-prohibits-platform": "home",
+    "own-route-throws-platform-away": "home",
     "access-outage": "isp",
     "core-black-hole": "isp",
     "routing-loop": "isp",
@@ -54,10 +62,15 @@ NAMELESS_HARD = {"routing-loop": "isp", "transit-outage": "transit", "ip-block":
 
 
 def verdict(addressing: str, fault: str) -> dict[str, Any]:
+    found: dict[str, Any] = report(addressing, fault)["verdict"]
+    return found
+
+
+def report(addressing: str, fault: str) -> dict[str, Any]:
     command = [sys.executable, str(INTERNET), addressing, fault]
     done = subprocess.run(command, capture_output=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)["verdict"]
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -80,3 +93,16 @@ def test_nobody_innocent_is_blamed(addressing: str, fault: str, component: str) 
     found = verdict(addressing, fault)
     assert found["component"] in {component, "undetermined"}, found["cause"]
     assert found["component"] == component or found["next_probe"]
+
+
+def test_the_own_firewall_is_seen_through() -> None:
+    """It drops everything that comes in: the verdict is home, nobody else is blamed, and still every hop is known."""
+    found = report("real", "own-firewall-drops")
+    assert found["verdict"]["cause"] == "home.firewall.block"
+    paths = [o["fact"] for o in found["observations"] if o["purpose"] == "control.path"]
+    assert paths
+    for path in paths:
+        assert path["reached"]
+        replies = [[x["reply"] for x in hop["exchanges"] if x.get("reply")] for hop in path["hops"]]
+        assert len(replies) == 6
+        assert all(reply and all(r["source"] and r["dropped_locally"] for r in reply) for reply in replies)

@@ -86,3 +86,19 @@ def test_a_hop_that_is_taken_over_is_marked() -> None:
     assert second["shared_from"] == "192.0.2.7"
     text = render(table(path, lambda _: None, width=100), colour=False)
     assert text.count("[asked on the way to 192.0.2.7]") == 1
+
+
+def test_what_this_machine_did_is_said() -> None:
+    """A probe that never left says why, an answer that the own firewall dropped that it was dropped; machines too."""
+    stuck = Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EPERM")
+    dropped = Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.1", 0.001, 64, 11, 0, dropped_locally=True)
+    hops = (Hop(1, (Exchange(1, 1, 0.0, dropped),)), Hop(2, (Exchange(2, 2, 0.0, stuck),)))
+    path = Path(FLOW, hops, reached=False)
+    shown = render(table(path, nobody, width=120))
+    assert "not sent (EPERM)" in shown
+    assert "this machine's own firewall forbids it" in shown
+    assert "this machine's firewall dropped the answer" in shown
+    rows = json.loads(to_line(Traced("t", "192.168.1.1", path), "icmp", 0))["hops"]
+    assert rows[0]["replies"][0]["dropped_locally"] is True
+    assert rows[1]["replies"][0]["error"] == "EPERM"
+    assert "dropped_locally" not in rows[1]["replies"][0]

@@ -1,8 +1,16 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import dns, home, http, reach, sizes, tls
+from netprobe.diagnosis.signals import dns, firewall, home, http, reach, sizes, tls
 from netprobe.diagnosis.signals.base import Finding, Signal
 
-SIGNALS: tuple[Signal, ...] = (*home.SIGNALS, *dns.SIGNALS, *reach.SIGNALS, *sizes.SIGNALS, *tls.SIGNALS, *http.SIGNALS)
+SIGNALS: tuple[Signal, ...] = (
+    *home.SIGNALS,
+    *firewall.SIGNALS,
+    *dns.SIGNALS,
+    *reach.SIGNALS,
+    *sizes.SIGNALS,
+    *tls.SIGNALS,
+    *http.SIGNALS,
+)
 
 __all__ = ["SIGNALS", "Finding", "Signal"]

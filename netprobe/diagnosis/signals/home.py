@@ -4,7 +4,8 @@ from email.utils import parsedate_to_datetime
 
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
-from netprobe.model.probes import Protocol, ReplyKind
+from netprobe.model.probes import Exchange, Protocol, ReplyKind
+from netprobe.model.unsent import FORBIDDEN
 
 #: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer, and that it does.
 _NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
@@ -40,7 +41,7 @@ def gateway(view: View) -> Finding | None:
     if not facts.hosts or not facts.hosts[0][1].gateway:
         return None
     address = facts.hosts[0][1].gateway
-    sent = sum(len(t.exchanges) for _, t in facts.gateway)
+    sent = sum(_may_leave(x) for _, t in facts.gateway for x in t.exchanges)
     answered = sum(t.answered for _, t in facts.gateway)
     indices = tuple(i for i, _ in facts.gateway) + tuple(i for i, _ in facts.hosts)
     if answered:
@@ -74,6 +75,11 @@ def gateway(view: View) -> Finding | None:
     return Finding(
         "silent", f"Your home router {address} answers {of(0, sent)} pings, and nothing behind it answers.", indices
     )
+
+
+def _may_leave(exchange: Exchange) -> bool:
+    """Whether the own firewall let the probe out: what it forbids says nothing of the router."""
+    return exchange.reply is None or exchange.reply.error not in FORBIDDEN
 
 
 def clock(view: View) -> Finding | None:
