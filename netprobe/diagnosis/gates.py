@@ -24,7 +24,7 @@ class Gate(NamedTuple):
 
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused")
-_SERVED = ("tls.handshakes", "controls.serve", "http.status", "http.speed", "service.whole")
+_SERVED = ("tls.handshakes", "tls.endings", "controls.serve", "http.status", "http.speed", "service.whole")
 _SERVICE = ("path.mtu", "tls.certificates", *_SERVED)
 
 GATES: tuple[Gate, ...] = (

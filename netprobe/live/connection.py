@@ -12,23 +12,26 @@ import struct
 from collections.abc import Callable
 
 import h11
+import msgspec
 
 from netprobe.live import errors
 from netprobe.live.certificate import read
+from netprobe.live.hearing import Ear, Hearing
+from netprobe.live.page import headers, title
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
 from netprobe.live.text import clean
-from netprobe.model.services import HEADERS_THAT_MATTER, Certificate, Fetch, Handshake, Handshaken, Response
+from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, Response
 
 _CHUNK = 65536
 _READS_AT_ONCE = 16
 _HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
-_TITLE_LIMIT = 120
-_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{0,2000})", re.IGNORECASE)
 _DETAIL_LIMIT = 200
 _USER_AGENT = "netprobe (network diagnosis)"
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
 _TCP_INFO_BYTES = 208
+_CUT = frozenset({"refused", "reset", "closed"})
+_CONTRADICTION_S = 0.15  # how much later than a forged end the answer may come, beside a round trip
 #: OpenSSL's reasons for an alert that the other side sent; other reasons are our own complaint about its bytes.
 _ALERT = re.compile(r"ALERT|^TLSV1|^SSLV3")
 
@@ -69,6 +72,7 @@ class Conversation:
         trust: Trust,
         done: Callable[[Handshaken | Response], None],
         count: Callable[[int, int], None],
+        hearing: Hearing | None = None,
     ) -> None:
         self._fetch = request if isinstance(request, Fetch) else None
         self._handshake = request.handshake if isinstance(request, Fetch) else request
@@ -76,13 +80,16 @@ class Conversation:
         self._trust = trust
         self._done = done
         self._count = count  # told the packets and bytes that the connection has sent
+        self._hearing = hearing
+        self._ear: Ear | None = None
+        self._ending = False
         self._sock: socket.socket | None = None
         self._timer: Timer | None = None
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = b""
         self._phase = "connect"
-        self._phase_began = 0.0
+        self._phase_began = self._deadline = 0.0
         self._connect_s: float | None = None
         self._tls_s: float | None = None
         self._certificate: Certificate | None = None
@@ -100,15 +107,25 @@ class Conversation:
         self._phase_began = now
         try:
             asked = self._handshake
-            self._sock = errors.connect(asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss)
+            self._sock = errors.connect(
+                asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss, before=self._listen
+            )
         except (OSError, ValueError, TypeError, OverflowError) as error:  # no route, or not an address
             self._end("local", _errno_name(error))
             return
-        self._timer = self._reactor.at(now + self._handshake.timeout_s, lambda: self._end("timeout"))
+        self._deadline = now + self._handshake.timeout_s
+        self._timer = self._reactor.at(self._deadline, lambda: self._end("timeout"))
         self._reactor.watch(self._sock.fileno(), WRITE, self._connected)
+
+    def _listen(self, sock: socket.socket) -> None:
+        if self._hearing:
+            asked = self._handshake
+            self._ear = self._hearing.listen(sock, asked.address, asked.port, self._phase_began)
 
     def close(self) -> None:
         """Let go of the socket and the timer."""
+        if self._hearing and self._ear:
+            self._hearing.forget(self._ear)
         if self._timer:
             self._timer.cancel()
         if self._sock is not None:
@@ -216,7 +233,7 @@ class Conversation:
 
     def _flush(self) -> None:
         """Send what TLS or HTTP want sent; the rest when the socket takes it."""
-        if self._sock is None:
+        if self._sock is None or self._ending:
             return
         self._unsent += self._outgoing.read()
         try:
@@ -325,13 +342,28 @@ class Conversation:
         )
 
     def _end(self, error: str, detail: str = "") -> None:
-        """Everything is over: close and tell."""
-        self.close()
-        if self._fetch is None:
-            self._done(self._handshaken or self._as_handshaken(error, detail))
+        """Everything is over. Who forges an end is quicker than who answers: what contradicts it may still come."""
+        if self._ending:
             return
+        if self._ear is None or self._sock is None or error not in _CUT:
+            self._finish(error, detail)
+            return
+        self._ending = True
+        if self._timer:
+            self._timer.cancel()
+        self._reactor.forget(self._sock.fileno())
+        until = self._reactor.now() + _CONTRADICTION_S + (self._connect_s or 0.0)
+        self._timer = self._reactor.at(min(until, self._deadline), lambda: self._finish(error, detail))
+
+    def _finish(self, error: str, detail: str) -> None:
+        """Close and tell."""
+        self.close()
         # What went wrong with the handshake is its error; what went wrong after it is the response's.
         handshaken = self._handshaken or self._as_handshaken(error, detail)
+        handshaken = msgspec.structs.replace(handshaken, heard=self._ear.heard.replies if self._ear else ())
+        if self._fetch is None:
+            self._done(handshaken)
+            return
         answer = self._answer
         self._done(
             Response(
@@ -340,26 +372,11 @@ class Conversation:
                 status=answer.status_code if answer else 0,
                 error=error,
                 first_byte_s=self._first_byte_s,
-                headers=_headers(answer) if answer else {},
-                title=_title(self._body),
+                headers=headers(answer) if answer else {},
+                title=title(self._body),
                 body_bytes=self._body_bytes,
             )
         )
-
-
-def _headers(answer: h11.Response) -> dict[str, str]:
-    """The headers that matter; several of one name joined by commas (RFC 9110, 5.3)."""
-    kept: dict[str, str] = {}
-    for raw_name, raw_value in answer.headers:
-        name, value = raw_name.decode("latin-1"), clean(raw_value.decode("latin-1"))
-        if name in HEADERS_THAT_MATTER:
-            kept[name] = clean(f"{kept[name]}, {value}" if name in kept else value)
-    return kept
-
-
-def _title(body: bytes) -> str:
-    match = _TITLE.search(body)
-    return clean(" ".join(match[1].decode("utf-8", "replace").split()), _TITLE_LIMIT) if match else ""
 
 
 def _tls_error(error: ssl.SSLError) -> tuple[str, str]:

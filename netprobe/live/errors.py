@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import socket
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 _IP_RECVERR = 11
@@ -57,10 +58,18 @@ class Trouble(NamedTuple):
         return f"{what}, says {self.offender}" if self.offender else what
 
 
-def connect(address: str, port: int, kind: socket.SocketKind, *, mss: int = 0) -> socket.socket:
+def connect(
+    address: str,
+    port: int,
+    kind: socket.SocketKind,
+    *,
+    mss: int = 0,
+    before: Callable[[socket.socket], None] | None = None,
+) -> socket.socket:
     """A non-blocking socket that is connected, or connecting, to a numeric address, with ICMP errors queued.
 
     `mss` bounds the TCP segments of both directions: Linux offers no more, and sends no more. 0 leaves it to the link.
+    `before` may prepare the socket.
 
     Raises OSError when the kernel says at once that there is no way, and ValueError for what is not an address: no name
     is ever looked up here.
@@ -72,6 +81,8 @@ def connect(address: str, port: int, kind: socket.SocketKind, *, mss: int = 0) -
         want_errors(sock)
         if mss:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+        if before:
+            before(sock)
         sock.connect((address, port))
     except BlockingIOError:  # connecting
         return sock

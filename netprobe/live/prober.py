@@ -11,6 +11,7 @@ import msgspec
 
 from netprobe.live import codec, dissect, replies, stamps
 from netprobe.live.dissect import Datagram, EchoReply, IcmpError, Message, Segment
+from netprobe.live.hearing import Hearing
 from netprobe.live.identity import Identity
 from netprobe.live.outstanding import SEGMENTS, Outstanding, Sent, keys_of
 from netprobe.live.own_wire import Watch
@@ -30,7 +31,10 @@ Emit = Callable[[int, float, Reply], None]
 
 
 class Prober:
-    """Sends probes over `wire` and calls `emit(token, at_s, reply)` for all that comes of them."""
+    """Sends probes over `wire` and calls `emit(token, at_s, reply)` for all that comes of them.
+
+    Segments that belong to no probe go to `hearing`.
+    """
 
     def __init__(self, wire: Wire, reactor: Reactor, emit: Emit, identity: Identity | None = None) -> None:
         self._wire = wire
@@ -53,6 +57,7 @@ class Prober:
         self._sources: dict[str, tuple[str, float]] = {}
         self.packets_sent = 0
         self.bytes_sent = 0
+        self.hearing = Hearing(wire.blocks)
         wire.attach(reactor, self)
         self.watch = Watch(reactor, self, wire.open_tap)
 
@@ -196,6 +201,8 @@ class Prober:
 
     def _segment(self, segment: Segment, at_s: float) -> Answer | None:
         sent = self._outstanding.of_segment(segment)
+        if sent is None:
+            self.hearing.segment(segment, at_s)
         return (sent.token, at_s, replies.of_segment(segment, self._since(sent, at_s))) if sent else None
 
     def _icmp_error(self, error: IcmpError, at_s: float) -> Answer | None:

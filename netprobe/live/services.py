@@ -10,6 +10,7 @@ from typing import Any
 from netprobe.live import CannotMeasure, host
 from netprobe.live.connection import Conversation, Trust
 from netprobe.live.dns import Question
+from netprobe.live.hearing import Hearing
 from netprobe.live.reactor import Reactor
 from netprobe.model.host import HostState
 from netprobe.model.services import Fetch, Handshake, Lookup
@@ -28,8 +29,14 @@ class Services:
         self._count = count
         self._at_work: dict[int, Question | Conversation] = {}
 
-    def start(self, request: Lookup | Handshake | Fetch, token: int, done: Callable[[Outcome], None]) -> None:
-        """Start `request` and call `done` once with what came of it."""
+    def start(
+        self,
+        request: Lookup | Handshake | Fetch,
+        token: int,
+        done: Callable[[Outcome], None],
+        hearing: Hearing | None = None,
+    ) -> None:
+        """Start `request` and call `done` once with what came of it; `hearing` listens to a connection."""
 
         def ended(outcome: Any) -> None:
             del self._at_work[token]
@@ -39,7 +46,7 @@ class Services:
         if isinstance(request, Lookup):
             work = Question(request, self._reactor, ended, self._count)
         else:
-            work = Conversation(request, self._reactor, self._trust, ended, self._count)
+            work = Conversation(request, self._reactor, self._trust, ended, self._count, hearing)
         self._at_work[token] = work
         work.start(self._reactor.now())
 

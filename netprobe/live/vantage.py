@@ -1,6 +1,7 @@
 """The live network as a place to measure from: everything here waits in one thread, on one epoll."""
 
 import contextlib
+import functools
 import itertools
 import resource
 from collections import deque
@@ -52,7 +53,9 @@ class LiveVantage:
         self._events: deque[Event] = deque()
         self._tokens = itertools.count(1)
         self._prober, self.footing = climb(self._reactor, self._emit, wire=wire, identity=identity)
-        self._watch = self._prober.watch if isinstance(self._prober, Prober) else None
+        raw = self._prober if isinstance(self._prober, Prober) else None
+        self._watch = raw.watch if raw else None
+        self._hearing = raw.hearing if raw else None
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +97,8 @@ class LiveVantage:
                 wire = self._watch.summary() if self._watch else None
                 self._emit(token, now, msgspec.structs.replace(state, footing=self.footing, own_wire=wire))
             case Lookup() | Handshake() | Fetch():
-                self._services().start(request, token, lambda outcome: self._emit(token, self.now(), outcome))
+                done = functools.partial(self._emit_now, token)
+                self._services().start(request, token, done, self._hearing)
         return token
 
     def receive(self, until: float) -> Event | None:
@@ -127,6 +131,9 @@ class LiveVantage:
 
     def _emit(self, token: int, at_s: float, outcome: Outcome) -> None:
         self._events.append(Event(token, at_s, outcome))
+
+    def _emit_now(self, token: int, outcome: Outcome) -> None:
+        self._emit(token, self.now(), outcome)
 
     def _count(self, packets: int, size: int) -> None:
         self._packets += packets

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from netprobe.model.record import Fact, Record
 from netprobe.model.replies import Change, Interface, TcpHeader
+from netprobe.model.unsent import PASSING
 
 
 class Protocol(StrEnum):
@@ -110,13 +111,29 @@ ICMP_UNREACHABLE = 3
 _HOST_UNREACHABLES = frozenset({(ICMP_UNREACHABLE, 2), (ICMP_UNREACHABLE, 3), (1, 4), (4, 1)})
 
 
+_MOST_LATER = 7  # replies to one probe after the first
+
+
 class Exchange(Record, frozen=True):
-    """One probe and the first reply to it, None when none came in time. `sent_s` is the vantage's clock."""
+    """One probe and the first reply to it, None when none came in time. `sent_s` is the vantage's clock.
+
+    `later` are further replies in order of arrival: packets that a network has doubled, or answers that contradict.
+    """
 
     ttl: int
     sequence: int
     sent_s: float
     reply: Reply | None = None
+    later: tuple[Reply, ...] = ()
+
+    def answered_by(self, reply: Reply) -> "Exchange":
+        """The same exchange with `reply`, which has just come.
+
+        One that said too early that the probe did not leave makes room.
+        """
+        if self.reply is None or self.reply.error in PASSING:
+            return Exchange(self.ttl, self.sequence, self.sent_s, reply)
+        return Exchange(self.ttl, self.sequence, self.sent_s, self.reply, (*self.later, reply)[:_MOST_LATER])
 
 
 class Hop(Record, frozen=True, omit_defaults=True):

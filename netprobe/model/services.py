@@ -1,5 +1,6 @@
 """Conversations with a service, a request and its outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response."""
 
+from netprobe.model.probes import Reply
 from netprobe.model.record import Fact, Record
 
 
@@ -71,7 +72,10 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
 
     `connect_s` and `tls_s` are durations of the phases that were completed. `phase` is the one in which it ended:
     `connect`, `tls` or `done`. `error` is one of `timeout`, `refused` (RST to the SYN), `reset`, `closed`,
-    `unreachable`, `certificate`, `alert`, `local` (never left: see `detail`), or empty.
+    `unreachable`, `certificate`, `alert`, `local` (never left: see `detail`), or empty. `heard` are the
+    segments of the other side that tell who ended the connection, in order of arrival, `rtt_s` counted from its
+    beginning: the SYN-ACK, the last before the end, the ends, and what still came after them. Empty where nobody
+    listened.
     """
 
     handshake: Handshake
@@ -82,6 +86,7 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
     tls_s: float | None = None
     tls_version: str = ""
     certificate: Certificate | None = None
+    heard: tuple[Reply, ...] = ()
 
     @property
     def done(self) -> bool:

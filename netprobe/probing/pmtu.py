@@ -8,8 +8,9 @@ then sent with short TTLs beside small packets: behind the last router that stil
 from collections.abc import Generator, Iterator, Sequence
 
 from netprobe.model.probes import BlackHole, Exchange, Flow, PathMtu, Probe, Reply, Sized
+from netprobe.probing.distance import path_length
 from netprobe.probing.port import Outcome, Request
-from netprobe.probing.traceroute import FULL_TTL, path_length
+from netprobe.probing.traceroute import FULL_TTL
 
 #: MTUs that links have: RFC 1191, 7.1, and what tunnels, PPPoE and mobile networks leave of 1500 bytes.
 USUAL = (

@@ -11,6 +11,7 @@ from collections import deque
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Probe, Protocol, Reply, ReplyKind
 from netprobe.model.unsent import PASSING
+from netprobe.probing.distance import path_length
 from netprobe.probing.port import Outcome, Request
 
 FIRST_TTLS = 16  # most paths to a content network are shorter
@@ -19,12 +20,6 @@ _GUESS_MARGIN = 1  # the way there is often a hop longer or shorter than the way
 _GAP = 5  # silent hops in a row after which a path that does not reach is given up
 _SLOW_ANSWER_S = 0.15  # routers answer from a slow path: what they may take beyond the destination's round trip
 _DESTINATION_LABEL = 50
-
-
-def path_length(arrival_ttl: int) -> int:
-    """How many hops a packet that arrives with `arrival_ttl` has crossed, given the usual initial TTLs."""
-    initial = next(start for start in (64, 128, 255) if arrival_ttl <= start)
-    return initial - arrival_ttl + 1
 
 
 class Traceroute:
@@ -90,14 +85,14 @@ class Traceroute:
             self._latest, self._next_at = token, now + self._patience_s
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
-        """Keep the first reply to each probe (late ones too) and learn from it how long the path is."""
+        """Keep the replies to each probe (late ones too) and learn from the first how long the path is."""
         if not isinstance(outcome, Reply):
             return
         ttl, index = self._place[token]
         exchange = self._sent[ttl][index]
+        self._sent[ttl][index] = exchange.answered_by(outcome)
         if exchange.reply is not None and exchange.reply.error not in PASSING:
             return
-        self._sent[ttl][index] = Exchange(exchange.ttl, exchange.sequence, exchange.sent_s, outcome)
         self._open.discard(token)
         if not outcome.from_destination:
             if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED} and outcome.error not in PASSING:

@@ -4,10 +4,11 @@ Each SYN is a flow of its own: a second SYN on the same four-tuple would be a re
 (RFC 9293, 3.10.7.4) and draw no SYN-ACK of its own.
 """
 
-from netprobe.model.probes import Exchange, Flow, Probe, Protocol, Reply, Train
-from netprobe.model.unsent import PASSING
+from netprobe.model.probes import Exchange, Flow, Probe, Protocol, Reply, ReplyKind, Train
 from netprobe.probing.port import Outcome, Request
 
+_FULL_TTL = 64
+_CONTRADICTION_S = 0.15  # how much later than a forged reset the answer may come, beside a round trip
 _LABEL_BASE = 100  # labels below belong to traceroutes, whose flow must stay constant
 
 
@@ -31,48 +32,54 @@ class TrainSession:
         self._next_at: float | None = None
         self._last_at = 0.0
         self._expired = False
+        self._contradicted_by = 0.0  # until when the real answer after a forged reset may come
         self._sequence: dict[int, int] = {}  # by token
-        self._sent_s: list[float] = []
-        self._replies: dict[int, Reply] = {}  # by sequence
+        self._exchanges: list[Exchange] = []
 
     def next_request(self, now: float) -> Request | None:
         """The next probe when its time has come."""
-        if len(self._sent_s) >= self._count:
-            self._expired = now >= self._last_at + self._timeout_s
+        if len(self._exchanges) >= self._count:
+            over = self._contradicted_by if self._all_answered else self._last_at + self._timeout_s
+            self._expired = now >= over
             return None
         if self._next_at is not None and now < self._next_at:
             return None
         protocol, destination, port = self._train
-        sequence = len(self._sent_s)
+        sequence = len(self._exchanges)
         label = 0 if protocol is Protocol.ICMP else _LABEL_BASE + sequence
         return Probe(Flow(protocol, destination, port, label), sequence=sequence)
 
     def sent(self, request: Request, token: int, now: float) -> None:
         """Note when it left."""
         del request
-        self._sequence[token] = len(self._sent_s)
-        self._sent_s.append(now)
+        self._sequence[token] = len(self._exchanges)
+        self._exchanges.append(Exchange(_FULL_TTL, len(self._exchanges), now))
         self._next_at = now + self._interval_s
         self._last_at = now
 
     def receive(self, token: int, outcome: Outcome, now: float) -> None:
-        """Keep the first reply to each probe; one that said too early that the probe did not leave makes room."""
-        del now
-        if isinstance(outcome, Reply):
-            before = self._replies.get(self._sequence[token])
-            if before is None or before.error in PASSING:
-                self._replies[self._sequence[token]] = outcome
+        """Keep the replies to each probe. A reset is waited after: who forges one is quicker than who answers."""
+        if not isinstance(outcome, Reply):
+            return
+        index = self._sequence[token]
+        self._exchanges[index] = self._exchanges[index].answered_by(outcome)
+        if outcome.kind is ReplyKind.RST:
+            patience_s = min(self._timeout_s, _CONTRADICTION_S + outcome.rtt_s)
+            self._contradicted_by = max(self._contradicted_by, now + patience_s)
 
     def deadline(self) -> float | None:
         """The next probe's time, or the last one's time-out."""
-        if len(self._sent_s) < self._count:
+        if len(self._exchanges) < self._count:
             return self._next_at if self._next_at is not None else self._last_at
-        if len(self._replies) >= self._count or self._expired:
+        if self._expired or (self._all_answered and not self._contradicted_by):
             return None
-        return self._last_at + self._timeout_s
+        return self._contradicted_by if self._all_answered else self._last_at + self._timeout_s
 
     def result(self) -> Train:
         """All exchanges, in order of sending."""
         protocol, destination, port = self._train
-        exchanges = tuple(Exchange(64, n, at, self._replies.get(n)) for n, at in enumerate(self._sent_s))
-        return Train(protocol, destination, port, exchanges)
+        return Train(protocol, destination, port, tuple(self._exchanges))
+
+    @property
+    def _all_answered(self) -> bool:
+        return len(self._exchanges) >= self._count and all(exchange.reply for exchange in self._exchanges)

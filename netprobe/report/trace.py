@@ -9,8 +9,8 @@ from statistics import median
 
 from netprobe.model.probes import Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.unsent import reason
+from netprobe.probing.distance import path_length
 from netprobe.probing.loss_evidence import HopLoss, LossEvidence
-from netprobe.probing.traceroute import path_length
 from netprobe.report.icmp import meaning
 from netprobe.report.lines import Line, Span, paragraph
 from netprobe.report.loss import answers, share_of, verdict

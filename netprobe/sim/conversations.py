@@ -19,6 +19,7 @@ from netprobe.model.services import (
     Lookup,
     Response,
 )
+from netprobe.probing.injection import Heard
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
@@ -27,7 +28,7 @@ from netprobe.sim.network import DNS_PORT
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.servers.answers import Condition
-from netprobe.sim.tcp import Tcp
+from netprobe.sim.tcp import Tcp, as_reply
 
 _UDP_HEADERS = 28
 _IP_TCP_HEADERS = 40
@@ -153,11 +154,18 @@ class Conversation:
         self._first_byte_s: float | None = None
         self._certificate: Certificate | None = None
         self._handshaken: Handshaken | None = None
+        self._heard = Heard()
+        self._start_s = 0.0
         self._buffer = b""
         self._answer = b""
 
+    def hear(self, packet: Packet) -> None:
+        """What a raw socket would show of the connection, before the connection takes it."""
+        self._heard.add(as_reply(packet, self._clock.now - self._start_s))
+
     def start(self) -> None:
         """Connect."""
+        self._start_s = self._clock.now
         self._began_s = self._clock.now
         self._timer = self._clock.at(self._began_s + self._handshake.timeout_s, lambda: self._end("timeout"))
         self.tcp.connect()
@@ -283,6 +291,7 @@ class Conversation:
             self._timer.cancel()
         self.tcp.close()
         handshaken = self._handshaken or self._as_handshaken(error, detail)
+        handshaken = msgspec.structs.replace(handshaken, heard=self._heard.replies)
         if self._fetch is None:
             self._done(handshaken)
             return

@@ -40,28 +40,41 @@ def refusal(packet: Packet, ttl: int = 64) -> Packet:
     )
 
 
+#: What a middlebox puts into its RSTs: a stack of its own, with another initial TTL, without DF, a window that no stack
+#: offers and one identification for all. So do those of the Great Firewall (Weaver et al. 2009).
+_FORGED_TTL, _FORGED_WINDOW = 128, 1503
+_KNUTH = 2654435761
+
+
 def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
     """RSTs back to the sender and on to the receiver, in each other's name and in sequence: both believe them."""
+    ident = (packet.seq * _KNUTH >> 8) % 0xFFFE + 1
     back = Packet(
         packet.destination,
         packet.source,
+        ttl=_FORGED_TTL,
         protocol=ip.TCP,
+        ident=ident,
+        dont_fragment=False,
         source_port=packet.destination_port,
         destination_port=packet.source_port,
         seq=packet.ack,
-        ack=(packet.seq + len(packet.payload)) & 0xFFFFFFFF,
+        ack=(packet.seq + len(packet.payload) + bool(packet.flags & ip.SYN)) & 0xFFFFFFFF,
         flags=ip.RST | ip.ACK,
-        window=0,
+        window=_FORGED_WINDOW,
     )
     onward = Packet(
         packet.source,
         packet.destination,
+        ttl=_FORGED_TTL,
         protocol=ip.TCP,
+        ident=ident,
+        dont_fragment=False,
         source_port=packet.source_port,
         destination_port=packet.destination_port,
         seq=packet.seq,
         flags=ip.RST,
-        window=0,
+        window=_FORGED_WINDOW,
     )
     return back, onward
 

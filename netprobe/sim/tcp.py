@@ -8,6 +8,7 @@ once a router says that they do not fit (RFC 1191).
 from collections import deque
 from typing import Protocol
 
+from netprobe.model.probes import Reply, ReplyKind
 from netprobe.model.replies import TcpHeader, parse_options
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork, Timer
@@ -44,6 +45,13 @@ def syn_options(mss: int = _LARGEST) -> bytes:
 def offered_mss(options: bytes) -> int:
     """The MSS that the options of a SYN offer."""
     return next((option.value for option in parse_options(options) if option.name == "mss"), _DEFAULT)
+
+
+def as_reply(packet: Packet, rtt_s: float) -> Reply:
+    """A segment as the live vantage tells it."""
+    kind = ReplyKind.SYN_ACK if packet.flags & ip.SYN else ReplyKind.ACK
+    kind = ReplyKind.RST if packet.flags & ip.RST else kind
+    return Reply(kind, packet.source, rtt_s, packet.ttl, ip_id=packet.ident, tcp=header_of(packet))
 
 
 class Upper(Protocol):
@@ -90,6 +98,7 @@ class Tcp:
         self.packets_sent = 0
         self.bytes_sent = 0
         self._next = iss
+        self._ident = iss >> 16  # Linux: none in a SYN or SYN-ACK, then a counter of the connection's own
         self._expected = 0
         self._unacked: deque[tuple[int, int, bytes]] = deque()  # sequence number, flags, data
         self._timer: Timer | None = None
@@ -254,11 +263,13 @@ class Tcp:
             self._arm()
 
     def _transmit(self, seq: int, flags: int, data: bytes) -> None:
+        self._ident = self._ident % 0xFFFF + 1
         packet = Packet(
             self._local[0],
             self._remote[0],
             ttl=self._ttl,
             protocol=ip.TCP,
+            ident=0 if flags & ip.SYN else self._ident,
             source_port=self._local[1],
             destination_port=self._remote[1],
             seq=seq,

@@ -215,6 +215,7 @@ class VirtualVantage:
     def _segment(self, packet: Packet) -> None:
         conversation = self._conversations.get(packet.destination_port)
         if conversation is not None:
+            conversation.hear(packet)
             conversation.tcp.receive(packet)
             return
         flow = (ip.TCP, packet.source, packet.destination_port)

@@ -1,12 +1,15 @@
 """Every cause as a survey would see it, and what is like it: right where it can be told, and never somebody else."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from netprobe.diagnosis.causes import tables
+from netprobe.model.probes import Reply, ReplyKind
+from netprobe.model.replies import ACK, RST, SYN, TcpHeader
 from netprobe.model.report import Observation
-from netprobe.model.services import Answer, Fetch, Handshake, Lookup, Response
+from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
 from tests.diagnosis.picture import (
     BEHIND_A,
     DAY_S,
@@ -220,3 +223,35 @@ def test_answers_from_the_way_are_forged() -> None:
         answers={(resolver, "platform"): forged for resolver in PUBLIC} | here(HOME, forged, None)
     ).verdict()
     assert verdict.cause == "policy.dns.tampering"
+
+
+def heard(*, ttl: int) -> tuple[Reply, ...]:
+    """A SYN-ACK from 12 hops away, and a reset that arrives with `ttl`."""
+    opened = TcpHeader(SYN | ACK, 65160, 1000, 1, dont_fragment=True)
+    reset = TcpHeader(RST, 0, 1001, 0, dont_fragment=True)
+    return (
+        Reply(ReplyKind.SYN_ACK, "23.0.1.10", 0.02, 52, tcp=opened),
+        Reply(ReplyKind.RST, "23.0.1.10", 0.05, ttl, tcp=reset),
+    )
+
+
+def reset_heard(ttl: int) -> Callable[[Handshake], Handshaken]:
+    return lambda h: Handshaken(h, "tls", "reset", connect_s=0.02, heard=heard(ttl=ttl))
+
+
+@pytest.mark.parametrize(("ttl", "state"), [(52, "as_server"), (53, "odd"), (124, "forged")])
+def test_who_ended_handshakes_is_evidence_where_names_were_compared(ttl: int, state: str) -> None:
+    """It is told how the ends look; the verdict is that of the names in any case."""
+    verdict = healthy.but(named=reset_heard(ttl)).verdict()
+    assert verdict.cause == "policy.tls.sni_reset"
+    assert [item.state for item in verdict.evidence if item.id == "tls.endings"] == [state]
+
+
+@pytest.mark.parametrize("address", ["151.0.1.10", "23.0.1.10"])
+def test_forged_ends_alone_accuse_nobody(address: str) -> None:
+    """Resets that look forged, where any name is cut off at one server: its load balancer, as far as one can know."""
+    plain, forged = (
+        healthy.but(shaken={address: end}, named=None).verdict() for end in (ended("reset"), reset_heard(124))
+    )
+    assert (forged.component, forged.cause) == (plain.component, plain.cause)
+    assert forged.component != "policy"

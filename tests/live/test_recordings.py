@@ -1,5 +1,6 @@
 """Packets that other people's measurements recorded mean to us what they meant to them."""
 
+import csv
 import json
 import socket
 import struct
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.live import codec, dissect
+from netprobe.live import codec, dissect, replies
 from netprobe.live.dissect import EchoReply, IcmpError, Segment
+from netprobe.model.probes import Reply
+from netprobe.probing.injection import Grade, Heard, injected
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
@@ -20,13 +23,18 @@ _LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0}  # pcap's link types: Ethernet, 
 
 def packets_of(path: Path) -> Iterator[bytes]:
     """The IP packets of a pcap file."""
+    return (packet for _, packet in timed_packets_of(path))
+
+
+def timed_packets_of(path: Path) -> Iterator[tuple[float, bytes]]:
+    """When each was captured (Unix time), and the IP packets of a pcap file."""
     data = path.read_bytes()
     order = "<" if data[:4] in {b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"} else ">"
     (link,) = struct.unpack_from(order + "I", data, 20)
     at = 24
     while at < len(data):
-        (length,) = struct.unpack_from(order + "8xI4x", data, at)
-        yield data[at + 16 + _LINK_HEADER[link] : at + 16 + length]
+        seconds, microseconds, length = struct.unpack_from(order + "III4x", data, at)
+        yield seconds + microseconds * 1e-6, data[at + 16 + _LINK_HEADER[link] : at + 16 + length]
         at += 16 + length
 
 
@@ -221,3 +229,36 @@ def test_captured_censorship() -> None:
             if isinstance(message, IcmpError) and message.quote.destination == path.name.split("_")[0]:
                 quote = message.quote
                 assert (quote.destination, quote.first, quote.second, quote.third) in sent
+
+
+def connections_of(path: Path) -> list[tuple[Reply, ...]]:
+    """For each connection that a recorded client opened to the traced address: the segments that it got, as replies."""
+    server = path.name.split("_")[0]
+    heard: dict[int, tuple[float, Heard]] = {}
+    for at_s, packet in timed_packets_of(path):
+        segment = dissect.parse(packet)
+        if not isinstance(segment, Segment):
+            continue
+        if segment.source != server and segment.flags & (codec.SYN | codec.ACK) == codec.SYN:
+            heard[segment.source_port] = (at_s, Heard())
+        elif segment.source == server and segment.destination_port in heard:
+            began_s, its = heard[segment.destination_port]
+            its.add(replies.of_segment(segment, at_s - began_s))
+    return [its.replies for _, its in heard.values()]
+
+
+def test_captured_ends_of_connections() -> None:
+    """Ends forged by recorded devices look forged or odd; of connections with a name that nobody minds none does."""
+    labels = list(csv.DictReader((SAMPLES / "centrace" / "labels.csv").read_text().splitlines()))
+    devices = {row["endpoint"] for row in labels if "inject" in row["note"] or "middlebox" in row["note"]}
+    suspicious = {Grade.LIKELY, Grade.DOUBTFUL}
+    compared = 0
+    for path in sorted((SAMPLES / "centrace").glob("*.pcap")):
+        server, name, asked = path.stem.removesuffix("_0").split("_")
+        grades = [injected(heard).grade for heard in connections_of(path)]
+        if asked == name and server in devices:
+            assert suspicious & set(grades), path.name
+        elif asked != name:
+            assert not suspicious & set(grades), path.name
+            compared += grades.count(Grade.CONSISTENT)
+    assert compared > 100

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.model.probes import Path, Probe, Protocol
+from netprobe.probing.distance import path_length
 from netprobe.probing.run import one, run
-from netprobe.probing.traceroute import FULL_TTL, Traceroute, path_length
+from netprobe.probing.traceroute import FULL_TTL, Traceroute
 from tests.probing.line import DESTINATION, LineVantage, flow
 
 BURST = 1e6  # no pacing: these tests are about rounds

@@ -1,0 +1,63 @@
+"""What the raw TCP socket shows of the connections that the own kernel holds: TTL, IP identification, options, resets.
+
+A connection whose source port lies in the wire's block passes the filter that the probes' answers pass, so that its
+segments come to us beside the kernel. Only headers are kept, and only those that tell who ended the connection.
+"""
+
+import errno
+import secrets
+import socket
+from contextlib import suppress
+
+from netprobe.live import replies
+from netprobe.live.bpf import Blocks
+from netprobe.live.dissect import Segment
+from netprobe.probing.injection import Heard
+
+_ATTEMPTS = 8  # at a free port of the block
+
+
+class Ear:
+    """Hears one connection, from `began_s` on."""
+
+    def __init__(self, ends: tuple[str, int, int], began_s: float) -> None:
+        self.ends = ends
+        self.began_s = began_s
+        self.heard = Heard()
+
+
+class Hearing:
+    """Knows which connections are listened to, and hands each segment to its connection."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._ears: dict[tuple[str, int, int], Ear] = {}  # by the other side's address and port, and our port
+
+    def listen(self, sock: socket.socket, address: str, port: int, now: float) -> Ear | None:
+        """Bind `sock`, which is to connect to `address`, to a port of the block; None where none is to be had.
+
+        Such a connection takes a port that the kernel chooses, and is not heard.
+        """
+        for _ in range(_ATTEMPTS):
+            own = self._blocks.first_port + secrets.randbelow(self._blocks.ports)
+            try:
+                sock.bind(("", own))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return None
+                continue
+            with suppress(OSError):  # as the socket of the segments writes it
+                address = socket.inet_ntop(sock.family, socket.inet_pton(sock.family, address))
+            ear = self._ears[address, port, own] = Ear((address, port, own), now)
+            return ear
+        return None
+
+    def forget(self, ear: Ear) -> None:
+        """The connection is over."""
+        self._ears.pop(ear.ends, None)
+
+    def segment(self, segment: Segment, at_s: float) -> None:
+        """A segment has come that is to no probe."""
+        ear = self._ears.get((segment.source, segment.source_port, segment.destination_port))
+        if ear:
+            ear.heard.add(replies.of_segment(segment, max(0.0, at_s - ear.began_s)))

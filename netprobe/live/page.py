@@ -1,0 +1,27 @@
+"""What is kept of an HTTP answer: the headers that matter, and a page's title; both are hostile text."""
+
+import re
+
+import h11
+
+from netprobe.live.text import clean
+from netprobe.model.services import HEADERS_THAT_MATTER
+
+_TITLE_LIMIT = 120
+_TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{0,2000})", re.IGNORECASE)
+
+
+def headers(answer: h11.Response) -> dict[str, str]:
+    """The headers that matter; several of one name joined by commas (RFC 9110, 5.3)."""
+    kept: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers:
+        name, value = raw_name.decode("latin-1"), clean(raw_value.decode("latin-1"))
+        if name in HEADERS_THAT_MATTER:
+            kept[name] = clean(f"{kept[name]}, {value}" if name in kept else value)
+    return kept
+
+
+def title(body: bytes) -> str:
+    """The text of the first <title> of a page, on one line."""
+    match = _TITLE.search(body)
+    return clean(" ".join(match[1].decode("utf-8", "replace").split()), _TITLE_LIMIT) if match else ""
