@@ -4,6 +4,7 @@ import gc
 import sys
 
 from netprobe import __version__
+from netprobe.live.broker import launch
 
 _GARBAGE_COUNT = 20_000  # new containers until cycles are looked for: imports make many, and few that are garbage
 
@@ -14,6 +15,7 @@ def main() -> None:
         sys.stdout.write(f"netprobe {__version__}\n")
         return
     gc.set_threshold(_GARBAGE_COUNT)
+    launch.ahead(sys.argv[1:])
     from netprobe.cli import quick  # noqa: PLC0415 - --version must not wait for it
 
     code = quick.run(sys.argv[1:])

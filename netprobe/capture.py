@@ -28,17 +28,17 @@ class Packet(NamedTuple):
 
 
 class Capture:
-    """A file of packets. Like tcpdump it replaces a file that is there.
+    """A file of packets, at a path or an open descriptor. Like tcpdump it replaces a file that is there.
 
     Opening raises OSError. What goes wrong later (a full disk) ends the capture and is kept as `error`: it is no reason
     to stop measuring.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: Path | int) -> None:
         self.packets = 0
         self.error: OSError | None = None
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._file = file if isinstance(file, int) else os.open(file, flags, 0o644)
         self._size = 0
         try:
             self._write(_HEADER)

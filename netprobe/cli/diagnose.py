@@ -31,9 +31,10 @@ def diagnose(
     The exit code is the answer: 0 nothing wrong on the network, 10 home, 11 provider, 12 networks in between,
     13 blocked, 14 platform, 20 cannot tell or cannot measure, 2 wrong usage.
     """
-    from netprobe.cli.measuring import check_ca_file, check_symptom, measure
+    from netprobe.cli.measuring import check_ca_file, check_symptom, instruments, measure
+    from netprobe.cli.output import Output
     from netprobe.cli.settings import load
-    from netprobe.cli.showing import check_writable, present
+    from netprobe.cli.showing import present
     from netprobe.cli.watch import watching
     from netprobe.report.words import platform_name
     from netprobe.topology.platform import load_platform
@@ -41,8 +42,12 @@ def diagnose(
     settings = load(config)
     check_symptom(symptom)
     check_ca_file(ca_file)
-    check_writable(html)
     platform = load_platform(settings.platform)
-    with watching(platform_name(platform.name), quiet=as_json) as progress:
-        report = measure(settings, platform, symptom=symptom, ca_file=ca_file, pcap=pcap, progress=progress)
-    return present(report, settings, as_json=as_json, html=html, verbose=verbose)
+    with (
+        Output.open("--html", html) as page,
+        Output.open("--pcap", pcap) as packets,
+        instruments(settings, platform, ca_file=ca_file) as opened,
+    ):
+        with watching(platform_name(platform.name), quiet=as_json) as progress:
+            report = measure(settings, platform, opened, symptom=symptom, pcap=packets, progress=progress)
+        return present(report, opened.table, as_json=as_json, html=page, verbose=verbose)

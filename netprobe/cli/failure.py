@@ -32,6 +32,7 @@ FOR_THE_USER: tuple[tuple[str, str, int], ...] = (
     ("netprobe.agent.store", "StoreError", EXIT_USAGE),
     ("netprobe.agent.schedule", "IntervalError", EXIT_USAGE),
     ("netprobe.live", "CannotMeasure", EXIT_CANNOT_MEASURE),
+    ("netprobe.live.brokered", "BrokerGone", EXIT_CANNOT_MEASURE),
 )
 
 

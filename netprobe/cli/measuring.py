@@ -1,18 +1,30 @@
 """One diagnosis from this machine: joins the live vantage, the catalogue and the AS table to the engine."""
 
 import difflib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from netprobe.cli import later
 from netprobe.cli.capturing import recorded
 from netprobe.cli.failure import Failure
+from netprobe.cli.output import NO_OUTPUT, Output
 from netprobe.cli.settings import Settings
+from netprobe.diagnosis.causes import tables
 from netprobe.engine import SYMPTOM_ROLES, diagnose
+from netprobe.live import host
+from netprobe.live.connection import Trust
+from netprobe.live.privilege import Reach, Wires, separate
+from netprobe.live.services import load_trust
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.report import Report
 from netprobe.model.targets import Platform
 from netprobe.probing.run import Progress
 from netprobe.topology.asn import AsnTable
+
+_ADDRESSES_A_NAME = 4  # from several resolvers, and of controls
+_ADDRESSES_APART = 64
 
 
 def check_symptom(symptom: str) -> None:
@@ -31,19 +43,51 @@ def check_ca_file(ca_file: str) -> None:
         raise Failure(msg)
 
 
+class Instruments(NamedTuple):
+    """What a diagnosis needs that may take a right to open."""
+
+    wires: Wires
+    trust: Trust
+    table: AsnTable
+
+
+@contextmanager
+def instruments(
+    settings: Settings, platform: Platform, *, ca_file: str = "", every_s: float = 0.0, folder: Path | None = None
+) -> Iterator[Instruments]:
+    """Open what a diagnosis needs, then give up all privilege: whatever else is read or written comes before.
+
+    An agent measures again `every_s` seconds and keeps its records in `folder`. Raises `CannotMeasure`.
+    """
+    with AsnTable.open(settings.asn_table or None) as table:
+        trust = load_trust(ca_file or settings.ca_file or None)
+        trust.context(verify=True)
+        tables()
+        yield Instruments(
+            separate(_reach(settings, platform, every_s), load=later.for_diagnosis, folder=folder), trust, table
+        )
+
+
+def _reach(settings: Settings, platform: Platform, every_s: float) -> Reach:
+    """The resolvers and the gateway are known, the platform's addresses are found by name: so many for each."""
+    state = host.inspect()
+    additions = _ADDRESSES_APART + _ADDRESSES_A_NAME * (len(platform.targets) + len(platform.controls))
+    a_minute = additions * 60.0 / every_s if every_s else 0.0
+    return Reach((*state.resolvers, state.gateway), additions, a_minute, settings.rate)
+
+
 def measure(
     settings: Settings,
     platform: Platform,
+    instruments: Instruments,
     *,
     symptom: str = "",
-    ca_file: str = "",
-    pcap: Path | None = None,
+    pcap: Output = NO_OUTPUT,
     progress: Progress | None = None,
 ) -> Report:
     """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
-    with ExitStack() as stack:
-        table = stack.enter_context(AsnTable.open(settings.asn_table or None))
-        vantage = stack.enter_context(LiveVantage(ca_file=ca_file or settings.ca_file or None))
+    with LiveVantage(wire=instruments.wires.open(), trust=instruments.trust) as vantage:
         vantage.look()
-        stack.enter_context(recorded(vantage, pcap))
-        return diagnose(vantage, platform, table.lookup, symptom=symptom, rate=settings.rate, progress=progress)
+        with recorded(vantage, pcap):
+            lookup = instruments.table.lookup
+            return diagnose(vantage, platform, lookup, symptom=symptom, rate=settings.rate, progress=progress)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from netprobe.cli.console import show, width
 from netprobe.cli.failure import Failure
+from netprobe.cli.output import Output
 from netprobe.cli.records import open_records, since_s
 from netprobe.cli.settings import load
-from netprobe.cli.showing import check_writable, known_causes, write
+from netprobe.cli.showing import known_causes
 from netprobe.report.history import History, Moment, history_lines
 from netprobe.report.html import page
 from netprobe.report.text import answer
@@ -16,7 +17,11 @@ from netprobe.topology.asn import AsnTable
 def recall(since: str, html: Path | None, state: Path | None, config: Path | None) -> None:
     """Print the records since a time, or write them as a page about the last incident, or about now without one."""
     begin_s = since_s(since)
-    check_writable(html)
+    with Output.open("--html", html) as file:
+        _recall(since, begin_s, file, state, config)
+
+
+def _recall(since: str, begin_s: float, file: Output, state: Path | None, config: Path | None) -> None:
     with open_records(state, config) as (store, _):
         moments = tuple(Moment(r.taken_s, r.component, r.latencies) for r in store.rounds(begin_s))
         incidents = tuple(store.incidents(begin_s))
@@ -26,8 +31,8 @@ def recall(since: str, html: Path | None, state: Path | None, config: Path | Non
         msg = f"no round was recorded{' since ' + since if since else ' yet'}; is the agent running?"
         raise Failure(msg)
     history = History(moments, incidents)
-    if html is None:
+    if not file.wanted:
         show([*answer(latest, known_causes(), width=width()), *history_lines(history, latest.platform)])
         return
     with AsnTable.open(load(config).asn_table or None) as table:
-        write(html, page(worst, known_causes(), table.lookup, history))
+        file.write(page(worst, known_causes(), table.lookup, history))

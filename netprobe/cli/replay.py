@@ -22,18 +22,18 @@ def replay(
     """Read a recorded report and say what today's rules make of the same observations. Sends nothing."""
     import msgspec
 
+    from netprobe.cli.output import Output
     from netprobe.cli.reading import read_report
     from netprobe.cli.settings import load
-    from netprobe.cli.showing import check_writable, present
+    from netprobe.cli.showing import present
     from netprobe.diagnosis import diagnose as judge
     from netprobe.topology.asn import AsnTable
     from netprobe.topology.platform import load_platform
 
     settings = load(config)
-    check_writable(html)
     recorded = read_report(file)
-    with AsnTable.open(settings.asn_table or None) as table:
+    with Output.open("--html", html) as page, AsnTable.open(settings.asn_table or None) as table:
         platform = load_platform(settings.platform)
         verdict = judge(recorded.observations, platform, table.lookup, symptom=recorded.symptom)
-    report = msgspec.structs.replace(recorded, verdict=verdict)
-    return present(report, settings, as_json=as_json, html=html, verbose=verbose)
+        report = msgspec.structs.replace(recorded, verdict=verdict)
+        return present(report, table, as_json=as_json, html=page, verbose=verbose)

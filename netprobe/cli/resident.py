@@ -6,7 +6,7 @@ from random import SystemRandom
 from netprobe.agent.schedule import parse_interval
 from netprobe.agent.service import Agent, Keep, to_stderr
 from netprobe.agent.store import Store
-from netprobe.cli.measuring import check_ca_file, measure
+from netprobe.cli.measuring import check_ca_file, instruments, measure
 from netprobe.cli.settings import load
 from netprobe.live import CannotMeasure
 from netprobe.model.report import Report
@@ -21,10 +21,16 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
     check_ca_file(ca_file)
     platform = load_platform(settings.platform)
 
-    def one_round(progress: Progress) -> Report:
-        return measure(settings, platform, ca_file=ca_file, progress=progress)
+    folder = state or Path(settings.agent.state)
 
-    with Store.write(state or Path(settings.agent.state)) as store:
+    with (
+        instruments(settings, platform, ca_file=ca_file, every_s=every_s, folder=folder) as opened,
+        Store.write(folder) as store,
+    ):
+
+        def one_round(progress: Progress) -> Report:
+            return measure(settings, platform, opened, progress=progress)
+
         if store.put_aside:
             to_stderr(f"the records were damaged: kept as {store.put_aside}, new ones begun")
         keep = Keep(settings.agent.keep_days, settings.agent.keep_rounds)

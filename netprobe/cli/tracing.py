@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from netprobe.cli.attended import Attended, Stopped
 from netprobe.cli.console import animated, show, show_json, width
 from netprobe.cli.failure import Failure
+from netprobe.cli.output import Output
 from netprobe.cli.settings import Settings
+from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import NOT_CARRIED, Protocol
 from netprobe.model.rungs import RAW, Footing
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.run import run
-from netprobe.tracing import Pass, Traced, Wanted
+from netprobe.tracing import Pass, Traced, Wanted, is_address
 
 if TYPE_CHECKING:
     from netprobe.report.trace import Whose
 
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
+_ADDRESSES_A_NAME = 4  # that may be probed for one name
 
 
 #: The destination port of each method: a web server's, and traceroute's first.
@@ -54,13 +57,14 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     code = 0
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
-        vantage = stack.enter_context(LiveVantage())
+        pcap = stack.enter_context(Output.open("--pcap", job.pcap))
+        vantage = stack.enter_context(LiveVantage(wire=_wires(job).open()))
         if vantage.footing[wanted.protocol] != RAW:
             _tell_footing(vantage.footing, wanted.protocol)
-        if job.pcap:
+        if pcap.wanted:
             from netprobe.cli.capturing import recorded
 
-            stack.enter_context(recorded(vantage, job.pcap))
+            stack.enter_context(recorded(vantage, pcap))
         printer = _Printer(job, whose, vantage.footing[wanted.protocol])
         work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)
         with _watched(work, job, whose, vantage, live=printer.live) as attended:
@@ -116,6 +120,15 @@ class _Printer:
         lines = block(one, self._job.method, self._job.port, whose, width=width())
         show([*([BLANK] if self._blocks else []), *lines])
         self._blocks += 1
+
+
+def _wires(job: Job) -> Wires:
+    """Give up all privilege but the way to the addresses that were named, and to some for each name."""
+    from netprobe.cli import later
+
+    names = sum(not is_address(target) for target in job.targets)
+    reach = Reach(job.targets, _ADDRESSES_A_NAME * names, 0.0, job.rate)
+    return separate(reach, load=lambda: later.for_trace(names=names > 0))
 
 
 @contextmanager

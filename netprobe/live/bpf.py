@@ -5,7 +5,6 @@ identifiers), so that it never has to be replaced and may be locked. It keeps wo
 are believed for: that is the identity, which is checked afterwards.
 """
 
-import array
 import itertools
 import socket
 import struct
@@ -13,8 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from netprobe.live import codec
-
-SO_ATTACH_FILTER = 26
 
 # Opcodes of linux/bpf_common.h and linux/filter.h, named as the assembler of the BPF paper names them.
 _LDH_IND, _LDB_IND, _LD_MEM = 0x48, 0x50, 0x60
@@ -62,9 +59,6 @@ def assemble(program: Sequence[Instruction]) -> bytes:
         for index, step in enumerate(program)
     )
 
-
-#: Lets nothing through.
-DROP_ALL = assemble([Instruction(_RET, 0)])
 
 _END = (Instruction(_RET, 0, label="drop"), Instruction(_RET, _WHOLE_PACKET, label="pass"))
 
@@ -239,26 +233,3 @@ def tap_filter(blocks: Blocks) -> bytes:
     icmp = _icmp(blocks)
     icmp[0] = icmp[0]._replace(label="icmp")
     return assemble([*steps, *icmp, *_icmpv6(blocks, codec.IPV6.size), *_END])
-
-
-def attach(sock: socket.socket, program: bytes) -> None:
-    """Put `program` on `sock`, in place of the one before. Raises OSError when the kernel refuses it."""
-    code = array.array("B", program)
-    address, _ = code.buffer_info()
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, address))
-
-
-def attach_without_leak(sock: socket.socket, program: bytes) -> None:
-    """Attach `program` so that nothing it refuses is ever read.
-
-    Packets may have been queued between socket() and the filter: shut the door, empty the room, open the door that we
-    want.
-    """
-    attach(sock, DROP_ALL)
-    sock.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
-    while True:
-        try:
-            sock.recv(1)
-        except BlockingIOError:
-            break
-    attach(sock, program)

@@ -18,13 +18,10 @@ from netprobe.probing.port import Outcome
 
 
 class Services:
-    """Carries out requests to servers; `count` is told of (packets, bytes) that went out for them.
+    """Carries out requests to servers; `count` is told of (packets, bytes) that went out for them."""
 
-    Raises `CannotMeasure` when `ca_file`, which replaces the system's trust store, cannot be read.
-    """
-
-    def __init__(self, ca_file: str | None, reactor: Reactor, count: Callable[[int, int], None]) -> None:
-        self._trust = _trust(ca_file)
+    def __init__(self, trust: Trust, reactor: Reactor, count: Callable[[int, int], None]) -> None:
+        self._trust = trust
         self._reactor = reactor
         self._count = count
         self._at_work: dict[int, Question | Conversation] = {}
@@ -62,7 +59,8 @@ class Services:
         self._at_work.clear()
 
 
-def _trust(ca_file: str | None) -> Trust:
+def load_trust(ca_file: str | None) -> Trust:
+    """Whom to trust: `ca_file`, else the system's store. Raises `CannotMeasure` when `ca_file` cannot be read."""
     if ca_file and not Path(ca_file).is_file():
         msg = f"no such file: {ca_file}; --ca-file names a file of PEM certificates"
         raise CannotMeasure(msg)

@@ -22,6 +22,7 @@ from netprobe.model.services import Fetch, Handshake, Lookup
 from netprobe.probing.port import Event, Outcome, Request, Usage
 
 if TYPE_CHECKING:
+    from netprobe.live.connection import Trust
     from netprobe.live.services import Services
 
 _DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
@@ -30,9 +31,9 @@ _DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
 class LiveVantage:
     """Measures with real packets; a context manager that owns its sockets.
 
-    `ca_file` replaces the system's trust store. `wire` is for a caller that has opened the raw sockets for us. Without
-    it and without CAP_NET_RAW probes leave by lower rungs of the ladder: `footing` says which. Raises `CannotMeasure`
-    where there is none, or when `ca_file` cannot be read.
+    `ca_file` replaces the system's trust store. `wire` and `trust` are for a caller that has opened the raw sockets, or
+    read the certificates, while it had the right to. Without a wire and without CAP_NET_RAW probes leave by lower rungs
+    of the ladder: `footing` says which. Raises `CannotMeasure` where there is none, or when `ca_file` cannot be read.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class LiveVantage:
         ca_file: str | None = None,
         *,
         wire: Wire | None = None,
+        trust: "Trust | None" = None,
         identity: Identity | None = None,
     ) -> None:
         self._reactor = Reactor()
         self._packets = 0
         self._bytes = 0
         self._ca_file = ca_file
+        self._trust = trust
         self._loaded: Services | None = None
         if ca_file:
             self._services()
@@ -124,9 +127,9 @@ class LiveVantage:
 
     def _services(self) -> "Services":
         if self._loaded is None:
-            from netprobe.live.services import Services  # noqa: PLC0415  # most traces need none of it
+            from netprobe.live.services import Services, load_trust  # noqa: PLC0415  # most traces need none of it
 
-            self._loaded = Services(self._ca_file, self._reactor, self._count)
+            self._loaded = Services(self._trust or load_trust(self._ca_file), self._reactor, self._count)
         return self._loaded
 
     def _emit(self, token: int, at_s: float, outcome: Outcome) -> None:

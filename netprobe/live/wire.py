@@ -7,7 +7,7 @@ A held port is bound and never listens, so the kernel answers a SYN-ACK on it wi
 half-open connection at once, which is a courtesy, and no program of this machine gets the port meanwhile.
 """
 
-import contextlib
+import _socket
 import errno
 import functools
 import secrets
@@ -17,15 +17,12 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from netprobe.live import CannotMeasure, bpf, stamps
+from netprobe.live.broker import sockets
+from netprobe.live.broker.sockets import overflowed
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.stamps import Arrival
-from netprobe.live.tap import Tap, open_tap, overflowed
+from netprobe.live.tap import Tap, open_tap
 
-_SO_RCVBUFFORCE = 33
-_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
-_IP_RECVERR, _IPV6_RECVERR = 11, 25
-_IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE = 23, 3  # linux/in6.h
-_RECEIVE_BUFFER = 1 << 21  # a burst of errors from many hops at once must not be lost on the last metre
 _BLOCK_PORTS = 512
 _FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
 _IDLE_S = 120.0
@@ -41,9 +38,9 @@ NO_RAW_SOCKETS = 'raw sockets need CAP_NET_RAW; run "netprobe doctor"'
 class Sockets(NamedTuple):
     """The raw sockets of one version of IP: one that sends, two that receive."""
 
-    sender: socket.socket
-    icmp: socket.socket
-    tcp: socket.socket
+    sender: _socket.socket
+    icmp: _socket.socket
+    tcp: _socket.socket
 
 
 class Listener(Protocol):
@@ -92,12 +89,17 @@ class Wire(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of reactor and sockets."""
+        """Tell nobody any more, and let go of the sockets if they are its own."""
         ...
 
 
 class LocalWire:
-    """A wire whose raw sockets are this process's own. `v6` is None on a machine whose kernel has no IPv6."""
+    """A wire whose raw sockets are this process's own. `v6` is None on a machine whose kernel has no IPv6.
+
+    With `lasting` they outlive it: it may be attached again after it was closed, by a process that gets no others.
+    """
+
+    lasting = False
 
     def __init__(self, v4: Sockets, v6: Sockets | None, blocks: bpf.Blocks) -> None:
         self.v4 = v4
@@ -155,25 +157,27 @@ class LocalWire:
         return sum(overflowed(sock) for sock, _ in self._receiving())
 
     def close(self) -> None:
-        """Close the sockets."""
-        for sock, _ in self._receiving():
-            if self._reactor:
+        """Tell nobody any more, and close the sockets unless they are lasting."""
+        if self._reactor:
+            for sock, _ in self._receiving():
                 self._reactor.forget(sock.fileno())
-        for sock in (*self.v4, *(self.v6 or ())):
-            sock.close()
+        self._reactor = self._listener = None
+        if not self.lasting:
+            for sock in (*self.v4, *(self.v6 or ())):
+                sock.close()
 
     def _tell(self) -> Listener:
         if self._listener is None:
             raise RuntimeError("attach a listener first")
         return self._listener
 
-    def _receiving(self) -> list[tuple[socket.socket, int]]:
+    def _receiving(self) -> list[tuple[_socket.socket, int]]:
         """The receiving sockets, and the kind of what they give: those of IPv6 show no header."""
         v6 = [(self.v6.icmp, socket.IPPROTO_ICMPV6), (self.v6.tcp, socket.IPPROTO_TCP)] if self.v6 else []
         return [(self.v4.icmp, HEADER_FIRST), (self.v4.tcp, HEADER_FIRST), *v6]
 
     @staticmethod
-    def _read(listener: Listener, sock: socket.socket, kind: int) -> None:
+    def _read(listener: Listener, sock: _socket.socket, kind: int) -> None:
         for _ in range(RECEIVE_AT_ONCE):
             try:
                 arrival = stamps.receive(sock)
@@ -182,56 +186,41 @@ class LocalWire:
             listener.arrived(kind, arrival)
 
 
+def draw_blocks() -> bpf.Blocks:
+    """Blocks of source ports and identifiers that nobody can know beforehand."""
+    return bpf.Blocks(_FIRST_BLOCK + secrets.randbelow(_BLOCK_RANGE), _BLOCK_PORTS, (1 + secrets.randbelow(254)) << 8)
+
+
+def filters(blocks: bpf.Blocks) -> tuple[bytes, ...]:
+    """The programs of the receiving sockets, in the order of `sockets.receiving`."""
+    return (
+        bpf.icmp_filter(blocks),
+        bpf.tcp_filter(blocks),
+        bpf.icmpv6_filter(blocks),
+        bpf.tcp_v6_filter(blocks),
+    )
+
+
 def open_wire() -> LocalWire:
-    """Open the raw sockets, filters attached before anything can be read.
+    """Open the raw sockets in this process, filters attached and locked before anything can be read.
 
     Raises `CannotMeasure` without CAP_NET_RAW.
     """
-    blocks = bpf.Blocks(_FIRST_BLOCK + secrets.randbelow(_BLOCK_RANGE), _BLOCK_PORTS, (1 + secrets.randbelow(254)) << 8)
-    with contextlib.ExitStack() as opened:
-        try:
-            v4 = _open_sockets(opened, socket.AF_INET, socket.IPPROTO_ICMP)
-            try:
-                v6 = _open_sockets(opened, socket.AF_INET6, socket.IPPROTO_ICMPV6)
-            except OSError as error:
-                if error.errno != errno.EAFNOSUPPORT:
-                    raise
-                v6 = None
-        except PermissionError as error:
-            raise CannotMeasure(NO_RAW_SOCKETS) from error
-        except OSError as error:
-            raise CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"') from error
-        v4.sender.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)  # in IPv6 IPPROTO_RAW implies it
-        # A probe for the path's MTU is to be stopped by the path, not by what the kernel remembers of it (ip(7)).
-        v4.sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
-        # Without IP_RECVERR the kernel keeps it to itself when a queue of its own is full (raw(7)).
-        v4.sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-        receiving = [(v4.icmp, bpf.icmp_filter(blocks)), (v4.tcp, bpf.tcp_filter(blocks))]
-        if v6:
-            v6.sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
-            v6.sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_PROBE)
-            receiving += [(v6.icmp, bpf.icmpv6_filter(blocks)), (v6.tcp, bpf.tcp_v6_filter(blocks))]
-            stamps.want_ttl(v6.icmp)
-            stamps.want_ttl(v6.tcp)
-        for sock, program in receiving:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            with contextlib.suppress(PermissionError):  # only CAP_NET_ADMIN may go beyond the system's limit
-                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-            stamps.want_stamps(sock)
-            bpf.attach_without_leak(sock, program)
-        opened.pop_all()
-    return LocalWire(v4, v6, blocks)
+    blocks = draw_blocks()
+    try:
+        v4, v6 = sockets.open_all()
+    except OSError as error:
+        raise cannot_open(error) from error
+    sockets.let_through(sockets.receiving(v4, v6), filters(blocks))
+    over_v6 = Sockets(v6.sender, v6.icmp, v6.tcp) if v6 else None
+    return LocalWire(Sockets(v4.sender, v4.icmp, v4.tcp), over_v6, blocks)
 
 
-def _open_sockets(opened: contextlib.ExitStack, family: socket.AddressFamily, icmp: int) -> Sockets:
-    sockets = Sockets(
-        *(
-            opened.enter_context(socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol))
-            for protocol in (socket.IPPROTO_RAW, icmp, socket.IPPROTO_TCP)
-        )
-    )
-    sockets.sender.setblocking(False)  # noqa: FBT003  # the one argument that setblocking has
-    return sockets
+def cannot_open(error: OSError) -> CannotMeasure:
+    """What to tell the user about raw sockets that cannot be opened."""
+    if isinstance(error, PermissionError):
+        return CannotMeasure(NO_RAW_SOCKETS)
+    return CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"')
 
 
 def source_address(destination: str) -> str:

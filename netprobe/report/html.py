@@ -4,6 +4,7 @@ It asks nobody for anything: no script, no font, no picture from elsewhere, and 
 forbid them. Everything that came from the network is escaped where it is written (markup.py).
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
@@ -52,7 +53,7 @@ def page(report: Report, causes: Mapping[str, Cause], whose: Whose, history: His
         tag("meta", name="color-scheme", content="light dark"),
         tag("link", rel="icon", href="data:,"),  # or a browser asks the server that the page lies on for one
         tag("title", f"netprobe: {headline(verdict.component, report.platform)}"),
-        tag("style", _style()),
+        tag("style", style()),
     )
     body = tag(
         "body",
@@ -75,7 +76,9 @@ def page(report: Report, causes: Mapping[str, Cause], whose: Whose, history: His
     return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
 
 
-def _style() -> Markup:
+@functools.cache
+def style() -> Markup:
+    """The page's style sheet."""
     return Markup(resources.files("netprobe.report").joinpath("page.css").read_text(encoding="utf-8"))
 
 

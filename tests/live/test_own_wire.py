@@ -1,5 +1,6 @@
 """Which side of the network device a packet vanished on, with real packets and the firewall of the kernel."""
 
+import _socket
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from netprobe.capture import Capture
 from netprobe.live import own_wire, tap
+from netprobe.live.broker import sockets
 from netprobe.live.vantage import LiveVantage
 from netprobe.live.wire import LocalWire, open_wire
 from netprobe.model.host import HostState, Inspect, OwnWire
@@ -162,7 +164,7 @@ def test_a_machine_without_packet_sockets_measures_all_the_same(
     assert way.hops[0].lost == 2
 
 
-def full(sock: socket.socket) -> None:
+def full(sock: _socket.socket) -> None:
     """Make `sock` hold next to nothing."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
 
@@ -187,8 +189,8 @@ def test_a_socket_without_room_is_not_a_firewall(inside: Network) -> None:
 
 def test_a_tap_without_room_proves_only_what_it_saw(inside: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says that it dropped packets for the tap: then nothing is called lost, or never sent."""
-    monkeypatch.setattr(tap, "_BUFFER", 0)
-    monkeypatch.setattr(tap, "_SO_RCVBUFFORCE", socket.SO_RCVBUF)
+    monkeypatch.setattr(sockets, "_TAP_BUFFER", 0)
+    monkeypatch.setattr(sockets, "_SO_RCVBUFFORCE", socket.SO_RCVBUF)
     with inside.second.firewall("forward drop"), looking() as vantage:
         for number in range(50):
             vantage.send(Probe(Flow(Protocol.ICMP, SERVER), sequence=number))
