@@ -24,6 +24,8 @@ _DOING = {
     Stage.OVER: "done",
 }
 
+_SURE = {Stage.WAYS: "at least", Stage.TESTS: "at most"}
+
 
 @contextmanager
 def growing(work: Pass, method: str, port: int, whose: Whose, now: Callable[[], float]) -> Iterator[Callable[[], None]]:
@@ -54,6 +56,5 @@ def _doing(progress: Progress) -> str:
     if progress.of > 1:
         text += f": {progress.done} of {progress.of}"
     if progress.left_s is not None:
-        at_least = "at least " if progress.stage is Stage.WAYS else "about "
-        text += f", {at_least}{progress.left_s:.0f} s more (Ctrl-C: show what is known)"
+        text += f", {_SURE.get(progress.stage, 'about')} {progress.left_s:.0f} s more; Ctrl-C shows what is known"
     return text

@@ -74,7 +74,7 @@ class Rounds:
         self._interval_s = max(interval_s, SHORTEST_INTERVAL_S)
         self._ways = [_Way(path) for path in paths]
         self._nodes: list[_Node] = []
-        known: dict[tuple[str, ...], _Node] = {}
+        known: dict[tuple[int, str], _Way] = {}  # who was first seen to go through a router at a TTL
         for way in self._ways:
             self._add(way, known)
         slowest = max((path.rtt_s or 0.0 for path in paths), default=0.0)
@@ -137,6 +137,8 @@ class Rounds:
             failed = outcome.kind is ReplyKind.SEND_FAILED
             node.unsent += failed
             node.answered += not failed
+            if outcome.source and outcome.source not in node.routers:
+                node.routers += (outcome.source,)
 
     def deadline(self) -> float | None:
         """When the next node is due, or the last reply."""
@@ -153,20 +155,21 @@ class Rounds:
 
     # -- who is asked -------------------------------------------------------------------------------------------------
 
-    def _add(self, way: _Way, known: dict[tuple[str, ...], _Node]) -> None:
+    def _add(self, way: _Way, known: dict[tuple[int, str], _Way]) -> None:
+        """Give each hop of `way` a node: those of the first way that goes the same hops, as far as it does."""
         path = way.path
-        prefix: tuple[str, ...] = ()
-        for hop in path.hops:
-            if any(x.reply and x.reply.from_destination for x in hop.exchanges):
-                way.destination = self._node(path.flow, FULL_TTL, hop.exchanges, (path.flow.destination,))
-                break
-            prefix += (" ".join(hop.addresses),)
-            node = known.get(prefix)
-            if node is None:
-                node = known[prefix] = self._node(path.flow, hop.ttl, hop.exchanges, hop.addresses)
-            way.hops.append(node)
-        if path.reached and way.destination is None:  # it answers at full TTL only
-            way.destination = self._node(path.flow, FULL_TTL, (), (path.flow.destination,))
+        routers = list(itertools.takewhile(lambda hop: not _is_destination(hop), path.hops))
+        shared = _join(routers, known)
+        if shared:
+            way.hops += shared
+        for hop in routers[len(way.hops) :]:
+            way.hops.append(self._node(path.flow, hop.ttl, hop.exchanges, hop.addresses))
+        for hop in routers:
+            for address in hop.addresses[:1]:
+                known.setdefault((hop.ttl, address), way)
+        if path.reached:
+            end = path.hops[len(routers)].exchanges if len(routers) < len(path.hops) else ()
+            way.destination = self._node(path.flow, FULL_TTL, end, (path.flow.destination,))
 
     def _node(self, flow: Flow, ttl: int, exchanges: Sequence[Exchange], routers: tuple[str, ...]) -> _Node:
         node = _Node(flow, ttl, list(exchanges), routers, len(self._nodes))
@@ -247,3 +250,22 @@ class Rounds:
         sent = path.probes_sent + sum(node.asked for node in own)
         rtt_s = min([*rtts, *([path.rtt_s] if path.rtt_s is not None else [])], default=None)
         return CountedPath(Path(path.flow, tuple(shown), path.reached, rtt_s, sent), end)
+
+
+def _is_destination(hop: Hop) -> bool:
+    return any(x.reply and x.reply.from_destination for x in hop.exchanges)
+
+
+def _join(routers: Sequence[Hop], known: dict[tuple[int, str], _Way]) -> list[_Node]:
+    """The nodes of another way up to the farthest router that both go through, if nothing before tells them apart.
+
+    A hop that was silent on one of them may be any.
+    """
+    for hop in reversed(routers):
+        other = known.get((hop.ttl, hop.addresses[0])) if hop.addresses else None
+        if other is None:
+            continue
+        pairs = zip(routers[: hop.ttl], other.path.hops, strict=False)
+        if all(set(a.addresses) & set(b.addresses) for a, b in pairs if a.addresses and b.addresses):
+            return other.hops[: hop.ttl]
+    return []

@@ -2,7 +2,7 @@
 
 from netprobe.probing.loss import Interval, Silence
 from netprobe.probing.loss_evidence import HopLoss, LossEvidence
-from netprobe.report.words import counted, listed
+from netprobe.report.words import counted, ttls
 
 _PERCENT = "\u00a0%"  # stays with its number where a line is broken
 
@@ -42,7 +42,10 @@ def verdict(evidence: LossEvidence) -> tuple[str, str]:
     of = f"of {counted(end.sent, 'probe')} to the destination"
     if evidence.loss is None:
         if not end.lost:
-            return f"No loss: all {of[3:]} were answered (so it is below {_upper(end.interval)}).", "good"
+            return (
+                f"No loss: all {of[3:]} were answered (at 95{_PERCENT}, loss is below {_upper(end.interval)}).",
+                "good",
+            )
         return f"No significant loss: {end.lost} {of} unanswered, {spread(end.interval)}.", "good"
     loss = evidence.loss
     figures = f"{spread(loss.interval)} {of} or their answers"
@@ -50,8 +53,8 @@ def verdict(evidence: LossEvidence) -> tuple[str, str]:
         where = f"behind hop {loss.after}" if loss.after else "somewhere on the way"
         return f"Loss: {figures}; only the destination shows it, so it begins {where} or it answers seldom.", "bad"
     where = f"begins behind hop {loss.after}" if loss.after else "begins on the own link or near it"
-    agree = f"{'hop' if len(loss.agreeing) == 1 else 'hops'} {listed(map(str, loss.agreeing))}"
-    return f"Loss {where}: {figures}; {agree} {'agrees' if len(loss.agreeing) == 1 else 'agree'}.", "bad"
+    agree = "agrees" if len(loss.agreeing) == 1 else "agree"
+    return f"Loss {where}: {figures}; {ttls(loss.agreeing)} {agree}.", "bad"
 
 
 def _upper(interval: Interval) -> str:

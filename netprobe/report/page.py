@@ -9,7 +9,7 @@ from netprobe.model.probes import Path
 from netprobe.report.known import Known
 from netprobe.report.lines import BLANK, Line, Span, line
 from netprobe.report.loss import spread
-from netprobe.report.trace import Whose, header, how, notes, outcome, table, title
+from netprobe.report.trace import Whose, broken, header, how, notes, outcome, table, title
 from netprobe.report.ways import graph, summary
 from netprobe.report.words import clean, counted
 
@@ -20,7 +20,7 @@ def block(
     """All there is to say of one target: the title, its hops or all its ways, and what follows from them."""
     if not one.path:
         return []
-    lines = [title(one.target, one.address, method, port, one.path)]
+    lines = broken(title(one.target, one.address, method, port, one.path), width)
     if one.ways:
         lines += [*graph(one.ways, whose, one.path, width=width), *summary(one.ways, left_s=left_s, width=width)]
         if method == "icmp":

@@ -4,6 +4,7 @@ Loss is always shown with its denominator, a hop that stays silent keeps its row
 hop itself says so. Rows fit the terminal: what does not fit beside the address goes below it.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -14,7 +15,7 @@ from netprobe.probing.loss_evidence import HopLoss, LossEvidence
 from netprobe.report.icmp import meaning
 from netprobe.report.lines import Line, Span, paragraph
 from netprobe.report.loss import answers, share_of, verdict
-from netprobe.report.words import clean, counted, milliseconds
+from netprobe.report.words import clean, counted, milliseconds, ttls
 from netprobe.topology.asn import Origin
 
 Whose = Callable[[str], Origin | None]
@@ -45,14 +46,14 @@ def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: Lo
 
 
 def notes(path: Path, loss: LossEvidence | None, *, width: int = 80) -> list[Line]:
-    """What is to be said below a table: the verdict on loss, the way back."""
+    """What is to be said below a table: the verdict on loss, hops that were asked elsewhere, the way back."""
     lines: list[Line] = []
     if loss:
         text, style = verdict(loss)
         lines += paragraph(text, width=width - 2, first=(Span("  "),), indent=2, style=style)
-    back = _way_back(path)
-    if back:
-        lines += paragraph(back, width=width - 2, first=(Span("  "),), indent=2, style="faint")
+    for text in (_taken_over(path), _way_back(path)):
+        if text:
+            lines += paragraph(text, width=width - 2, first=(Span("  "),), indent=2, style="faint")
     return lines
 
 
@@ -70,6 +71,20 @@ def title(target: str, address: str, method: str, port: int, path: Path) -> Line
     """One line that says where to, how, and whether it got there."""
     where = clean(target) if target == address else f"{clean(target)} ({clean(address, 45)})"
     return (Span(where, "strong"), Span(f" by {how(method, port)}: "), outcome(path))
+
+
+def broken(line: Line, width: int) -> list[Line]:
+    """A line of a few spans as lines that are not wider than `width`, broken between the spans and within long ones."""
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for span in line:
+        for piece in [span.text] if used + len(span.text) <= width else _pieces(span.text, width - 2):
+            if used and used + len(piece) > width:
+                lines.append([Span("  ")])
+                used = 2
+            lines[-1].append(Span(piece, span.style))
+            used += len(piece)
+    return [tuple(spans) for spans in lines]
 
 
 def how(method: str, port: int) -> str:
@@ -103,7 +118,7 @@ def _arrived(path: Path) -> bool:
 
 def _rows(hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int, int], width: int) -> list[Line]:
     sent = len(hop.exchanges)
-    lost = (share_of(loss) if loss and loss.sent else f"{hop.lost}/{sent}") if sent else ""
+    lost = f"{hop.lost}/{sent}" if sent else ""
     explained = loss is not None and loss.silence is not None
     number = Span(f"{hop.ttl:4}  ")
     if not hop.addresses:
@@ -115,48 +130,57 @@ def _rows(hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int,
         fits = len(text) <= beside and _INDENT + beside + columns[2] <= width
         text = f"{text:<{beside}}{lost:>{columns[2]}}" if fits else text
         return paragraph(clean(text + why), width=width, first=(number,), indent=_INDENT, style="faint")
+    lost = share_of(loss) if loss and loss.sent else lost
     lines: list[Line] = []
     for index, address in enumerate(hop.addresses):
         replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
         origin = whose(address)
-        shared = f"asked on the way to {clean(hop.shared_from, 45)}" if hop.shared_from else ""
-        remarks = [*_remarks(replies), *([answers(loss)] if loss and explained and index == 0 else []), shared]
-        cells = [
-            (clean(origin.label) if origin else "", "faint"),
-            *((f"[{remark}]", "faint") for remark in remarks if remark),
-        ]
+        remarks = [*_remarks(replies), *([answers(loss)] if loss and explained and index == 0 else [])]
+        network = clean(origin.label) if origin else ""
         colour = "faint" if explained or not hop.lost else "warn"
         fixed = (
             (clean(address, 45), columns[0], ""),
             (_round_trips(replies, many=columns[1] > _RTT + 1), columns[1], "mark"),
             (lost if index == 0 else "", columns[2], colour),
         )
-        lines += _fit(number if index == 0 else Span(" " * _INDENT), fixed, [cell for cell in cells if cell[0]], width)
+        said = [f"[{remark}]" for remark in remarks if remark]
+        lines += _fit(number if index == 0 else Span(" " * _INDENT), fixed, network, said, width)
     return lines
 
 
 def _fit(
-    number: Span, fixed: Sequence[tuple[str, int, str]], cells: Sequence[tuple[str, str]], width: int
+    number: Span, fixed: Sequence[tuple[str, int, str]], network: str, remarks: Sequence[str], width: int
 ) -> list[Line]:
-    """A row: columns of fixed width, then what fits beside them; the rest on lines below, none wider than `width`."""
+    """A row: columns of fixed width, the network, remarks; what does not fit goes below, none wider than `width`.
+
+    A network's name may be cut; a remark never is.
+    """
     lines: list[list[Span]] = [[number]]
     used = _INDENT
     for index, (text, wanted, style) in enumerate(fixed):
         columns = wanted
         if used + columns > width and used > _INDENT:
             lines.append([Span(" " * _INDENT)])
-            used, columns = _INDENT, len(text) + 1
+            used, columns = _INDENT, len(text)
         lines[-1].append(Span(f"{text:<{columns}}" if index == 0 else f"{text:>{columns}}", style))
         used += columns
-    for text, style in cells:
-        room = width - used - 2
-        if room < min(len(text), _LEAST_ROOM):
+    wanted_room = ((network, min(len(network), _LEAST_ROOM)), *((remark, len(remark)) for remark in remarks))
+    for text, least in wanted_room if network else wanted_room[1:]:
+        if width - used - 2 < least:
             lines.append([Span(" " * _INDENT)])
-            used, room = _INDENT - 2, width - _INDENT
-        shown = clean(text, max(1, room))
-        lines[-1].append(Span(("  " if used >= _INDENT else "") + shown, style))
-        used += 2 + len(shown)
+            used = _INDENT - 2
+        gap = 2 if used >= _INDENT else 0
+        first, *more = [text[: width - used - 2]] if text == network else _pieces(text, width - _INDENT)
+        lines[-1].append(
+            Span(" " * gap + (clean(text, max(1, width - used - 2)) if text == network else first), "faint")
+        )
+        lines += [[Span(" " * _INDENT), Span(piece, "faint")] for piece in more]
+        used = width if more else used + 2 + len(first)
     return [tuple(spans) for spans in lines]
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(10, width), break_on_hyphens=False)
 
 
 def _round_trips(replies: Sequence[Reply], *, many: bool) -> str:
@@ -178,6 +202,17 @@ def _remarks(replies: Sequence[Reply]) -> list[str]:
     labels = "/".join(str(entry[0]) for entry in replies[0].mpls)
     said += [f"MPLS {labels}"] if labels else []
     return list(dict.fromkeys(said))
+
+
+def _taken_over(path: Path) -> str:
+    """Which hops were asked on the way to another target."""
+    by_source: dict[str, list[int]] = {}
+    for hop in path.hops:
+        if hop.shared_from:
+            by_source.setdefault(hop.shared_from, []).append(hop.ttl)
+    said = [f"{ttls(found)} on the way to {clean(source, 45)}" for source, found in by_source.items()]
+    text = ", ".join(said)
+    return f"{text[:1].upper()}{text[1:]}: taken over from there, where the ways are the same." if said else ""
 
 
 def _way_back(path: Path) -> str:

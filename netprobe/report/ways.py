@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from netprobe.model.probes import Multipath, Path
 from netprobe.report.lines import Line, Span, line, paragraph
-from netprobe.report.words import clean, counted, listed, milliseconds
+from netprobe.report.words import clean, counted, listed, milliseconds, ttls
 from netprobe.topology.asn import Origin
 
 _INDENT = 6
@@ -93,10 +93,10 @@ def summary(ways: Multipath, *, left_s: float | None = None, width: int = 80) ->
         text = f"One way only: no balancing was seen over {counted(_most_flows(ways), 'flow')}"
     else:
         most = max(counts.values())
-        text = f"Up to {most} ways side by side, at {'hop' if len(wide) == 1 else 'hops'} {_ranges(wide)}"
+        text = f"Up to {most} ways side by side, at {ttls(wide)}"
     packets = [ttl for ttl in ways.per_packet if ttl in counts]
     if packets:
-        text += f"; balanced by packet, not by flow, at {'hop' if len(packets) == 1 else 'hops'} {_ranges(packets)}"
+        text += f"; balanced by packet, not by flow, at {ttls(packets)}"
     if left_s is not None:
         sure = f"still looking, at least {left_s:.0f} s more"
     elif ways.complete:
@@ -297,14 +297,3 @@ def _round_trips(path: Path | None) -> dict[str, float]:
 
 def _most_flows(ways: Multipath) -> int:
     return max((len(vertex.flows) for vertex in ways.vertices), default=0)
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """`3`, `3-5 and 8`."""
-    groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return listed(str(group[0]) if len(group) == 1 else f"{group[0]}–{group[-1]}" for group in groups)

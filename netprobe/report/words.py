@@ -5,7 +5,7 @@ Nothing here measures or decides. Whatever came from the network passes through 
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netprobe.model.probes import Protocol
 from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, rung
@@ -131,6 +131,18 @@ def capitalised(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 packet`, `2 packets`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def ttls(numbers: Sequence[int]) -> str:
+    """`hop 3`, `hops 3–5 and 8`, of numbers in order."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    shown = listed(str(group[0]) if len(group) == 1 else f"{group[0]}–{group[-1]}" for group in groups)
+    return f"hop {shown}" if len(numbers) == 1 else f"hops {shown}"
 
 
 def listed(items: Iterable[str]) -> str:

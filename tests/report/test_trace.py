@@ -4,7 +4,7 @@ import json
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.report.lines import render
-from netprobe.report.trace import table, title
+from netprobe.report.trace import notes, table, title
 from netprobe.report.trace_line import to_line
 from netprobe.topology.asn import Origin
 from netprobe.tracing import Traced
@@ -84,8 +84,8 @@ def test_a_hop_that_is_taken_over_is_marked() -> None:
     first, second = json.loads(to_line(Traced("192.0.2.1", "192.0.2.1", path), "icmp", 0))["hops"]
     assert "shared_from" not in first
     assert second["shared_from"] == "192.0.2.7"
-    text = render(table(path, lambda _: None, width=100), colour=False)
-    assert text.count("[asked on the way to 192.0.2.7]") == 1
+    text = render(notes(path, None), colour=False)
+    assert "Hop 2 on the way to 192.0.2.7: taken over from there" in text
 
 
 def test_what_this_machine_did_is_said() -> None:
