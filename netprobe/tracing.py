@@ -121,7 +121,7 @@ class Pass:
         self._handed_out = 0
         self._resolved = [Traced(target, target if is_address(target) else "", over=False) for target in targets]
         self._paths: dict[str, Path] = {}  # by address, those that are complete
-        self._running: dict[str, Callable[[], Path]] = {}  # and those that grow
+        self._growing: Callable[[], list[Path]] = list  # and those under way
         self._losses: dict[str, LossEvidence] = {}
         self._ways: dict[str, Multipath] = {}
         self._over: set[str] = set()
@@ -158,18 +158,19 @@ class Pass:
                 return Progress(Stage.TESTS, sum(test.deadline() is None for test in tests), len(tests), left_s)
             rounds = self.measurement.rounds
             return Progress(self.stage, rounds.asked, rounds.planned, rounds.left_s)
-        return Progress(self.stage, len(self._over | self._paths.keys()), len(self.addresses))
+        done = len(self._paths) + sum(path.reached for path in self._growing())
+        return Progress(self.stage, done, len(self.addresses))
 
     def known(self) -> list[Traced]:
         """What is known of each target, in order."""
         self._look_at_loss()
-        return [self._one(resolved) for resolved in self._resolved]
+        growing = {path.flow.destination: path for path in self._growing()}
+        return [self._one(resolved, growing.get(resolved.address)) for resolved in self._resolved]
 
-    def _one(self, resolved: Traced) -> Traced:
+    def _one(self, resolved: Traced, growing: Path | None = None) -> Traced:
         address = resolved.address
-        growing = self._running.get(address)
         loss = self._losses.get(address)
-        path = loss.path if loss else self._paths.get(address) or (growing() if growing else None)
+        path = loss.path if loss else self._paths.get(address, growing)
         over = bool(resolved.error) or address in self._over
         return resolved._replace(path=path, over=over, loss=loss, ways=self._ways_to(address))
 
@@ -212,8 +213,10 @@ class Pass:
         turn_s = len(flows) / self._rate
         patience_s = _TURNS * turn_s if turn_s > _LONG_TURN_S else 0.0
         sessions = [Traceroute(flow, max_ttl=self._wanted.max_ttl, patience_s=patience_s) for flow in flows]
-        self._running = {flow.destination: session.result for flow, session in zip(flows, sessions, strict=True)}
-        yield [self._trace(flow, session) for flow, session in zip(flows, sessions, strict=True)]
+        pairs = list(zip(flows, sessions, strict=True))
+        self._growing = lambda: [x.result() for flow, x in pairs if flow.destination not in self._paths]
+        yield [self._trace(flow, session) for flow, session in pairs]
+        self._growing = list
 
     def _trace(self, flow: Flow, session: Traceroute) -> Plan[None]:
         (self._paths[flow.destination],) = yield [session]
@@ -223,8 +226,12 @@ class Pass:
     def _share(self, flows: Sequence[Flow]) -> Plan[None]:
         from netprobe.probing.share import trace_shared  # noqa: PLC0415  # only who asks for it
 
-        paths = yield from trace_shared(flows, max_ttl=self._wanted.max_ttl)
+        paths = yield from trace_shared(flows, max_ttl=self._wanted.max_ttl, watch=self._watch)
         self._paths = {path.flow.destination: path for path in paths}
+        self._growing = list
+
+    def _watch(self, growing: Callable[[], list[Path]]) -> None:
+        self._growing = growing
 
     def _count_loss(self) -> Plan[None]:
         from netprobe.probing.loss_evidence import LossMeasurement  # noqa: PLC0415  # the same

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the root's dot
 _ADDRESSES_A_NAME = 4  # that may be probed for one name
+_REDRAW_S, _REDRAW_MANY_S, _MANY = 0.1, 0.3, 50
 
 
 #: The destination port of each method: a web server's, and traceroute's first.
@@ -194,6 +195,6 @@ def _watched(work: Pass, job: Job, whose: "Whose | None", vantage: LiveVantage, 
     from netprobe.cli.growing import growing
 
     with growing(work, job.method, job.port, whose, vantage.now) as look:
-        attended = Attended(vantage, look)
+        attended = Attended(vantage, look, _REDRAW_S if len(job.targets) < _MANY else _REDRAW_MANY_S)
         with attended.stoppable():
             yield attended

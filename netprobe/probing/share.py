@@ -15,7 +15,7 @@ Doubletree (Donnet et al. 2005) without rounds: each way goes on when its own an
 
 import heapq
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
 from netprobe.model.probes import Exchange, Flow, Path, Probe, Reply
@@ -41,9 +41,16 @@ _LONGEST_WAIT_S = 1.0
 _Place = tuple[Way, int, int]  # a probe's way, TTL, and which of the probes there it is
 
 
-def trace_shared(flows: Sequence[Flow], *, max_ttl: int = 30) -> Plan[list[Path]]:
-    """The path of each of `flows`, which are of one kind and lead to different destinations, in their order."""
+def trace_shared(
+    flows: Sequence[Flow], *, max_ttl: int = 30, watch: Callable[[Callable[[], list[Path]]], None] | None = None
+) -> Plan[list[Path]]:
+    """The path of each of `flows`, which are of one kind and lead to different destinations, in their order.
+
+    `watch` is given what to call to look at the paths while they grow.
+    """
     session = Doubletree(flows, max_ttl=max_ttl)
+    if watch:
+        watch(session.so_far)
     ways: list[Way]
     (ways,) = yield [session]
     lone = [way for way in ways if not way.complete]  # dead, barred, or nobody to learn from
@@ -161,6 +168,10 @@ class Doubletree:
     def result(self) -> list[Way]:
         """The ways, in the order of the flows."""
         return self._ways
+
+    def so_far(self) -> list[Path]:
+        """The paths as far as they were asked themselves; what will be taken over is not known before the end."""
+        return [self._learning[way].result() if way in self._learning else way.whole or way.own() for way in self._ways]
 
     # -- whom to ask next ---------------------------------------------------------------------------------------------
 

@@ -91,6 +91,13 @@ class Way:
         hops = tuple(self._shown(ttl, doubtful) for ttl in range(1, self.length + 1))
         return Path(self.flow, hops, reached=True, rtt_s=self.rtt_s, probes_sent=sent)
 
+    def own(self) -> Path:
+        """What it was asked itself so far, as long as it is not complete."""
+        sent = sum(map(len, self.asked.values()))
+        last = self.length or max(self.asked, default=0)
+        hops = tuple(Hop(ttl, tuple(self.asked.get(ttl, ()))) for ttl in range(1, last + 1))
+        return Path(self.flow, hops, reached=self.length > 0, rtt_s=self.rtt_s, probes_sent=sent)
+
     def _shown(self, ttl: int, doubtful: set[Node]) -> Hop:
         other = self.joins.lend(ttl) if self.joins and ttl < self.joins_at and ttl not in self.seen else None
         trusted = other and (ttl, self.at(ttl)) not in doubtful

@@ -53,16 +53,16 @@ def page(
     room = max(1, height - 3)
     order = sorted(known, key=lambda one: one.over) if len(known) > room else known
     lines = [line(f"{counted(len(known), 'target')} by {how(method, port)}", "strong")]
-    lines += [_row(one, width) for one in order[:room]]
+    longest = max(len(one.target) for one in order[:room]) if order else 0
+    lines += [_row(one, width, longest) for one in order[:room]]
     rest = len(known) - room
-    over = sum(one.over for one in known)
     more = f"{rest} more not shown; " if rest > 0 else ""
-    lines.append(line(clean(f"{more}{over} of {len(known)} done; {doing}", width), "faint"))
+    lines.append(line(clean(more + doing, width), "faint"))
     return lines[:height]
 
 
-def _row(one: Known, width: int) -> Line:
-    """One target in one line, none longer than the screen is wide."""
+def _row(one: Known, width: int, longest: int = 0) -> Line:
+    """One target in one line, none longer than the screen is wide; names take `longest` columns if there is room."""
     if one.error:
         text, style = clean(one.error), "bad"
     elif not one.path or not one.path.hops:
@@ -77,7 +77,8 @@ def _row(one: Known, width: int) -> Line:
     else:
         text, style = outcome(one.path)
         text, style = (text, style) if one.over or one.path.reached else (_reach(one.path), "faint")
-    name = clean(one.target, max(8, min(40, width // 2 - 2)))
+    most = max(8, min(40, width // 2 - 2))
+    name = f"{clean(one.target, most):<{min(longest, most)}}"
     return (Span(f" {name}", ""), Span(clean(f"  {text}", max(1, width - len(name) - 2)), style))
 
 

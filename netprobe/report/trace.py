@@ -38,10 +38,10 @@ def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: Lo
         if hop.ttl >= first:
             lines += _rows(hop, whose, said.get(hop.ttl), columns, width)
     if path.reached and not _arrived(path):
-        number = f"{len(path.hops) + 1:4}  "
-        text = "answers only what has TTL to spare; how far it is was read off the TTL of its answer"
-        where = Span(f"{clean(path.flow.destination, 45)}  ")
-        lines += paragraph(text, width=width, first=(Span(number), where), indent=_INDENT, style="faint")
+        number = Span(f"{len(path.hops) + 1:4}  ")
+        where = clean(path.flow.destination, 45)
+        why = "[answers only what has TTL to spare; how far it is was read off the TTL of its answer]"
+        lines += _fit(number, ((where, len(where), ""),), "", [why], width)
     return lines
 
 
@@ -159,9 +159,11 @@ def _fit(
     used = _INDENT
     for index, (text, wanted, style) in enumerate(fixed):
         columns = wanted
-        if used + columns > width and used > _INDENT:
-            lines.append([Span(" " * _INDENT)])
-            used, columns = _INDENT, len(text)
+        if used + columns > width:
+            columns = len(text)
+        if used + columns > width:
+            used = min(_INDENT, max(0, width - columns))
+            lines.append([Span(" " * used)])
         lines[-1].append(Span(f"{text:<{columns}}" if index == 0 else f"{text:>{columns}}", style))
         used += columns
     wanted_room = ((network, min(len(network), _LEAST_ROOM)), *((remark, len(remark)) for remark in remarks))

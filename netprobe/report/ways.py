@@ -26,6 +26,7 @@ _INDENT = 6
 _ADDRESS, _LONGEST = 15, 39
 _MOST_COLUMNS = 16
 _LEAST_ROOM = 12
+_RTT = 9
 
 
 @dataclass
@@ -60,6 +61,7 @@ def graph(ways: Multipath, whose: Callable[[str], Origin | None], path: Path | N
     lines: list[Line] = [line(heading, "faint")]
     sketch = max(sketch, 5) if drawn else 0
     rtts = _round_trips(path)
+    timed = bool(rtts) and _INDENT + sketch + address + _RTT + _LEAST_ROOM <= width
     ending = _ending(ways, layers)
     for number, layer in enumerate(layers):
         above = turns[number - 1] if number else []
@@ -70,14 +72,17 @@ def graph(ways: Multipath, whose: Callable[[str], Origin | None], path: Path | N
         for index, own in enumerate(layer.addresses):
             text = _row(layer, index, ending[number]) if drawn else ""
             remarks = _remarks(ways, layers, turns, number, index, drawn=drawn)
-            cells = [
-                milliseconds(rtts[own]) if own in rtts else "",
-                *((clean(origin.label),) if own and (origin := whose(own)) else ()),
-                *remarks,
-            ]
+            origin = whose(own) if own else None
+            cells = [clean(origin.label) if origin else "", *remarks]
             label = f"{layer.ttl:4}  " if index == 0 else " " * _INDENT
             named = clean(own, 45) if own else "no answer"
-            head = (Span(label), Span(f"{text:<{sketch}}", "mark"), Span(f"{named:<{address}}", "" if own else "faint"))
+            rtt = f"{milliseconds(rtts.get(own)) if own in rtts else '':>{_RTT}}" if timed else ""
+            head = (
+                Span(label),
+                Span(f"{text:<{sketch}}", "mark"),
+                Span(f"{named:<{address}}", "" if own else "faint"),
+                Span(rtt, "mark"),
+            )
             below = text.replace("●", " " if ending[number][index] else "│")
             lines += _fit(head, Span(f"{below:<{sketch}}", "mark"), [cell for cell in cells if cell], width)
     return lines
@@ -240,7 +245,7 @@ def _join(cells: Mapping[int, str]) -> str:
 def _fit(head: tuple[Span, ...], below: Span, cells: Sequence[str], width: int) -> list[Line]:
     """A row and, below the address, what does not fit beside it; `below` is the sketch there."""
     indent = _INDENT + len(below.text)
-    used = indent + len(head[2].text)
+    used = sum(len(span.text) for span in head)
     rows: list[list[Span]] = [list(head)]
     for cell in cells:
         if width - used - 2 < min(len(cell), _LEAST_ROOM):

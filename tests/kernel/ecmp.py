@@ -1,7 +1,8 @@
 """Kernel routers that balance over several ways, and one multipath discovery through them.
 
-Run as `python -m tests.kernel.ecmp WAYS [far]`: it re-executes itself in namespaces of its own, builds the routers,
-leaves all of their limits as Linux has them, and prints the graph and what the routers' kernels kept back as JSON.
+Run as `python -m tests.kernel.ecmp WAYS [far] [-- COMMAND...]`: it re-executes itself in namespaces of its own, builds the routers,
+leaves all of their limits as Linux has them, and prints the graph and what the routers' kernels kept back as JSON. With
+a COMMAND it runs that on the client instead, and adds what was kept back as a last line.
 Everything is gone when it ends.
 
     client - near -+- way0 -+- server             client - near -+- way0 -+- far - server
@@ -95,7 +96,7 @@ def discover() -> None:
     sys.stdout.write(to_json(graph).decode())
 
 
-def main(ways: int, *, far: bool) -> None:
+def main(ways: int, *, far: bool, words: list[str]) -> None:
     if os.environ.get("KERNEL_ECMP") != "inside":
         os.environ["KERNEL_ECMP"] = "inside"
         own = [
@@ -113,6 +114,10 @@ def main(ways: int, *, far: bool) -> None:
     command("mount", "-t", "tmpfs", "tmpfs", "/run")
     Path("/run/netns").mkdir()
     routers = build(ways, far=far)
+    if words:
+        subprocess.run(["ip", "netns", "exec", "client", *words], check=True)
+        sys.stdout.write(f"kept back: {sum(map(kept_back, routers))}\n")
+        return
     graph = json.loads(inside("client", *OURSELVES, "discover"))
     json.dump({"graph": graph, "kept_back": sum(map(kept_back, routers))}, sys.stdout)
 
@@ -121,4 +126,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "discover":
         discover()
     else:
-        main(int(sys.argv[1]), far=sys.argv[2:] == ["far"])
+        own, _, rest = " ".join(sys.argv[1:]).partition(" -- ")
+        main(int(sys.argv[1]), far=own.endswith(" far"), words=rest.split())
