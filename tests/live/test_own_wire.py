@@ -365,3 +365,21 @@ def test_other_tools_read_what_is_recorded(inside: Network, tmp_path: Path, read
     assert "malformed" not in shown.lower()
     assert len(shown.splitlines()) == capture.packets
     assert inside.client.run("id", "-u").strip() == "0"
+
+
+@pytest.mark.parametrize("destination", [SERVER, SERVER_V6])
+@pytest.mark.parametrize("protocol", Protocol)
+def test_a_firewall_as_it_should_be_keeps_nothing_back(inside: Network, protocol: Protocol, destination: str) -> None:
+    """One that lets in what belongs to something that was sent: all answers get through, and nobody says otherwise."""
+    script = "table inet sane { chain c { type filter hook input priority 0; policy drop;\n"
+    script += "iif lo accept; ct state established,related accept; icmpv6 type { 133, 134, 135, 136 } accept; }; }\n"
+    inside.client.run("nft", "-f", "-", stdin=script)
+    try:
+        with looking() as vantage:
+            way = trace(vantage, destination, protocol)
+            counted = on_the_wire(vantage)
+    finally:
+        inside.client.run("nft", "delete", "table", "inet", "sane")
+    assert way.reached
+    assert [reply.dropped_locally for reply in replies(way)] == [False] * 3
+    assert counted.dropped_here == 0
