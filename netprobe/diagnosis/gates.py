@@ -25,7 +25,7 @@ class Gate(NamedTuple):
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused")
 _SERVED = ("tls.handshakes", "tls.endings", "controls.serve", "http.status", "http.speed", "service.whole")
-_SERVICE = ("path.mtu", "tls.certificates", *_SERVED)
+_SERVICE = ("path.mtu", "path.loss", "tls.certificates", *_SERVED)
 
 GATES: tuple[Gate, ...] = (
     Gate(
@@ -66,6 +66,13 @@ GATES: tuple[Gate, ...] = (
         ("home", "isp", "transit", "far", "back_home", "back_line", "back_some"),
         _SERVED,
         "large packets that die on the way explain this",
+    ),
+    Gate(
+        "path.loss",
+        ("home", "line", "isp", "transit", "platform", "unclear"),
+        ("dns.configured", "reach.controls", "reach.platform", *_SERVED),
+        "so much loss on the way may be the reason",
+        spares=("works", "all", "fine", "quick", "reset_by_name", "drop_by_name", "notice", "maintenance"),
     ),
     Gate(
         "tls.certificates",

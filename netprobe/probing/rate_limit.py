@@ -5,27 +5,41 @@ means). The fastest comes first, because it empties a limiter's savings soonest:
 health. How long the other phases last follows from the first: long enough for loss of the same fraction to show.
 """
 
+from collections.abc import Sequence
+
 from netprobe.model.probes import Flow, Probe, RatePhase, RateTest, Reply, ReplyKind
 from netprobe.probing.port import Outcome, Request
 
 _FACTORS = (4.0, 1.0, 0.25)
 _UNANSWERED = 12  # in the first phase: enough to know its fraction
 _SHOWS = 10  # how often loss of the first phase's fraction would show in each later one
-_FEWEST, _MOST, _MOST_FIRST = (60, 60, 240), 500, 1200  # probes in a phase; the last shows small loss beside a limiter
+_FEWEST, _MOST = (60, 60, 240), (1200, 500, 500)  # probes in a phase; the last shows small loss beside a limiter
 _LABEL_BASE = 500  # labels of its own: whoever else probes that hop is another flow
 
 
 class RateLimitSession:
     """Ask the hop at `ttl` of `flow` around `rate` probes a second: the rate at which it stayed silent.
 
-    TTL 64 asks the destination itself. All probes are of one flow, so that the same router answers all of them; to ask
+    `factors` of that rate are asked in turns, fastest first, with `fewest` to `most` probes each. TTL 64 asks the
+    destination itself. All probes are of one flow, so that the same router answers all of them; to ask
     the destination, use echo requests: a second SYN on a four-tuple would draw no SYN-ACK.
     """
 
-    def __init__(self, flow: Flow, ttl: int, *, rate: float, timeout_s: float = 1.0) -> None:
+    def __init__(  # what to ask, and how long to go on
+        self,
+        flow: Flow,
+        ttl: int,
+        *,
+        rate: float,
+        timeout_s: float = 1.0,
+        factors: Sequence[float] = _FACTORS,
+        fewest: Sequence[int] = _FEWEST,
+        most: Sequence[int] = _MOST,
+    ) -> None:
         self._flow = Flow(flow.protocol, flow.destination, flow.port, _LABEL_BASE + flow.label)
         self._ttl = ttl
-        self._rates = tuple(rate * factor for factor in _FACTORS)
+        self._rates = tuple(rate * factor for factor in factors)
+        self._fewest, self._most = fewest, most
         self._timeout_s = timeout_s
         self._phases: list[list[bool]] = [[]]  # whether each probe was answered, in order of sending
         self._sent_s: list[list[float]] = [[]]  # the same
@@ -38,7 +52,7 @@ class RateLimitSession:
         if self._done or now < self._next_at:
             return None
         if self._enough(now):
-            if len(self._phases) == len(_FACTORS) or not self._unanswered(0, now):
+            if len(self._phases) == len(self._rates) or not self._unanswered(0, now):
                 ends_at = self._sent_s[-1][-1] + self._timeout_s
                 self._done = now >= ends_at
                 self._next_at = ends_at
@@ -91,6 +105,7 @@ class RateLimitSession:
         """Whether the present phase has seen what it was for."""
         sent = len(self._phases[-1])
         if len(self._phases) == 1:
-            return sent >= _MOST_FIRST or (sent >= _FEWEST[0] and self._unanswered(0, now) >= _UNANSWERED)
+            return sent >= self._most[0] or (sent >= self._fewest[0] and self._unanswered(0, now) >= _UNANSWERED)
         wanted = _SHOWS * len(self._old(0, now)) / max(1, self._unanswered(0, now))
-        return sent >= min(_MOST, max(_FEWEST[len(self._phases) - 1], wanted))
+        present = len(self._phases) - 1
+        return sent >= min(self._most[present], max(self._fewest[present], wanted))

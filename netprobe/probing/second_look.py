@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Handshake, Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
+from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
 from netprobe.probing.run import Plan, Session, gather
@@ -76,6 +78,8 @@ def second_look(
     batch += in_small_segments(found, edges, controls)
     looked: list[Observation] = yield from gather(batch)
     looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
+    hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
+    looked += yield from count_losses(found, edges, controls, hosts[0].gateway if hosts else "")
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked

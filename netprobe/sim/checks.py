@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loop": (("router",), ("match", "fraction")),
     "delay": (("router",), ("match", "fraction", "delay_ms")),
     "silent": (("router",), ()),
-    "rate_limit": (("router",), ("rate", "burst")),
+    "rate_limit": (("router", "server"), ("rate", "burst")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name")),
     "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),

@@ -281,7 +281,7 @@ class Network:
             service = self._resolvers.get(node, node) if packet.destination_port == DNS_PORT else node
             if service in epoch.refusing or (service == node and node in self._routers):
                 self._refuse(packet, node, at, epoch)
-            elif service not in epoch.down:
+            elif service not in epoch.down and self._heeds(packet, node, at, epoch):
                 self._deliver(packet, SERVERS, at)
 
     def _refuse(self, packet: Packet, node: str, at: float, epoch: Epoch) -> None:
@@ -319,13 +319,8 @@ class Network:
         """Node `name` says what happened to `packet`, if it may and will."""
         if packet.is_error or packet.fragment or name in epoch.silent or name in epoch.down:
             return
-        limit = epoch.limits.get(name)
-        if limit is not None:
-            bucket = self._buckets.get(name)
-            if bucket is None or bucket.limit != limit:
-                bucket = self._buckets[name] = _Bucket(limit)
-            if not bucket.take(at):
-                return
+        if not self._may_answer(name, at, epoch):
+            return
         router = self._routers.get(name)
         if router is None:  # a server's own kernel
             error = packet.error(packet.destination, kind, code, ttl=64, arrived_ttl=arrived_ttl)
@@ -334,6 +329,21 @@ class Network:
             address, ttl, quote = router.address, router.icmp_ttl, router.quote
             error = packet.error(address, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
         self._travel(error, name, at, epoch)
+
+    def _may_answer(self, name: str, at: float, epoch: Epoch) -> bool:
+        """Whether the limit on ICMP messages of node `name` leaves room for one more; takes it."""
+        limit = epoch.limits.get(name)
+        if limit is None:
+            return True
+        bucket = self._buckets.get(name)
+        if bucket is None or bucket.limit != limit:
+            bucket = self._buckets[name] = _Bucket(limit)
+        return bucket.take(at)
+
+    def _heeds(self, packet: Packet, node: str, at: float, epoch: Epoch) -> bool:
+        """Whether a server takes it: one that limits its echo replies ignores further requests."""
+        asks = packet.protocol == ip.ICMP and packet.icmp_type == ip.ECHO
+        return not asks or self._may_answer(node, at, epoch)
 
     def _deliver(self, packet: Packet, node: str, at: float) -> None:
         """Schedule it, never before an earlier packet between the same ends: jitter delays, it does not overtake."""

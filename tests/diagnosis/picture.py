@@ -13,7 +13,20 @@ import msgspec
 
 from netprobe.diagnosis import diagnose
 from netprobe.model.host import HostState, Link
-from netprobe.model.probes import BlackHole, Exchange, Flow, Hop, Path, PathMtu, Protocol, Reply, ReplyKind, Train
+from netprobe.model.probes import (
+    BlackHole,
+    Exchange,
+    Flow,
+    Hop,
+    Path,
+    PathMtu,
+    Protocol,
+    RatePhase,
+    RateTest,
+    Reply,
+    ReplyKind,
+    Train,
+)
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
 from netprobe.model.targets import Control, Platform, Target
@@ -278,6 +291,25 @@ def sizes(address: str, mtu: int, *, told: str = "", hole: tuple[str, str] = (""
     said = ((told, mtu),) if told else ()
     name = next((n for n, a in TARGETS.items() if a == address), address)
     return Observation(10.0, "edge.mtu", name, PathMtu(Flow(Protocol.ICMP, address), mtu, said, black_hole, ()))
+
+
+def losses(*losing: str, lost: int = 10, router: int = 0) -> tuple[Observation, ...]:
+    """Fifty probes to everything, `lost` of which nobody answered at `losing`; `router` of those to the home router."""
+    found = []
+    for name, address in ((HOME, HOME), *CONTROLS.items(), *TARGETS.items()):
+        missing = router if address == HOME else lost if address in losing else 0
+        reply = Reply(ReplyKind.ECHO_REPLY, address, 0.02)
+        exchanges = tuple(Exchange(64, n, 20.0 + 0.2 * n, None if n < missing else reply) for n in range(50))
+        what = "gateway" if address == HOME else "edge" if name in TARGETS else "control"
+        found.append(Observation(20.0, f"{what}.loss", name, Train(Protocol.ICMP, address, 0, exchanges)))
+    return tuple(found)
+
+
+def rates(address: str, *phases: tuple[float, int, int]) -> Observation:
+    """A test at (rate, sent, answered) of a destination."""
+    name = next(n for n, a in TARGETS.items() if a == address)
+    test = RateTest(Flow(Protocol.ICMP, address), 64, tuple(RatePhase(*phase) for phase in phases), 72)
+    return Observation(30.0, "edge.rate", name, test)
 
 
 def cut(addresses: tuple[str, ...], after: int) -> dict[str, tuple[str, ...]]:

@@ -25,8 +25,10 @@ from tests.diagnosis.picture import (
     done,
     ended,
     loops,
+    losses,
     nowhere,
     origin,
+    rates,
     sizes,
 )
 
@@ -71,13 +73,16 @@ CAUSES: dict[str, Picture] = {
         clock_off_s=900 * DAY_S, shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, 90 * DAY_S))
     ),
     "home.tls.interception": healthy.but(shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, DAY_S))),
+    "home.link.loss": healthy.but(closer=losses(*EVERYTHING, router=10)),
     "home.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1492, told=HOME),)),
     "isp.access.outage": nothing,
+    "isp.access.loss": healthy.but(closer=losses(*EVERYTHING)),
     "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
     "isp.routing.loop": healthy.but(silent=EVERYTHING, ways=loops(EVERYTHING, ISP[1], ISP[2])),
     "isp.dns.failure": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SERVFAIL, SERVFAIL)),
     "isp.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1400, hole=ISP[1:]),)),
     "transit.outage": healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 5)),
+    "transit.loss": healthy.but(closer=losses(*BEHIND_A)),
     "transit.mtu.blackhole": healthy.but(stalled=BEHIND_A, closer=(sizes(BEHIND_A[0], 1400, hole=VIA_A),)),
     "transit.routing.loop": healthy.but(silent=BEHIND_A, ways=loops(BEHIND_A, *VIA_A)),
     "policy.tls.sni_reset": by_name,
@@ -88,6 +93,9 @@ CAUSES: dict[str, Picture] = {
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),
     "platform.cdn.edge_down": healthy.but(silent=("23.0.1.10",), ways=cut(("23.0.1.10",), 7)),
+    "platform.edge.loss": healthy.but(
+        closer=(*losses("151.0.1.10"), rates("151.0.1.10", (20.0, 60, 47), (1.25, 12, 10)))
+    ),
     "platform.origin.error": healthy.but(status=dict.fromkeys(EDGES, 502)),
     "platform.origin.slow": healthy.but(first_byte_s=dict.fromkeys(EDGES, 4.0)),
     "platform.maintenance": healthy.but(status=dict.fromkeys(EDGES, 503), headers={"retry-after": "3600"}),
@@ -158,6 +166,18 @@ NASTY: dict[str, Nasty] = {
     ),
     "a denial that is passed on": Nasty("policy", healthy.but(answers=here(HOME, SLOW_LOOPBACK, None))),
     "a name that nobody knows any more": Nasty("none", healthy.but(stale=("image.tiktokcdn.com",))),
+    "a little loss everywhere": Nasty("none", healthy.but(closer=losses(*EVERYTHING, lost=2, router=1))),
+    "a delivery network that answers few pings a second": Nasty(
+        "none", healthy.but(closer=(*losses("151.0.1.10", lost=40), rates("151.0.1.10", (20.0, 60, 3), (1.25, 12, 10))))
+    ),
+    "a home router that answers few pings a second": Nasty("none", healthy.but(closer=losses(router=40))),
+    "a delivery network that loses, and a home router that answers few pings": Nasty(
+        "platform",
+        healthy.but(
+            closer=(*losses("151.0.1.10", router=40), rates("151.0.1.10", (20.0, 60, 47), (1.25, 12, 10))),
+        ),
+    ),
+    "a control that loses": Nasty("none", healthy.but(closer=losses("9.9.9.9"))),
     "a narrow line that says so": Nasty("none", healthy.but(closer=(sizes(EDGES[0], 1492, told=HOME),))),
     "one place that dislikes large pings": Nasty(
         "none", healthy.but(closer=(sizes(EDGES[0], 1400, hole=("4.0.0.2", "23.0.0.1")), sizes(EDGES[1], 1500)))
@@ -196,6 +216,11 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
     ),
     "a server that cuts off one name itself": (healthy.but(shaken={"151.0.1.10": ended("reset")}, named=None), False),
     "all edges silent inside their networks": (healthy.but(silent=EDGES, ways=cut(EDGES, 7)), False),
+    "one network's silence that was not tested at other rates": (healthy.but(closer=losses("151.0.1.10")), False),
+    "loss everywhere, and a home router that may lose or not": (
+        healthy.but(closer=losses(*EVERYTHING, router=5)),
+        False,
+    ),
     "large answers of some networks die on the way back": (healthy.but(stalled=BEHIND_A), False),
     "large packets die between routers whose owners are unknown": (CAUSES["isp.mtu.blackhole"], True),
     "one network's certificate is a stranger's": (

@@ -319,6 +319,8 @@ def _small_only_back(net: Internet) -> None:
     net.nft("core", f"ip daddr {net.links['client', 'home']}.0/24 ip length > 700 drop")
 
 
+_EVERY_EIGHTH = "numgen random mod 100 < 12 drop"
+
 FAULTS: dict[str, Callable[[Internet], None]] = {
     "healthy": lambda _: None,
     "healthy-direct": _direct,
@@ -356,6 +358,9 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "narrow-line-unclamped": lambda _: _narrow("home", "bng", "bng"),
     "mtu-black-hole": lambda _: _narrow("core", "border", "core", "border"),
     "mtu-black-hole-back": _small_only_back,
+    "lossy-home": lambda _: _hook("home", "prerouting", _EVERY_EIGHTH),
+    "lossy-line": lambda net: net.nft("bng", _EVERY_EIGHTH),
+    "lossy-transit": lambda net: net.nft("transit", _EVERY_EIGHTH),
     "no-public-resolvers": _no_public_resolvers,
 }
 

@@ -1,6 +1,6 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import dns, firewall, forgery, home, http, reach, sizes, tls
+from netprobe.diagnosis.signals import dns, firewall, forgery, home, http, loss, reach, sizes, tls
 from netprobe.diagnosis.signals.base import Finding, Signal
 
 SIGNALS: tuple[Signal, ...] = (
@@ -9,6 +9,7 @@ SIGNALS: tuple[Signal, ...] = (
     *dns.SIGNALS,
     *reach.SIGNALS,
     *sizes.SIGNALS,
+    *loss.SIGNALS,
     *tls.SIGNALS,
     *forgery.SIGNALS,
     *http.SIGNALS,

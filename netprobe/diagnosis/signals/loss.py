@@ -1,0 +1,218 @@
+"""Loss: is so much lost that it is noticed, and on whose part of the way?
+
+What loses has something in common that what does not lose has not: the home network, the line, a router, a network
+at the far end. A destination that is alone with its silence may only limit its answers, so it counts when the fraction,
+and not the rate, of its answers stays the same at other rates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from netprobe.diagnosis.facts import Destination
+from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.model.probes import RatePhase, Train
+from netprobe.probing.loss import Counted, Interval, Silence, exceeds, is_significant, judge, path_loss, wilson
+from netprobe.topology.segments import Segment
+
+_SURE = 0.999
+NOTICED = 0.05  # lost there and back, surely: from there on pages are late and videos stop
+_LIMITS = frozenset({Silence.LIMITER, Silence.BOTH})
+_STATES = {Segment.HOME: "home", Segment.ISP: "isp", Segment.TRANSIT: "transit", Segment.DESTINATION: "platform"}
+_WHERE = {
+    "home": "your home network",
+    "isp": "your provider's network",
+    "transit": "a network between your provider and the platform",
+    "platform": "the network that delivers the platform",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Probes to one place, and how many of them were lost. `silence` is what a test at other rates said, if any."""
+
+    place: Destination
+    index: int
+    sent: int
+    lost: int
+    silence: Silence | None
+
+    @property
+    def limits(self) -> bool:
+        return self.silence in _LIMITS
+
+    @property
+    def noticed(self) -> bool:
+        """Surely: among many places one is lossy by chance."""
+        return wilson(self.lost, self.sent, _SURE).low >= NOTICED
+
+    @property
+    def clean(self) -> bool:
+        return not is_significant(self.lost, self.sent)
+
+
+def _counts(view: View) -> list[_Count]:
+    places = {place.address: place for place in (*view.edges, *view.controls)}
+    tests = {t.flow.destination: t.phases for _, t in view.facts.rates}
+    counts = []
+    for index, train in view.facts.losses:
+        if train.destination not in places:
+            continue
+        sent, lost = _lost(train)
+        silence = None
+        if train.destination in tests:
+            phases = tests[train.destination]
+            silence = judge([*_phase(train), *phases]).silence
+            sent += sum(p.sent for p in phases)
+            lost += sum(p.sent - p.answered for p in phases)
+        counts.append(_Count(places[train.destination], index, sent, lost, silence))
+    limiting = {_block(c.place.address) for c in counts if c.limits}  # of one kind: only one of them was tested
+    return [replace(c, silence=Silence.LIMITER) if _block(c.place.address) in limiting else c for c in counts]
+
+
+def _lost(train: Train) -> tuple[int, int]:
+    return len(train.exchanges), len(train.exchanges) - train.answered
+
+
+def _phase(train: Train) -> list[RatePhase]:
+    """A train as one phase more of a test at other rates."""
+    times = [x.sent_s for x in train.exchanges]
+    if len(times) < 2 or times[-1] <= times[0]:
+        return []
+    return [RatePhase((len(times) - 1) / (times[-1] - times[0]), len(times), train.answered)]
+
+
+def _pooled(counts: Sequence[_Count]) -> Interval:
+    return wilson(sum(c.lost for c in counts), sum(c.sent for c in counts))
+
+
+def loss(view: View) -> Finding | None:
+    """Where is so much lost that it is noticed?"""
+    counts = _counts(view)
+    if not counts:
+        return None
+    facts = tuple(c.index for c in counts)
+    honest = [c for c in counts if not c.limits]
+    clean = [c for c in honest if c.clean]
+    # Where nothing is clean, one loss is taken to be all places'; else those that lose surely, and those like them.
+    noticed = [c for c in honest if not c.clean] if not clean else [c for c in honest if c.noticed]
+    if noticed and clean:
+        noticed = [c for c in honest if c.noticed or (not c.clean and exceeds(_pooled([c]), _pooled(clean)))]
+    if not noticed or (not clean and _pooled(noticed).low < NOTICED):
+        if len(honest) < len(counts):
+            told = f"{of(len(counts) - len(honest), len(counts))} places answer few probes a second, and lose nothing"
+            return Finding("limiter", f"{told}; {_told(view, honest)} are lost." if honest else f"{told}.", facts)
+        return Finding("light", f"{_told(view, counts)} are lost: hardly enough to be noticed.", facts)
+    told = f"{_told(view, noticed)} are lost"
+    if not any(c.place.platform for c in noticed):
+        return Finding("elsewhere", f"{told}, but to the platform hardly any are.", facts)
+    gateways = [(i, *_lost(t)) for i, t in view.facts.losses if view.facts.at_home(t.destination)]
+    if not clean:
+        gateway = wilson(gateways[0][2], gateways[0][1]) if gateways else None
+        return _of_everything(view, noticed, gateway, told, (*facts, *(g[0] for g in gateways)))
+    told = f"{told}, and {_told(view, clean)}"
+    state = _tell_apart(view, noticed, clean)
+    if state in _WHERE:
+        return Finding(state, f"{told}: it happens in {_WHERE[state]}.", facts)
+    return Finding("unclear", f"{told}; it was not seen where.", facts)
+
+
+def _of_everything(
+    view: View, noticed: list[_Count], gateway: Interval | None, told: str, facts: tuple[int, ...]
+) -> Finding:
+    """All places lose. The home router says whether it begins before it."""
+    pooled = _pooled(noticed)
+    if len({_owner(c) for c in noticed}) < 2:
+        return Finding("unclear", f"{told}, and nothing else was there to compare with.", facts)
+    if gateway is None:
+        return Finding("line", f"{told}, at home or on the line: your home router does not answer pings.", facts)
+    router = f"of those to your home router {100 * gateway.fraction:.0f} %"
+    if exceeds(pooled, gateway):
+        state = _beyond_all(view)
+        return Finding(state, f"{told}, {router}: it happens behind it, on the part that all ways share.", facts)
+    if gateway.low >= NOTICED:
+        return Finding("home", f"{told}, and {router}: it happens before it.", facts)
+    return Finding("line", f"{told}, {router}: at home or on the line.", facts)
+
+
+def _beyond_all(view: View) -> str:
+    """Whose part it is when everything but the home router loses: the provider's, unless a hop farther out is clean."""
+    for _, path in view.facts.loss_paths:
+        train = next((t for _, t in view.facts.losses if t.destination == path.flow.destination), None)
+        if train is None:
+            continue
+        hops = [Counted(h.ttl, len(h.exchanges), h.lost) for h in path.hops if h.ttl < len(path.hops)]
+        found = path_loss(hops, Counted(len(path.hops), *_lost(train)))
+        clean = next((h for h in path.hops if found and h.ttl == found.after), None)
+        segment = view.paths.segment_of(clean.addresses[0]) if clean and clean.addresses else Segment.UNKNOWN
+        if segment in {Segment.TRANSIT, Segment.EXCHANGE, Segment.DESTINATION}:
+            return "unclear"
+    return "isp"
+
+
+def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
+    """The part of the way in which the routers stand that all that lose share, and none that does not."""
+    routers = {c.place.address: _routers(view, c.place) for c in (*noticed, *clean)}
+    passed = set().union(*(routers[c.place.address] for c in clean))
+    suspects = set.intersection(*(routers[c.place.address] for c in noticed)) - passed
+    segments = {view.paths.segment_of(router) for router in suspects} - {Segment.EXCHANGE}
+    if len({_owner(c) for c in noticed}) == 1:
+        if not any(c.silence is Silence.LOSS for c in noticed) and not _agreed(view, noticed):
+            return "unclear"  # it may limit its answers
+        segments |= {Segment.DESTINATION}
+    else:
+        segments -= {Segment.DESTINATION}
+    if len(segments) != 1:
+        return "unclear"
+    return _STATES.get(segments.pop(), "unclear")
+
+
+def _agreed(view: View, noticed: list[_Count]) -> bool:
+    """Whether hops before a destination lose as much as it does."""
+    counts = {c.place.address: c for c in noticed}
+    for _, path in view.facts.loss_paths:
+        count = counts.get(path.flow.destination)
+        if count is None:
+            continue
+        hops = [Counted(h.ttl, len(h.exchanges), h.lost) for h in path.hops if h.ttl < len(path.hops)]
+        found = path_loss(hops, Counted(len(path.hops), count.sent, count.lost))
+        if found and not found.only_destination:
+            return True
+    return False
+
+
+def _routers(view: View, place: Destination) -> set[str]:
+    return {
+        s.address
+        for i, p in view.facts.all_paths
+        if p.flow.destination == place.address
+        for s in view.paths.steps(i, p)
+    }
+
+
+def _owner(count: _Count) -> str:
+    return count.place.network or count.place.address
+
+
+def _block(address: str) -> str:
+    return ".".join(address.split(".")[:2])
+
+
+def _told(view: View, counts: Sequence[_Count]) -> str:
+    """So many of how many probes, between which bounds, and to whom."""
+    lost, sent = sum(c.lost for c in counts), sum(c.sent for c in counts)
+    interval = _pooled(counts)
+    bounds = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+    whom = view.who(counts[0].place.address) if len(counts) == 1 else f"{len(counts)} places"
+    return f"{of(lost, sent)} probes to {whom} ({100 * interval.fraction:.0f} %, surely {bounds})"
+
+
+SIGNALS = (
+    Signal(
+        "path.loss",
+        "loss",
+        ("light", "limiter", "elsewhere", "home", "line", "isp", "transit", "platform", "unclear"),
+        loss,
+        good=("light", "limiter", "elsewhere"),
+    ),
+)

@@ -1,0 +1,67 @@
+"""What a second look adds, and that it adds nothing where nothing is wrong."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from netprobe.model.probes import Path, RateTest, Train
+from netprobe.model.report import Observation
+from netprobe.probing.run import run
+from netprobe.probing.survey import survey
+from netprobe.sim.scenario import load
+from netprobe.sim.virtual import VirtualVantage
+from netprobe.topology.platform import load_platform
+
+CLOSER = (".loss", ".loss.path", ".rate", ".mtu", ".fetch.small", ".flows", ".branch")
+
+
+def look(name: str, seed: int = 1, *, symptom: str = "") -> tuple[tuple[Observation, ...], int]:
+    """The observations of a survey in a scenario, and how many packets it sent."""
+    platform = load_platform()
+    vantage = VirtualVantage(load(name), seed)
+    targets = [target for target in platform.targets if target.essential]
+    return run(survey(platform, targets, symptom=symptom), vantage), vantage.usage().packets_sent
+
+
+@pytest.mark.parametrize(
+    "name", ["healthy", "mobile-healthy", "healthy-narrow-line", "healthy-silent-and-rate-limited"]
+)
+def test_nothing_is_added_where_nothing_is_wrong(name: str) -> None:
+    """Counting, sizes and flows are for symptoms: a healthy survey is what it was."""
+    found, packets = look(name)
+    assert not [o.purpose for o in found if o.purpose.endswith(CLOSER)]
+    assert packets < 400
+
+
+def test_loss_is_counted_calmly() -> None:
+    """At most 200 probes to the destination and hops of one way, and five a second to a place."""
+    found, _ = look("transit-lossy")
+    probes: Counter[str] = Counter()
+    for o in found:
+        if o.purpose.endswith(".loss") and isinstance(o.fact, Train):
+            probes[o.fact.destination] += len(o.fact.exchanges)
+            times = [x.sent_s for x in o.fact.exchanges]
+            assert min(later - earlier for earlier, later in pairwise(times)) > 0.19
+        elif o.purpose.endswith(".loss.path") and isinstance(o.fact, Path):
+            probes[o.fact.flow.destination] += o.fact.probes_sent
+    assert len(probes) == 8
+    assert max(probes.values()) <= 200
+
+
+def test_only_who_is_alone_with_its_silence_is_asked_at_other_rates() -> None:
+    """Where everything loses there is nothing to tell apart."""
+    tests = {
+        name: [o.fact for o in look(name)[0] if isinstance(o.fact, RateTest)]
+        for name in ("isp-line-lossy", "cdn-lossy")
+    }
+    assert not tests["isp-line-lossy"]
+    assert {test.flow.destination.rpartition(".")[0] for test in tests["cdn-lossy"]} == {"23.50.131"}
+    assert all(test.probes_sent <= 80 for test in tests["cdn-lossy"])
+
+
+def test_sizes_are_asked_where_an_upload_fails() -> None:
+    """What only dies on the way there shows in nothing that is fetched."""
+    assert not [o for o in look("isp-mtu-black-hole-upload")[0] if o.purpose.endswith(".mtu")]
+    asked = [o for o in look("isp-mtu-black-hole-upload", symptom="upload")[0] if o.purpose.endswith(".mtu")]
+    assert {o.purpose for o in asked} == {"edge.mtu", "control.mtu"}
