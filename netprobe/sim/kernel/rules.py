@@ -70,7 +70,7 @@ def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str
     return _table(
         prerouting=[f"ip daddr {gone} drop"] if gone else [],
         input=_services(scenario, on, layout.here(SERVERS)),
-        output=[f"ip saddr {gone} drop"] if gone else [],
+        output=[*([f"ip saddr {gone} drop"] if gone else []), *_few_echoes(scenario, on)],
         postrouting=ttls,
     )
 
@@ -160,6 +160,15 @@ def _is(kind: str, name: str, on: Iterable[Fault]) -> bool:
 
 def _chance(fraction: float) -> str:
     return "" if fraction >= 1.0 else f" numgen random mod {_CHANCES} < {round(fraction * _CHANCES)}"
+
+
+def _few_echoes(scenario: Scenario, on: Sequence[Fault]) -> Iterator[str]:
+    """Servers that limit their echo replies, each over all its addresses."""
+    for server in scenario.servers:
+        for fault in on:
+            if fault.kind == "rate_limit" and server.name in fault.at:
+                limit = _over(RateLimit(fault.rate, fault.burst))
+                yield f"ip saddr {_set(server.addresses)} icmp type echo-reply {limit} drop"
 
 
 def _over(limit: RateLimit) -> str:
