@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help venv demo test check lint format bench docs requirements tools clean
+.PHONY: help venv demo test check lint format bench fuzz fuzzer docs requirements tools clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
@@ -15,7 +15,7 @@ venv: $(VENV)/.ready  ## netprobe in .venv/bin, with pinned packages
 demo: $(VENV)/.ready  ## two outages with real packets in simulated networks; needs no root where user namespaces are allowed
 	@scripts/demo.sh $(BIN)/netprobe
 
-test: lint tools  ## everything: lint, and all tests with real packets (as root)
+test: lint tools fuzzer  ## everything: lint, and all tests with real packets (as root)
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
 check: $(VENV)/.ready  ## what takes under a minute and sends no packet
@@ -33,6 +33,9 @@ format: $(VENV)/.ready  ## lay the code out
 bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
 	$(BIN)/python -m tests.benchmarks
 
+fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
+	$(BIN)/python -m tests.fuzz --keep build/fuzz
+
 docs: $(VENV)/.ready  ## write docs/causes.md and docs/man anew
 	$(BIN)/python -m netprobe.diagnosis.table > docs/causes.md
 	$(BIN)/python scripts/man_pages.py
@@ -42,6 +45,10 @@ requirements: $(VENV)/.ready  ## pin the closure of pyproject.toml anew
 
 tools:
 	@scripts/tools.sh
+
+# There is no fuzzer for every machine and Python: without it the rest is tested all the same.
+fuzzer: $(VENV)/.ready
+	@$(MAKE) --no-print-directory $(VENV)/.fuzz 2>/dev/null || echo "make: atheris cannot be installed here: coverage-guided tests are skipped" >&2
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -53,4 +60,8 @@ $(VENV)/.pinned: requirements.txt
 
 $(VENV)/.ready: $(VENV)/.pinned pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.fuzz: tests/fuzz/requirements.txt $(VENV)/.ready
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --only-binary :all: --require-hashes -r $<
 	@touch $@

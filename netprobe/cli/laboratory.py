@@ -1,5 +1,6 @@
 """What `netprobe lab` does once its arguments are known."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -60,7 +61,10 @@ def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str) -> i
     show(paragraph(clean(scenario.sentence, 300), width=width(), first=lead, indent=12), sys.stderr)
     own = [sys.executable, "-m", "netprobe"] if command[0] == "netprobe" else [command[0]]
     inside = [*own, *command[1:]]
-    code = run_in_world(scenario, inside, seed=seed, fidelity=Fidelity(fidelity), env=own_environment()).returncode
+    environment = own_environment()
+    # A shell inside finds this very program too, behind what the user's own path has.
+    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    code = run_in_world(scenario, inside, seed=seed, fidelity=Fidelity(fidelity), env=environment).returncode
     return code if code >= 0 else _SIGNALLED - code
 
 

@@ -39,6 +39,7 @@ def _trace(targets: Sequence[str], method: str, given: dict[str, Any]) -> int:
     settings = load(given.get("--config"))
     port, rate = given.get("--port", PORTS[method]), given.get("--rate", settings.rate)
     job = Job(tuple(targets), method, port, given.get("--max-ttl", 30), rate, "share" in given, given.get("--pcap"))
+    job = job._replace(named="--method" in given or "--port" in given)
     return carry_out(job, settings, as_json="as_json" in given)
 
 

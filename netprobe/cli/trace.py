@@ -103,6 +103,8 @@ def trace(
     With --json, one line a target, in their order, each as soon as it is known: {target, address, method, port,
     reached, rtt_ms, probes_sent, hops}; --rounds adds loss, and --paths adds paths: {vertices, branches, per_packet,
     complete, probes_sent, unanswered}. "netprobe schema trace" has all of it.
+    rung says how the probes left: by raw sockets or, without root, by what this computer lets everybody do. Then one
+    line on stderr says what cannot be seen so, and "netprobe doctor" more.
     A hop that was asked on the way to another target, by --share or --rounds, has its address as shared_from.
 
     Ctrl-C shows what is known by then, and the exit code is 130. 20: a target could not be traced; 2: wrong usage.
@@ -142,5 +144,6 @@ def trace(
         rounds=rounds,
         interval_s=interval or 0.5,
         ways=paths,
+        named=bool(method or port),
     )
     return carry_out(job, settings, as_json=as_json)

@@ -15,7 +15,7 @@ from netprobe.cli.settings import Settings
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import NOT_CARRIED, Protocol
-from netprobe.model.rungs import RAW, Footing
+from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, keeps_flows
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.run import run
 from netprobe.tracing import Pass, Traced, Wanted, is_address
@@ -30,6 +30,7 @@ _REDRAW_S, _REDRAW_MANY_S, _MANY = 0.1, 0.3, 50
 
 #: The destination port of each method: a web server's, and traceroute's first.
 PORTS = {"icmp": 0, "syn": 443, "ack": 443, "udp": 33434, "quic": 443}
+_GIVING_WAY = ("icmp", "udp", "syn")  # what is tried instead of a method that nobody chose
 
 
 class Job(NamedTuple):
@@ -46,26 +47,27 @@ class Job(NamedTuple):
     rounds: int = 0
     interval_s: float = 0.5
     ways: bool = False
+    named: bool = True  # the method is the user's choice; else it gives way to one that this computer can send
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     """Trace and print; 0 when every target was traced, 20 when one could not be, 130 after Ctrl-C."""
     for target in job.targets:
         _check(target, job.family)
-    wanted = Wanted(
-        Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
-    )
     code = 0
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
         pcap = stack.enter_context(Output.open("--pcap", job.pcap))
         vantage = stack.enter_context(LiveVantage(wire=_wires(job).open()))
-        if vantage.footing[wanted.protocol] != RAW:
-            _tell_footing(vantage.footing, wanted.protocol)
+        if vantage.footing[Protocol(job.method)] != RAW:
+            job = _on_lower_rungs(job, vantage.footing)
         if pcap.wanted:
             from netprobe.cli.capturing import recorded
 
             stack.enter_context(recorded(vantage, pcap))
+        wanted = Wanted(
+            Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
+        )
         printer = _Printer(job, whose, vantage.footing[wanted.protocol])
         work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)
         with _watched(work, job, whose, vantage, live=printer.live) as attended:
@@ -141,12 +143,28 @@ def _origins(settings: Settings) -> "Iterator[Whose]":
         yield table.lookup
 
 
-def _tell_footing(footing: Footing, protocol: Protocol) -> None:
-    """Say by which rung the probes leave, and what that costs."""
+def _on_lower_rungs(job: Job, footing: Footing) -> Job:
+    """`job` by a method that this computer can send, if nobody chose another; says on stderr what is not seen so.
+
+    Raises `Failure` where the branches of a path cannot be told apart.
+    """
     from netprobe.report.words import footing_limits
 
-    for limit in footing_limits(footing, (protocol,)):
-        sys.stderr.write(f'netprobe: without raw sockets {limit}; "netprobe doctor" tells more\n')
+    methods = [job.method, *(() if job.named else _GIVING_WAY)]
+    able = [
+        method
+        for method in methods
+        if footing[Protocol(method)] != NOT_AT_ALL and (not job.ways or keeps_flows(footing, Protocol(method)))
+    ]
+    if job.ways and not able:
+        msg = (
+            '--paths: without raw sockets branches are told apart by icmp only, where it can be sent; "netprobe doctor"'
+        )
+        raise Failure(f"{msg} tells more", EXIT_CANNOT_MEASURE)
+    chosen = able[0] if able else job.method
+    limits = footing_limits(footing, dict.fromkeys(map(Protocol, (job.method, chosen))))
+    sys.stderr.write(f'netprobe: without raw sockets {"; ".join(limits)}; "netprobe doctor" tells more\n')
+    return job if chosen == job.method else job._replace(method=chosen, port=PORTS[chosen])
 
 
 def _check(target: str, family: int) -> None:

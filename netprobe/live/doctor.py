@@ -1,5 +1,6 @@
 """Looks at what this machine allows, and says what is lost without it and how to get it."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -153,9 +154,11 @@ def _tun() -> Check:
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         detail = f"{path}: {error.strerror}: no `netprobe lab run` with real packets"
-        return Check(
-            "TUN device", ok=False, detail=detail, remedy="modprobe tun; in a container, pass --device /dev/net/tun"
+        missing = error.errno not in {errno.EACCES, errno.EPERM}
+        remedy = (
+            "modprobe tun; in a container, pass --device /dev/net/tun" if missing else f"as root: chmod 0666 {path}"
         )
+        return Check("TUN device", ok=False, detail=detail, remedy=remedy)
     return Check("TUN device", ok=True, detail=path)
 
 

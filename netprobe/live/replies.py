@@ -78,7 +78,6 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
         ip_id=message.ip_id,
         mpls=extensions.mpls,
         mtu=message.mtu,
-        quoted_destination="" if message.quote.destination == sent.destination else message.quote.destination,
         changes=quotes.changes(sent.start, message.quote.data, expired=expired),
         interfaces=extensions.interfaces,
         unknown_objects=extensions.unknown,

@@ -72,8 +72,7 @@ class Reply(Record, frozen=True):
     `quoted_tos` come from the header that an ICMP error quotes (-1: no quote). `mpls` holds the label stack entries of
     RFC 4950 as (label, class, bottom, ttl). `error` is the errno's name (`EPERM`, `ENETUNREACH`) when the probe never
     left, with `kind` SEND_FAILED. `mtu` is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody
-    told. `quoted_destination` is whom the quoted probe is said to have been for, where that is not whom it was sent to:
-    somebody on the way there has rewritten it. `tcp` is a segment's header. `changes` is what the quote shows of our
+    told. `tcp` is a segment's header. `changes` is what the quote shows of our
     packet otherwise than it left, apart from what routers are known to garble in quotes; `interfaces` are those of
     RFC 5837, `unknown_objects` counts the extension objects (RFC 4884) that nobody here can read.
     `dropped_locally`: it came in on the wire, and this machine itself has dropped it.
@@ -91,7 +90,6 @@ class Reply(Record, frozen=True):
     mpls: tuple[tuple[int, int, int, int], ...] = ()
     error: str = ""
     mtu: int = 0
-    quoted_destination: str = ""
     tcp: TcpHeader | None = None
     changes: tuple[Change, ...] = ()
     interfaces: tuple[Interface, ...] = ()

@@ -34,6 +34,7 @@ _AS_ROOT = (
     "(never give it to the interpreter)"
 )
 _QUOTES = "what routers changed in our packets"
+_OWN_WIRE = "answers that this machine itself drops"
 _MIXED = "which branch of a balanced path is which"
 
 RAW, PING, RECVERR, CONNECT = "raw", "ping", "recverr", "connect"
@@ -49,7 +50,7 @@ RUNGS: tuple[Rung, ...] = (
         'as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"',
         constant_flow=True,
         stamps="both ends",
-        lost=(_QUOTES,),
+        lost=(_QUOTES, _OWN_WIRE),
     ),
     Rung(
         RECVERR,
@@ -59,7 +60,7 @@ RUNGS: tuple[Rung, ...] = (
         "look for a seccomp profile that forbids UDP sockets or IP_RECVERR",
         constant_flow=False,
         stamps="both ends",
-        lost=(_MIXED, _QUOTES),
+        lost=(_MIXED, _QUOTES, _OWN_WIRE),
     ),
     Rung(
         CONNECT,
@@ -69,7 +70,7 @@ RUNGS: tuple[Rung, ...] = (
         "look for a seccomp profile that forbids TCP sockets",
         constant_flow=False,
         stamps="arrival",
-        lost=(_MIXED, "the TTL and the options of a server's answer", "answers after 0.9 s", _QUOTES),
+        lost=(_MIXED, "the TTL and the options of a server's answer", "answers after 0.9 s", _QUOTES, _OWN_WIRE),
     ),
 )
 

@@ -9,7 +9,6 @@ import ctypes
 import gc
 import os
 import select
-import shutil
 import struct
 import subprocess
 import sys
@@ -282,19 +281,5 @@ def _live(setup: wiring.Setup) -> None:
             servers.kill()  # they have nothing to save, and their own end would take longer
 
 
-def main() -> None:
-    """Run as a process of its own, started by `netprobe.sim.world`."""
-    folder = ""
-    try:
-        setup = wiring.receive(sys.stdin.buffer, wiring.Setup)
-        folder = setup.folder
-        _live(setup)
-    except LabError as error:
-        wiring.send(sys.stdout.buffer, wiring.Ready(error=str(error)))
-    finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    wiring.hold(_live)

@@ -1,11 +1,15 @@
 """What the processes of one lab say to each other over pipes: whole records, each behind its length."""
 
+import shutil
 import struct
+import sys
+from collections.abc import Callable
 from typing import IO, TypeVar
 
 import msgspec
 
 from netprobe.model.record import Record
+from netprobe.sim.namespaces import LabError
 from netprobe.sim.records import Scenario
 
 CA_FILE = "ca.pem"  # in the lab's folder: the certificate that its clients trust
@@ -36,6 +40,20 @@ class Ready(Record, frozen=True):
 
     began: float = 0.0
     error: str = ""
+
+
+def hold(live: Callable[[Setup], None]) -> None:
+    """Be the process that holds a network: get the setup, let it `live`, clean up. Started by `netprobe.sim.world`."""
+    folder = ""
+    try:
+        setup = receive(sys.stdin.buffer, Setup)
+        folder = setup.folder
+        live(setup)
+    except LabError as error:
+        send(sys.stdout.buffer, Ready(error=str(error)))
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def send(stream: IO[bytes], record: Record) -> None:

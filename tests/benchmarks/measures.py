@@ -29,6 +29,8 @@ from netprobe.sim.world import World
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
 from tests.benchmarks.networks import edges, straight, tree
+from tests.live.live_desk import Desk
+from tests.live.live_forger import attack
 from tests.live.live_network import SERVER, Network, network_of_routers
 
 NETPROBE = (sys.executable, "-m", "netprobe")
@@ -62,6 +64,7 @@ with LiveVantage() as vantage:
         print(time.monotonic() - began, one.path.probes_sent, len(one.path.hops))
 """
 _TRACES = 100
+_FORGED = 1_000_000
 _SLACK_S = 0.030  # what a trace may take beyond its round trips
 _EXTRA_PROBES = 5  # and beyond one a hop
 _RATES = (1000, 5000)
@@ -320,6 +323,16 @@ def _captured(wire: socket.socket) -> list[float]:
 
 
 #: Every row by name, in the order in which they are measured.
+def forged() -> Iterator[Figure]:
+    """A million guesses of an attacker who knows all but our secret, and how many are taken for replies."""
+    for over_v6 in (False, True):
+        with Desk() as desk:
+            accepted = sum(attack(desk, _FORGED, over_v6=over_v6).values())
+        yield Figure(
+            "forged", f"forged, IPv{6 if over_v6 else 4}", accepted, "accepted", note="of 1,000,000; 10 are allowed"
+        )
+
+
 ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "startup": startup,
     "virtual": virtual,
@@ -327,6 +340,7 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "path": path,
     "many": many,
     "rtt": rtt,
+    "forged": forged,
     "diagnose": diagnose,
 }
 

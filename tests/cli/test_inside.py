@@ -103,6 +103,12 @@ def test_the_command_s_exit_code_is_passed_on() -> None:
     assert missing.stderr.endswith("netprobe: no-such-command: no such command; install it, or give its whole path\n")
 
 
+def test_a_shell_inside_finds_netprobe() -> None:
+    """A pipe of commands may name it, whether it is installed or not."""
+    done = inside("healthy", "sh", "-c", "netprobe --version | cat")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "netprobe")
+
+
 def test_doctor_looks_without_sending() -> None:
     """Every check has a row, what is missing a remedy; 0 when everything that is needed is there."""
     done = inside("healthy", "netprobe", "doctor", "--json")

@@ -74,6 +74,10 @@ class Desk:
         self._tray = Tray()
         emit = lambda token, _, reply: self.replies.append((token, reply))  # noqa: E731  # one line says it
         self.prober = Prober(self._tray, self.reactor, emit, Identity(secret))
+        # The same ports each time, and none of this machine's: nothing needs to be held where nothing arrives.
+        for ports, first in ((self.prober._tcp_ports, 20_128), (self.prober._udp_ports, 20_256)):
+            for of_family in ports.values():
+                of_family.port = lambda label, now, first=first: first + label  # type: ignore[misc, method-assign]  # noqa: ARG005
         self.prober._source = lambda destination, now: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def test_ping_sockets_are_tried_on_the_own_loopback() -> None:
     """Where a group of ours may open them, an echo to the own loopback is answered: they work as a whole."""
     found = looked(*with_ping_sockets("0 2147483647", *ORDINARY))
     detail = found["ping sockets"]["detail"]
-    assert detail.startswith("open: icmp probes; not seen: what routers changed in our packets; the own loopback ans")
+    assert detail.startswith("open: icmp probes; not seen: what routers changed in our packets, answers that")
     assert "icmp probes leave by ping sockets" in found["raw sockets"]["detail"]
 
 

@@ -399,7 +399,7 @@ def _other_identity(packet: IP) -> None:
     if ICMP in packet:
         packet[ICMP].seq ^= 1
     elif TCP in packet:
-        packet[TCP].seq ^= 1
+        packet[TCP].seq ^= 0x10000  # the kernel takes the number that follows the SYN, too
     else:
         data = bytearray(packet[Raw].load)
         data[7] ^= 1
@@ -513,3 +513,37 @@ def test_trace_without_ping_sockets_says_what_to_do(network: Network) -> None:
     assert (row["rung"], row["reached"]) == ("", False)
     assert "this computer lets nobody send such probes; try another --method" in row["error"]
     assert done.stderr.startswith("netprobe: without raw sockets no icmp probes can be sent; ")
+
+
+def test_without_a_method_one_is_taken_that_can_be_sent(network: Network) -> None:
+    """Echo is the usual one; where nobody may send it, datagrams show the way too."""
+    assert '"method":"icmp"' in trace(network, "--json", SERVER).stdout
+    allow_ping_sockets(network, NOBODY)
+    done = trace(network, "--json", SERVER)
+    (row,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert (row["method"], row["port"], row["rung"], row["reached"]) == ("udp", 33434, "recverr", True)
+    assert done.stderr.startswith(
+        "netprobe: without raw sockets no icmp probes can be sent; udp probes leave by UDP sockets (not seen: "
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_branches_need_constant_flows(network: Network) -> None:
+    """Echo probes keep their flow on ping sockets, so --paths uses them; by other rungs it is refused."""
+    done = trace(network, "--json", "--paths", SERVER)
+    (row,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert (row["method"], row["rung"], done.returncode) == ("icmp", "ping", 0), done.stderr
+    assert [vertex["address"] for vertex in row["paths"]["vertices"]] == [*HOPS, SERVER]
+    for arguments in (("--method", "udp"), ("--method", "syn")):
+        done = trace(network, "--paths", *arguments, SERVER)
+        assert done.returncode == EXIT_CANNOT_MEASURE
+        assert done.stderr.startswith("netprobe: --paths: without raw sockets branches are told apart by icmp only, ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_what_needs_the_right_says_so(network: Network, tmp_path: File) -> None:
+    """--pcap looks at the devices, which nobody else may."""
+    done = trace(network, "--pcap", str(tmp_path / "file.pcap"), SERVER)
+    assert done.returncode == EXIT_CANNOT_MEASURE
+    assert 'with CAP_NET_RAW only; run "netprobe doctor"' in done.stderr

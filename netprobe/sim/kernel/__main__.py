@@ -6,7 +6,6 @@ removes the rest.
 
 import contextlib
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -97,19 +96,5 @@ def _watch(scenario: Scenario, built: Built, began: float) -> None:
             detours[device].read(time.monotonic() - began)
 
 
-def main() -> None:
-    """Run as a process of its own, started by `netprobe.sim.world`."""
-    folder = ""
-    try:
-        setup = wiring.receive(sys.stdin.buffer, wiring.Setup)
-        folder = setup.folder
-        _live(setup)
-    except LabError as error:
-        wiring.send(sys.stdout.buffer, wiring.Ready(error=str(error)))
-    finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    wiring.hold(_live)
