@@ -123,8 +123,11 @@ def test_what_cannot_be_looked_at_cannot_be_recorded(tmp_path: Path) -> None:
     """Below raw packets there is no tap: that is said, with what to do."""
     vantage: Any = Blind()
     (tmp_path / "a.pcap").write_bytes(b"precious")
-    with Output.open("--pcap", tmp_path / "a.pcap") as output, pytest.raises(Failure, match="CAP_NET_RAW") as raised:
-        with recorded(vantage, output):
-            pytest.fail("nothing is recorded")
+    with (
+        Output.open("--pcap", tmp_path / "a.pcap") as output,
+        pytest.raises(Failure, match="CAP_NET_RAW") as raised,
+        recorded(vantage, output),
+    ):
+        pytest.fail("nothing is recorded")
     assert raised.value.code == 20
     assert (tmp_path / "a.pcap").read_bytes() == b"precious"
