@@ -1,6 +1,7 @@
 """`netprobe lab`: simulated networks in which the truth is known."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,14 @@ Paths = Annotated[
 Repeat = Annotated[
     int, typer.Option(metavar="N", min=1, max=10_000, help="Runs of each scenario, each with a seed of its own.")
 ]
+Pcap = Annotated[
+    Path | None,
+    typer.Option(
+        "--pcap",
+        metavar="FILE",
+        help="Write what passes the client's card to FILE, for tcpdump and Wireshark; replaces what is there.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measurements too.")]
 
 
@@ -68,6 +77,7 @@ def run(
         typer.Option(help="tun: our network behind real devices, with its delays; kernel: Linux's own routers."),
     ] = RunFidelity.TUN,
     seed: Seed = 1,
+    pcap: Pcap = None,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> int:
@@ -81,7 +91,7 @@ def run(
     if command and flags:
         msg = f"{flags[0]} is for the diagnosis that runs without a COMMAND; write it behind the command"
         raise typer.BadParameter(msg)
-    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed, fidelity.value)
+    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed, fidelity.value, pcap)
 
 
 @app.command()
@@ -96,6 +106,7 @@ def score(
     ] = 0,
     repeat: Repeat = 1,
     seed: Annotated[int, typer.Option(metavar="S", help="The first seed; of worlds, the first world too.")] = 1,
+    pcap: Pcap = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
@@ -108,4 +119,4 @@ def score(
     seeds = range(seed, seed + repeat)
     numbers = range(seed, seed + worlds)
     real = "" if fidelity is ScoreFidelity.VIRTUAL else fidelity.value
-    return score_scenarios(paths or [], numbers, seeds, config, real=real, as_json=as_json)
+    return score_scenarios(paths or [], numbers, seeds, config, real=real, pcap=pcap, as_json=as_json)

@@ -51,7 +51,7 @@ def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
         show(draw(scenario, table.lookup, width=width()))
 
 
-def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str) -> int:
+def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str, pcap: Path | None) -> int:
     """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program."""
     from netprobe.sim.namespaces import own_environment
     from netprobe.sim.world import Fidelity, run_in_world
@@ -64,7 +64,7 @@ def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str) -> i
     environment = own_environment()
     # A shell inside finds this very program too, behind what the user's own path has.
     environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), str(Path(sys.executable).parent)])
-    code = run_in_world(scenario, inside, seed=seed, fidelity=Fidelity(fidelity), env=environment).returncode
+    code = run_in_world(scenario, inside, seed=seed, fidelity=Fidelity(fidelity), env=environment, pcap=pcap).returncode
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -75,11 +75,12 @@ def score_scenarios(
     config: Path | None,
     *,
     real: str,
+    pcap: Path | None,
     as_json: bool,
 ) -> int:
     """Diagnose every scenario (or generated world) with every seed and compare; 1 when somebody was blamed wrongly.
 
-    `real` is the fidelity of networks with real packets, empty for virtual time.
+    `real` is the fidelity of networks with real packets, empty for virtual time. `pcap` is for one run only.
     """
     from netprobe.lab.score import ScenarioScore, run_real, run_virtual, runs, score
     from netprobe.sim.world import Fidelity
@@ -89,13 +90,15 @@ def score_scenarios(
     settings = load_settings(config)
     scenarios = [generate(number) for number in worlds] or [load(path) for path in _files(paths)]
     platform = load_platform(settings.platform)
+    if pcap and len(scenarios) * len(seeds) != 1:
+        raise Failure("--pcap: one file for one run; name one scenario, without --repeat")
     began_s = time.monotonic()
     done = []
 
     def measure(scenario: Scenario, seed: int) -> Report:
         if real:
-            return run_real(scenario, seed, Fidelity(real))
-        return run_virtual(scenario, seed, platform, table.lookup)
+            return run_real(scenario, seed, Fidelity(real), pcap)
+        return run_virtual(scenario, seed, platform, table.lookup, pcap)
 
     with AsnTable.open(settings.asn_table or None) as table:
         try:

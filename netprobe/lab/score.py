@@ -7,12 +7,15 @@ expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
+from netprobe.capture import Capture
 from netprobe.engine import diagnose
 from netprobe.model.record import Record, from_json
 from netprobe.model.report import Report
 from netprobe.model.targets import Platform
 from netprobe.model.verdict import Component
+from netprobe.sim.namespaces import LabError
 from netprobe.sim.scenario import Scenario
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, run_in_world
@@ -72,19 +75,39 @@ class Score(Record, frozen=True):
     packets: int
 
 
-def run_virtual(scenario: Scenario, seed: int, platform: Platform, origin: Callable[[str], Origin | None]) -> Report:
-    """One diagnosis in virtual time: the same seed gives the same report, byte for byte."""
-    return diagnose(VirtualVantage(scenario, seed), platform, origin, symptom=scenario.symptom)
+def run_virtual(
+    scenario: Scenario,
+    seed: int,
+    platform: Platform,
+    origin: Callable[[str], Origin | None],
+    pcap: Path | None = None,
+) -> Report:
+    """One diagnosis in virtual time: the same seed gives the same report, byte for byte.
+
+    Raises `LabError` when `pcap` cannot be written.
+    """
+    vantage = VirtualVantage(scenario, seed)
+    if pcap is None:
+        return diagnose(vantage, platform, origin, symptom=scenario.symptom)
+    try:
+        capture = Capture(pcap)
+    except OSError as error:
+        raise LabError(f"--pcap: {pcap}: {error.strerror}") from None
+    try:
+        vantage.record(capture)
+        return diagnose(vantage, platform, origin, symptom=scenario.symptom)
+    finally:
+        capture.close()
 
 
-def run_real(scenario: Scenario, seed: int, fidelity: Fidelity = Fidelity.TUN) -> Report:
+def run_real(scenario: Scenario, seed: int, fidelity: Fidelity = Fidelity.TUN, pcap: Path | None = None) -> Report:
     """One diagnosis with real packets: the product's own command inside the scenario's network.
 
     Raises `RuntimeError` with the command's own words when it could not measure.
     """
     command = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
     command += ["--symptom", scenario.symptom] if scenario.symptom else []
-    done = run_in_world(scenario, command, seed=seed, fidelity=fidelity, capture=True)
+    done = run_in_world(scenario, command, seed=seed, fidelity=fidelity, capture=True, pcap=pcap)
     try:
         return from_json(done.stdout, Report)
     except ValueError as error:

@@ -34,6 +34,7 @@ class Clockwork:
         self.network = network
         self.neighbour = Neighbour(network, own, self.at, self._tell)
         self._deliver = deliver
+        self.watch: Callable[[Packet, float], None] | None = None  # told what passes the client's card, and when
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
 
@@ -49,6 +50,8 @@ class Clockwork:
         if node == CLIENT and packet.destination.startswith(_OWN):
             self._answer_self(packet)
         elif node != CLIENT or self.neighbour.admit(packet, self.now):
+            if self.watch and node == CLIENT:
+                self.watch(packet, self.now)
             self.network.inject(packet, node, self.now)
 
     def _tell(self, packet: Packet, when: float) -> None:
@@ -84,5 +87,7 @@ class Clockwork:
             return False
         self.now = max(self.now, arrival)
         for delivery in self.network.advance(arrival):
+            if self.watch and delivery.node == CLIENT:
+                self.watch(delivery.packet, delivery.at_s)
             self._deliver(delivery)
         return True

@@ -8,6 +8,8 @@ import random
 from collections import deque
 from ipaddress import IPv4Address, IPv4Interface
 
+from netprobe.capture import Capture
+from netprobe.capture import Packet as Captured
 from netprobe.model.host import HostState, Inspect, Link
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
@@ -88,6 +90,15 @@ class VirtualVantage:
                     self._clock.now = max(self._clock.now, until)
                 return None
         return self._events.popleft()
+
+    def record(self, capture: Capture | None) -> None:
+        """Write what passes the client's card to `capture` from now on; None: no more."""
+
+        def write(packet: Packet, at_s: float) -> None:
+            if capture:
+                capture.write([Captured(round((WALL_CLOCK_S + at_s) * 1e9), packet.to_bytes())])
+
+        self._clock.watch = write if capture else None
 
     def usage(self) -> Usage:
         """What was sent since the vantage was made. Conversations are counted when they end."""

@@ -43,11 +43,16 @@ _MODULES = {Fidelity.TUN: "netprobe.sim.tun", Fidelity.KERNEL: "netprobe.sim.ker
 class World:
     """A context in which scenario `scenario` is a network with real packets. Raises `LabError` when it cannot be.
 
-    Its time begins when the context does; `popen` and `run` start commands at the scenario's client.
+    Its time begins when the context does; `popen` and `run` start commands at the scenario's client. All packets that
+    pass the client's card are written to `pcap`.
     """
 
-    def __init__(self, scenario: Scenario, seed: int = 0, fidelity: Fidelity = Fidelity.TUN) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int = 0, fidelity: Fidelity = Fidelity.TUN, *, pcap: Path | None = None
+    ) -> None:
         self._scenario = scenario
+        self._pcap = pcap
+        self._recorder: subprocess.Popen[Any] | None = None
         self._fidelity = fidelity
         self._seed = seed
         self._began = 0.0
@@ -134,10 +139,39 @@ class World:
             raise LabError(ready.error)
         self._began = ready.began
         self._namespaces = Namespaces.of(self._process.pid)
+        if self._pcap is not None:
+            self._record(self._pcap)
+
+    def _record(self, path: Path) -> None:
+        """Have what passes the client's card written down from now on."""
+        assert self._namespaces is not None  # noqa: S101  # the caller has just made them
+        self._recorder = self._namespaces.popen(
+            [sys.executable, "-P", "-m", "netprobe.sim.recorder", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=own_environment(),
+            start_new_session=True,
+        )
+        assert self._recorder.stdout is not None  # noqa: S101  # a pipe, as asked for
+        said = self._recorder.stdout.readline().strip()
+        if said != "ready":
+            raise LabError(f"--pcap: {said or 'its writer ended; its error is above'}")
+
+    def _stop_recording(self) -> None:
+        if self._recorder is not None:
+            assert self._recorder.stdin is not None  # noqa: S101
+            with contextlib.suppress(OSError):
+                self._recorder.stdin.close()  # which is how it learns that it may end
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._recorder.wait(_PATIENCE_S)
+            _end(self._recorder)
+            self._recorder = None
 
     def _stop(self) -> None:
         for command in self._commands:
             _end(command)
+        self._stop_recording()
         if self._namespaces is not None:
             self._namespaces.close()
             self._namespaces = None
@@ -188,18 +222,19 @@ def run_in_world(
     fidelity: Fidelity = Fidelity.TUN,
     env: Mapping[str, str] | None = None,
     capture: bool = False,
+    pcap: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `command` at the client of a world that is made for it, attached to the caller's own input and output.
 
-    With `capture` its output is kept as text instead. Signals go on to the command. The return code is
-    `subprocess`'s: negative for a signal. Raises `LabError`.
+    With `capture` its output is kept as text instead; `pcap` gets the client's packets. Signals go on to the command.
+    The return code is `subprocess`'s: negative for a signal. Raises `LabError`.
     """
     options: dict[str, Any] = {"text": True}
     if capture:
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if capture or not _is_open(0):
         options["stdin"] = subprocess.DEVNULL
-    with World(scenario, seed, fidelity) as world, _Signals() as signals:
+    with World(scenario, seed, fidelity, pcap=pcap) as world, _Signals() as signals:
         process = world.popen(command, env=env, **options)
         signals.go_to(process)
         out, err = process.communicate()
