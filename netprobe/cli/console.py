@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from netprobe.report.lines import Line
 
+_PLAIN = frozenset({"dumb", "unknown", ""})  # terminals that are known to know no escape sequences
+
 
 def colourful(stream: TextIO) -> bool:
     """Whether to colour: a terminal, unless NO_COLOR is set (no-color.org) or it is a dumb one."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in _PLAIN
 
 
 def animated(stream: TextIO) -> bool:
     """Whether something may be redrawn in place there: a terminal that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in _PLAIN
 
 
 def width() -> int:

@@ -34,7 +34,7 @@ class SuspectTest:
         self._flow = flow
         self._ttl = ttl
         self._timeout_s = timeout_s
-        self._before = known = _phase([(x.sent_s, _answered(x.reply)) for x in before])
+        self._before = known = _phase(_drained([(x.sent_s, _answered(x.reply)) for x in before]))
         self._rates: list[float] = []
         self._settles_s = 0.0  # what is left out at the beginning of a phase
         if known and known.answered:
@@ -125,6 +125,12 @@ class SuspectTest:
     def _phases(self, now: float) -> list[RatePhase]:
         found = [self._before, *(_phase(self._settled(number, now)) for number in range(len(self._sent)))]
         return [phase for phase in found if phase]
+
+
+def _drained(sent: Sequence[_Sent]) -> Sequence[_Sent]:
+    """The probes from the first unanswered one on: until then a limiter may have lived on its savings."""
+    first = next((n for n, (_, answered) in enumerate(sent) if not answered), -1)
+    return sent[first + 1 :]
 
 
 def _answered(reply: Reply | None) -> bool:
