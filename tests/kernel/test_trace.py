@@ -66,7 +66,7 @@ def test_loss_that_a_router_makes_begins_behind_it(network: Network) -> None:
     assert (loss["after"], loss["agreeing"], loss["only_destination"]) == (1, [2], False)
     assert loss["fraction"] == pytest.approx(1 - 0.88**2, abs=0.12)  # the way there and back cross it
     assert line["loss"]["hops"][0]["lost"] == 0
-    assert line["loss"]["destination"]["sent"] in {151, 152}  # the first pass asks once, and once more who stayed silent
+    assert line["loss"]["destination"]["sent"] - 151 in {0, 1}  # the first pass asks twice who stays silent
 
 
 def test_limits_of_linux_are_no_loss(network: Network) -> None:
