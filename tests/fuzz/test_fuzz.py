@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import fuzz_apart
-from tests.fuzz.groups import GROUPS, Chain
+from tests.fuzz.chains import Chain
+from tests.fuzz.groups import GROUPS
 
 _INPUTS, _SECONDS = 20_000, 2
 guided = pytest.mark.skipif(
