@@ -10,9 +10,13 @@ import sys
 
 import msgspec
 
-from tests.benchmarks.measures import ROWS, Figure
+from tests.benchmarks import measures
+from tests.benchmarks.measures import Figure
+from tests.benchmarks.tap import tap
 
 _COLUMNS = (("", 34), ("netprobe", 14), ("beside it", 14), ("ratio", 8))
+
+ROWS = {**measures.ROWS, "tap": tap}
 
 
 def main(arguments: list[str]) -> int:
