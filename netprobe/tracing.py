@@ -57,6 +57,7 @@ class Wanted(Record, frozen=True):
     rounds: int = 0
     interval_s: float = 0.5
     ways: bool = False
+    tos: int = 0
 
 
 class Stage(StrEnum):
@@ -132,7 +133,8 @@ class Pass:
         self.stage = Stage.PATHS
         self._hand_out()
         # One probe stream to an address, however many names it has: the flows would be the same.
-        flows = [Flow(self._wanted.protocol, address, self._wanted.port) for address in self.addresses]
+        wanted = self._wanted
+        flows = [Flow(wanted.protocol, address, wanted.port, tos=wanted.tos) for address in self.addresses]
         yield from self._share(flows) if self._wanted.share else self._trace_each(flows)
         if self._wanted.ways:
             yield from self._find_ways()

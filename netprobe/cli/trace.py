@@ -7,6 +7,8 @@ import typer
 
 from netprobe.cli.options import AsJson, ConfigFile, Pcap
 
+_ECT_0 = 2  # RFC 3168, 5
+
 
 class Method(StrEnum):
     """What probes are made of."""
@@ -75,6 +77,18 @@ Interval = Annotated[
         help="Time between two rounds (0.5); 0.2 at least, because routers answer few probes a second.",
     ),
 ]
+Dscp = Annotated[
+    str | None,
+    typer.Option(
+        "--dscp",
+        metavar="VALUE",
+        help="Mark the probes: 0 to 63, or a name such as EF, AF41, CS1 or LE; the hop before which the mark is "
+        "changed is told.",
+    ),
+]
+Ecn = Annotated[
+    bool, typer.Option("--ecn", help="Mark the probes as ECN-capable, ECT(0), to see who clears or changes that.")
+]
 V4 = Annotated[bool, typer.Option("-4", help="IPv4 addresses of names only.")]
 V6 = Annotated[bool, typer.Option("-6", help="IPv6 addresses of names only.")]
 
@@ -89,6 +103,8 @@ def trace(
     paths: Paths = False,
     rounds: Rounds = 0,
     interval: Interval = None,
+    dscp: Dscp = None,
+    ecn: Ecn = False,
     ipv4: V4 = False,
     ipv6: V6 = False,
     pcap: Pcap = None,
@@ -111,6 +127,7 @@ def trace(
     """
     from netprobe.cli.settings import load
     from netprobe.cli.tracing import PORTS, Job, carry_out
+    from netprobe.model.dscp import value_of
 
     chosen = method or (Method.SYN if paths else Method.ICMP)
     if port and chosen is Method.ICMP:
@@ -131,6 +148,11 @@ def trace(
     if ipv4 and ipv6:
         msg = "-4 and -6: only one of them"
         raise typer.BadParameter(msg)
+    try:
+        tos = value_of(dscp or "0") << 2 | (_ECT_0 if ecn else 0)
+    except ValueError as error:
+        msg = f"--dscp: {error}"
+        raise typer.BadParameter(msg) from error
     settings = load(config)
     job = Job(
         tuple(targets),
@@ -145,5 +167,6 @@ def trace(
         interval_s=interval or 0.5,
         ways=paths,
         named=bool(method or port),
+        tos=tos,
     )
     return carry_out(job, settings, as_json=as_json)

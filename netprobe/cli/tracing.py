@@ -48,6 +48,7 @@ class Job(NamedTuple):
     interval_s: float = 0.5
     ways: bool = False
     named: bool = True  # the method is the user's choice; else it gives way to one that this computer can send
+    tos: int = 0
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
@@ -66,7 +67,15 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
 
             stack.enter_context(recorded(vantage, pcap))
         wanted = Wanted(
-            Protocol(job.method), job.port, job.max_ttl, job.share, job.family, job.rounds, job.interval_s, job.ways
+            Protocol(job.method),
+            job.port,
+            job.max_ttl,
+            job.share,
+            job.family,
+            job.rounds,
+            job.interval_s,
+            job.ways,
+            job.tos,
         )
         printer = _Printer(job, whose, vantage.footing[wanted.protocol])
         work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)

@@ -81,6 +81,7 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
         changes=quotes.changes(sent.start, message.quote.data, expired=expired),
         interfaces=extensions.interfaces,
         unknown_objects=extensions.unknown,
+        quoted_bytes=len(message.quote.data[: sent.size].rstrip(b"\0")),
     )
 
 

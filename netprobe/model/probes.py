@@ -31,6 +31,10 @@ class Flow(Record, frozen=True):
     label: int = 0
     tos: int = 0
 
+    def labelled(self, label: int) -> "Flow":
+        """A flow that differs in its label only."""
+        return Flow(self.protocol, self.destination, self.port, label, self.tos)
+
 
 class Probe(Record, frozen=True):
     """One packet to send: a TTL-limited member of a flow. `size` is the IP packet's in bytes, 0 for the smallest."""
@@ -74,8 +78,8 @@ class Reply(Record, frozen=True):
     left, with `kind` SEND_FAILED. `mtu` is the next hop's, as "fragmentation needed" tells it (RFC 1191); 0 when nobody
     told. `tcp` is a segment's header. `changes` is what the quote shows of our
     packet otherwise than it left, apart from what routers are known to garble in quotes; `interfaces` are those of
-    RFC 5837, `unknown_objects` counts the extension objects (RFC 4884) that nobody here can read.
-    `dropped_locally`: it came in on the wire, and this machine itself has dropped it.
+    RFC 5837, `unknown_objects` counts the extension objects (RFC 4884) that nobody here can read. `quoted_bytes` is how
+    much of our packet the quote has.
     """
 
     kind: ReplyKind
@@ -94,6 +98,7 @@ class Reply(Record, frozen=True):
     changes: tuple[Change, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     unknown_objects: int = 0
+    quoted_bytes: int = 0
     dropped_locally: bool = False
 
     @property

@@ -4,35 +4,31 @@ from collections.abc import Sequence
 
 from netprobe.model.replies import TcpHeader
 
-_NO_SCALE = 0xF
+_OPTION_BITS = 0x3F  # of a Linux cookie's time stamp: the client's window scale, SACK, ECN (net/ipv4/syncookies.c)
+_ENOUGH = 3  # different stamps, whose six bits agree by chance once in 4096 times
 
-#: How it shows in a SYN-ACK, by name.
+#: How it shows in SYN-ACKs, by name.
 COOKIE_SIGNS = {
-    "stamp_bits": "the low bits of its time stamps hold the options, as those of Linux's SYN cookies do",
+    "stamp_bits": "the low bits of its time stamps stay the same, as those of Linux's SYN cookies do",
     "bare": "it has none of the options that were offered but the MSS",
 }
 
 
 def cookie_signs(answers: Sequence[TcpHeader]) -> tuple[str, ...]:
-    """Signs, shown by all of `answers` to SYNs that offered everything, that a server answers with SYN cookies.
+    """Signs that `answers` of one server to SYNs that offered everything, and the same, are SYN cookies.
 
-    A heuristic. A cookie has no room for options (RFC 4987, 3.6). Linux keeps them in the low six bits of its time
-    stamp: window scale, SACK, ECN (net/ipv4/syncookies.c), which one SYN-ACK in 32 has by chance. A small device
-    without any options looks as a cookie of another system does.
+    A heuristic. A cookie has no room for options. Linux keeps them in the low six bits of its time stamp, to which it
+    adds a number of the two addresses' own: they are the same in all answers, while other time stamps count on. Where
+    that number is of the four-tuple (as in Linux 6.18) nothing shows. A small device without any options looks as a
+    cookie of another system does.
     """
-    if not answers:
-        return ()
-    signs = {"stamp_bits": all(map(_stamp_bits, answers)), "bare": all(map(_bare, answers))}
-    return tuple(name for name, shown in signs.items() if shown)
-
-
-def _stamp_bits(header: TcpHeader) -> bool:
-    stamps = header.option("timestamps")
-    if stamps is None:
-        return False
-    scale = header.option("window_scale")
-    bits = (scale.value if scale else _NO_SCALE) | (header.option("sack") is not None) << 4
-    return stamps.value & 0x1F == bits
+    stamps = {stamp.value for header in answers if (stamp := header.option("timestamps"))}
+    signs = []
+    if len(stamps) >= _ENOUGH and len({stamp & _OPTION_BITS for stamp in stamps}) == 1:
+        signs.append("stamp_bits")
+    if answers and all(map(_bare, answers)):
+        signs.append("bare")
+    return tuple(signs)
 
 
 def _bare(header: TcpHeader) -> bool:

@@ -149,7 +149,7 @@ class MultipathSession:
                 ready = self._ready_at(wish, now)
                 if ready <= now:
                     flow = self._flow
-                    varied = Flow(flow.protocol, flow.destination, flow.port, wish.label)
+                    varied = flow.labelled(wish.label)
                     return Probe(varied, ttl=wish.ttl, sequence=len(self._place) + 1)
                 wake = min(wake, ready)
         self._deadline = wake if wanted or self._waiting else None

@@ -36,7 +36,7 @@ class RateLimitSession:
         fewest: Sequence[int] = _FEWEST,
         most: Sequence[int] = _MOST,
     ) -> None:
-        self._flow = Flow(flow.protocol, flow.destination, flow.port, _LABEL_BASE + flow.label)
+        self._flow = flow.labelled(_LABEL_BASE + flow.label)
         self._ttl = ttl
         self._rates = tuple(rate * factor for factor in factors)
         self._fewest, self._most = fewest, most

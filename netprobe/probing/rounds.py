@@ -53,7 +53,7 @@ class _Node:
         label = self.flow.label
         if self.ttl == FULL_TTL and self.flow.protocol is Protocol.TCP:
             label = _LABELS[self.asked % len(_LABELS)]
-        flow = Flow(self.flow.protocol, self.flow.destination, self.flow.port, label)
+        flow = self.flow.labelled(label)
         return Probe(flow, ttl=self.ttl, sequence=len(self.exchanges) + 1)
 
 

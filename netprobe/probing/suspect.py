@@ -113,7 +113,7 @@ class SuspectTest:
         label = self._flow.label
         if self._ttl == FULL_TTL and self._flow.protocol is Protocol.TCP:
             label = _LABELS[number % len(_LABELS)]
-        flow = Flow(self._flow.protocol, self._flow.destination, self._flow.port, label)
+        flow = self._flow.labelled(label)
         return Probe(flow, ttl=self._ttl, sequence=number + 1)
 
     def _settled(self, number: int, now: float) -> list[_Sent]:

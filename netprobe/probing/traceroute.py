@@ -45,7 +45,7 @@ class Traceroute:
         self._tries = tries
         self._timeout_s = timeout_s
         away = _DESTINATION_LABEL if flow.protocol is Protocol.TCP else 0
-        self._ask_destination = Flow(flow.protocol, flow.destination, flow.port, flow.label + away)
+        self._ask_destination = flow.labelled(flow.label + away)
         first = range(1, min(first_ttls, max_ttl) + 1)
         self._queue: deque[int] = deque(first if patience_s else (FULL_TTL, *first))
         self._patience_s = patience_s

@@ -12,6 +12,7 @@ from netprobe.model.probes import Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.unsent import reason
 from netprobe.probing.distance import path_length
 from netprobe.probing.loss_evidence import HopLoss, LossEvidence
+from netprobe.report.changes import answers_without_connection, remarks_at
 from netprobe.report.icmp import meaning
 from netprobe.report.lines import Line, Span, paragraph
 from netprobe.report.loss import answers, share_of, verdict
@@ -33,10 +34,11 @@ def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: Lo
     """The hops from TTL `first` on, a row for each address that answered; with `loss` what rounds say of each."""
     said = {hop.ttl: hop for hop in (*loss.hops, *([loss.destination] if loss.destination else []))} if loss else {}
     columns = _columns(path, loss)
+    beside = remarks_at(path)
     lines: list[Line] = []
     for hop in path.hops:
         if hop.ttl >= first:
-            lines += _rows(hop, whose, said.get(hop.ttl), columns, width)
+            lines += _rows(hop, whose, said.get(hop.ttl), columns, width, beside.get(hop.ttl, []))
     if path.reached and not _arrived(path):
         number = Span(f"{len(path.hops) + 1:4}  ")
         where = clean(path.flow.destination, 45)
@@ -116,7 +118,9 @@ def _arrived(path: Path) -> bool:
     return bool(path.hops) and any(x.reply and x.reply.from_destination for x in path.hops[-1].exchanges)
 
 
-def _rows(hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int, int], width: int) -> list[Line]:
+def _rows(
+    hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int, int], width: int, beside: Sequence[str]
+) -> list[Line]:
     sent = len(hop.exchanges)
     lost = f"{hop.lost}/{sent}" if sent else ""
     explained = loss is not None and loss.silence is not None
@@ -126,16 +130,17 @@ def _rows(hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int,
         text = f"not sent ({clean(failed, 20)})" if failed else "not asked" if not sent else ""
         text = text or f"did not answer {counted(sent, 'probe')}"
         why = f"  {reason(failed).meaning}" if failed else ""
-        beside = columns[0] + columns[1]
-        fits = len(text) <= beside and _INDENT + beside + columns[2] <= width
-        text = f"{text:<{beside}}{lost:>{columns[2]}}" if fits else text
+        left = columns[0] + columns[1]
+        fits = len(text) <= left and _INDENT + left + columns[2] <= width
+        text = f"{text:<{left}}{lost:>{columns[2]}}" if fits else text
         return paragraph(clean(text + why), width=width, first=(number,), indent=_INDENT, style="faint")
     lost = share_of(loss) if loss and loss.sent else lost
     lines: list[Line] = []
     for index, address in enumerate(hop.addresses):
         replies = [x.reply for x in hop.exchanges if x.reply and x.reply.source == address]
         origin = whose(address)
-        remarks = [*_remarks(replies), *([answers(loss)] if loss and explained and index == 0 else [])]
+        once = [*beside, *([answers(loss)] if loss and explained else [])] if index == 0 else []
+        remarks = [*_remarks(replies), *once]
         network = clean(origin.label) if origin else ""
         colour = "faint" if explained or not hop.lost else "warn"
         fixed = (
@@ -200,7 +205,8 @@ def _remarks(replies: Sequence[Reply]) -> list[str]:
         words = "" if reply.from_destination else meaning(reply)
         said += [f"says {words}"] if words else []
         said += ["this machine's firewall dropped the answer"] if reply.dropped_locally else []
-        said += ["refuses: RST"] if reply.kind is ReplyKind.RST else []
+        if reply.kind is ReplyKind.RST:
+            said.append("answers: RST" if answers_without_connection(reply) else "refuses: RST")
     labels = "/".join(str(entry[0]) for entry in replies[0].mpls)
     said += [f"MPLS {labels}"] if labels else []
     return list(dict.fromkeys(said))

@@ -8,9 +8,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netprobe.model.probes import Hop, Multipath, Reply
+from netprobe.model.probes import Hop, Multipath, Path, Reply
 from netprobe.model.record import Record, to_json
 from netprobe.model.rungs import RAW
+from netprobe.probing.distance import path_length
+from netprobe.report.changes import (
+    ChangedLine,
+    ChangeLine,
+    InterfaceLine,
+    TcpLine,
+    change_lines,
+    changed_lines,
+    cookies,
+    destination_ttls,
+    interface_lines,
+    tcp_line,
+)
+from netprobe.report.icmp import meaning
 from netprobe.report.known import Known
 
 if TYPE_CHECKING:  # only who counts loss needs them
@@ -30,7 +44,10 @@ class ReplyLine(Record, frozen=True, omit_defaults=True):
     """A message that answered. `mtu` is the next hop's.
 
     `error` is the errno's name where the probe never left (or a name of netprobe/model/unsent.py); `dropped_locally`:
-    the message came in on the wire, and this machine's own firewall dropped it.
+    the message came in on the wire, and this machine's own firewall dropped it. `reply_ttl` is the TTL on arrival, and
+    `return_hops` how long the way back is by it, given the usual initial TTLs. `changes` is what the quote shows of our
+    packet otherwise than it left; `interfaces` are the router's own (RFC 5837), `unknown_objects` counts what else it
+    added and nobody can read.
     """
 
     address: str
@@ -45,16 +62,27 @@ class ReplyLine(Record, frozen=True, omit_defaults=True):
     error: str = ""
     mtu: int = 0
     dropped_locally: bool = False
+    reply_ttl: int | None = None
+    return_hops: int | None = None
+    meaning: str = ""
+    changes: list[ChangeLine] = []
+    tcp: TcpLine | None = None
+    interfaces: list[InterfaceLine] = []
+    unknown_objects: int = 0
 
 
 class HopLine(Record, frozen=True, omit_defaults=True):
-    """The probes at one TTL. `shared_from` is the address of the target that it was asked for, if it was another."""
+    """The probes at one TTL. `shared_from` is the address of the target that it was asked for, if it was another.
+
+    `changed` is what happens to our packets before this hop, as it and all later ones show.
+    """
 
     ttl: int
     replies: list[ReplyLine]
     sent: int
     lost: int
     shared_from: str = ""
+    changed: list[ChangedLine] = []
 
 
 class SilenceLine(Record, frozen=True, omit_defaults=True):
@@ -124,6 +152,8 @@ class TraceLine(Record, frozen=True, omit_defaults=True):
     """A traced target. `error` says why there is no path; `interrupted`: it was not waited for the end.
 
     `rung` is the way in which the probes left (model/rungs.py): raw, ping, recverr or connect; empty where none did.
+    `tos` is the DSCP and ECN byte of the probes. `destination_ttls` are the TTLs of the destination's replies where
+    they differ, and `syn_cookies` signs that it answers with SYN cookies (a heuristic; probing/cookies.py names them).
     """
 
     target: str
@@ -139,6 +169,9 @@ class TraceLine(Record, frozen=True, omit_defaults=True):
     paths: PathsLine | None = None
     interrupted: bool = False
     error: str = ""
+    tos: int = 0
+    destination_ttls: list[int] = []
+    syn_cookies: list[str] = []
 
 
 def to_line(
@@ -154,12 +187,15 @@ def to_line(
         reached=bool(path and path.reached),
         rtt_ms=_ms(path.rtt_s) if path else None,
         probes_sent=path.probes_sent if path else 0,
-        hops=[_hop(hop) for hop in path.hops] if path else [],
+        hops=_hops(path) if path else [],
         rung=rung,
         loss=_loss(one.loss) if one.loss else None,
         paths=_paths(one.ways) if one.ways else None,
         interrupted=interrupted,
         error=error,
+        tos=path.flow.tos if path else 0,
+        destination_ttls=destination_ttls(path) if path else [],
+        syn_cookies=cookies(path) if path else [],
     )
     return to_json(line)
 
@@ -209,9 +245,20 @@ def _fraction(value: float) -> float:
     return round(value, 5)
 
 
-def _hop(hop: Hop) -> HopLine:
-    replies = [_reply(x.reply) for x in hop.exchanges if x.reply]
-    return HopLine(ttl=hop.ttl, replies=replies, sent=len(hop.exchanges), lost=hop.lost, shared_from=hop.shared_from)
+def _hops(path: Path) -> list[HopLine]:
+    changed = changed_lines(path)
+    return [_hop(hop, changed.get(hop.ttl, [])) for hop in path.hops]
+
+
+def _hop(hop: Hop, changed: list[ChangedLine]) -> HopLine:
+    return HopLine(
+        ttl=hop.ttl,
+        replies=[_reply(x.reply) for x in hop.exchanges if x.reply],
+        sent=len(hop.exchanges),
+        lost=hop.lost,
+        shared_from=hop.shared_from,
+        changed=changed,
+    )
 
 
 def _reply(reply: Reply) -> ReplyLine:
@@ -228,6 +275,13 @@ def _reply(reply: Reply) -> ReplyLine:
         error=reply.error,
         mtu=reply.mtu,
         dropped_locally=reply.dropped_locally,
+        reply_ttl=_known(reply.ttl),
+        return_hops=path_length(reply.ttl) if reply.ttl > 0 else None,
+        meaning=meaning(reply),
+        changes=change_lines(reply.changes),
+        tcp=tcp_line(reply),
+        interfaces=interface_lines(reply.interfaces),
+        unknown_objects=reply.unknown_objects,
     )
 
 

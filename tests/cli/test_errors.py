@@ -29,6 +29,11 @@ USAGE = (
         "--port: ICMP has no ports; leave it out, or use --method syn, ack, udp or quic",
     ),
     (["trace", "--rate", "0", "1.1.1.1"], "--rate: must be more than 0"),
+    (
+        ["trace", "--dscp", "loud", "1.1.1.1"],
+        "--dscp: 'loud' is no DSCP; give 0 to 63, or a name such as EF, AF41, CS1",
+    ),
+    (["trace", "--dscp", "64", "1.1.1.1"], "--dscp: '64' is no DSCP; give 0 to 63"),
     (["trace", "--method", "smoke", "1.1.1.1"], "'smoke' is not one of"),
     (["lab", "show", "helthy"], "helthy: no such scenario (did you mean 'healthy'"),
     (["lab", "run", "{tmp}/none.toml"], "{tmp}/none.toml: no such scenario ("),

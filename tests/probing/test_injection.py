@@ -131,18 +131,15 @@ def test_a_ttl_says_how_far(arrived: int, initial: int, hops: int) -> None:
 
 
 def test_cookies_show_in_all_answers_or_not_at_all() -> None:
-    """The low bits of Linux's cookie stamps hold scale 7 and SACK; by chance that happens, but not each time."""
+    """Three different stamps that agree in six bits are a sign, fewer are chance, and so is a stamp that is the same."""
 
-    def answer(stamp: int) -> TcpHeader:
-        options = (
-            TcpOption("mss", 1460),
-            TcpOption("sack"),
-            TcpOption("timestamps", stamp),
-            TcpOption("window_scale", 7),
-        )
-        return TcpHeader(SYN | ACK, 65160, 1, 1, options=options)
+    def answers(*stamps: int) -> list[TcpHeader]:
+        more = (TcpOption("mss", 1460), TcpOption("sack"), TcpOption("window_scale", 7))
+        return [TcpHeader(SYN | ACK, 1, 1, 1, options=(*more, TcpOption("timestamps", stamp))) for stamp in stamps]
 
-    assert cookie_signs([answer(0x1000 << 6 | 0x17), answer(0x2000 << 6 | 0x17)]) == ("stamp_bits",)
-    assert cookie_signs([answer(0x1000 << 6 | 0x17), answer(0x2000 << 6 | 0x16)]) == ()
+    assert cookie_signs(answers(0x1017, 0x2017, 0x3097)) == ("stamp_bits",)
+    assert cookie_signs(answers(0x1017, 0x2017, 0x3098)) == ()
+    assert cookie_signs(answers(0x1017, 0x2017)) == ()
+    assert cookie_signs(answers(0x1017, 0x1017, 0x1017)) == ()
     assert cookie_signs([TcpHeader(SYN | ACK, 1, 1, 1, options=(TcpOption("mss", 1460),))]) == ("bare",)
     assert cookie_signs([]) == ()
