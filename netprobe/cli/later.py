@@ -17,38 +17,43 @@ _LOOKUPS = (
     *(f"dns.rdtypes.IN.{kind}" for kind in ("A", "AAAA")),
     "dns.rdtypes.CH.A",
 )
-_SHOWING = ("shutil", "unicodedata", "locale", "netprobe.report.lines", "netprobe.report.words")
-_LIVE_DISPLAY = (
-    "rich.console",
-    "rich.live",
-    "rich.text",
-    "rich.markup",
-    "rich.table",
-    "rich.spinner",
-    "rich.progress",
-    "rich.ansi",
-    "rich.control",
-    "rich.file_proxy",
-    "rich.screen",
-    "rich._null_file",
-    "rich.emoji",
-    "rich._emoji_codes",
+_ALWAYS = (
+    "json",
+    "locale",
+    "shutil",
+    "unicodedata",
+    "netprobe.capture",
+    "netprobe.cli.capturing",
+    "netprobe.live.host",
+    "netprobe.model.unsent",
+    "netprobe.report.lines",
+    "netprobe.report.words",
+)
+_TRACE = ("netprobe.report.page", "netprobe.report.trace", "netprobe.report.trace_line")
+_REPORT = ("netprobe.report.html", "netprobe.report.text", "netprobe.report.details", "tempfile")
+_DISPLAY = (
+    "netprobe.cli.growing",
+    *(f"rich.{name}" for name in ("_emoji_codes", "_null_file", "ansi", "console", "control", "emoji", "file_proxy")),
+    *(f"rich.{name}" for name in ("live", "markup", "progress_bar", "screen", "spinner", "table", "text")),
 )
 
 
 def for_diagnosis() -> None:
     """Load what a diagnosis and its report may want."""
-    _load((*_LOOKUPS, *_SHOWING, "netprobe.report.html", "netprobe.report.text", "netprobe.report.details", "tempfile"))
+    _load((*_LOOKUPS, *_REPORT))
     from netprobe.report.html import style
 
     style()
 
 
-def for_trace(*, names: bool) -> None:
-    """Load what a trace may want, with or without names to look up."""
-    _load((*_SHOWING, "netprobe.report.trace", "netprobe.report.trace_line", *(_LOOKUPS if names else ())))
+def for_trace(*, names: bool, share: bool = False, rounds: bool = False, ways: bool = False) -> None:
+    """Load what a trace may want: with names to look up, what is in common, rounds, all ways."""
+    wanted = {"share": share, "loss_evidence": rounds, "multipath": ways, "resolve": names}
+    sessions = [f"netprobe.probing.{name}" for name, on in wanted.items() if on]
+    _load((*_TRACE, *sessions, *(_LOOKUPS if names else ())))
 
 
 def _load(modules: Sequence[str]) -> None:
-    for name in (*modules, *(_LIVE_DISPLAY if sys.stdout.isatty() or sys.stderr.isatty() else ())):
+    display = _DISPLAY if sys.stdout.isatty() or sys.stderr.isatty() else ()
+    for name in (*_ALWAYS, *modules, *display):
         importlib.import_module(name)

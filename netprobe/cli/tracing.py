@@ -140,7 +140,9 @@ def _wires(job: Job) -> Wires:
 
     names = sum(not is_address(target) for target in job.targets)
     reach = Reach(job.targets, _ADDRESSES_A_NAME * names, 0.0, job.rate)
-    return separate(reach, load=lambda: later.for_trace(names=names > 0))
+    return separate(
+        reach, load=lambda: later.for_trace(names=names > 0, share=job.share, rounds=job.rounds > 0, ways=job.ways)
+    )
 
 
 @contextmanager

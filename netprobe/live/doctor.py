@@ -6,7 +6,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from netprobe.live import CannotMeasure, host, ladder
+from netprobe.live import CannotMeasure, host, ladder, seccomp
+from netprobe.live.broker import launch
+from netprobe.live.brokered import Broker
+from netprobe.live.privilege import Reach, configuration, worker_user
 from netprobe.live.wire import open_wire
 from netprobe.model.record import Record
 from netprobe.model.rungs import CONNECT, PING, RAW, RUNGS, Rung
@@ -41,6 +44,7 @@ def checks() -> tuple[Check, ...]:
     """All checks, the rungs of the ladder first. No packet leaves."""
     return (
         *_rungs(),
+        _split(),
         _default_route(),
         _resolvers(),
         _clock(),
@@ -107,6 +111,39 @@ def _echo_check() -> str:
     except (icmplib.ICMPLibError, OSError):
         return ""
     return f"; the own loopback answers in {host.min_rtt:.1f} ms" if host.is_alive else "; the own loopback is silent"
+
+
+def _split() -> Check:
+    """Whether the raw sockets go to a process of their own. It is started, told that it may probe nobody, and ended."""
+    name = "privilege split"
+    if not _effective_capabilities() >> _CAP_NET_RAW & 1:
+        return Check(name, ok=True, detail="nothing to separate: CAP_NET_RAW is not held")
+    launched = launch.launch()
+    if launched is None:
+        return Check(name, ok=False, detail=f"no second process can be started; {_UNSPLIT}", remedy=_SPLIT_REMEDY)
+    broker = Broker(launched)
+    user = worker_user()
+    try:
+        state = broker.configure(configuration(Reach((), 0, 0.0, 1.0), user))
+        said = dict(line.split(":\t", 1) for line in _read(f"/proc/{state.pid}/status").splitlines() if ":\t" in line)
+    except CannotMeasure as error:
+        return Check(name, ok=False, detail=f"the broker cannot work ({error}); {_UNSPLIT}", remedy=_SPLIT_REMEDY)
+    finally:
+        broker.close()
+    size_mb = int(said.get("VmRSS", "0 kB").split()[0]) / 1024
+    held = int(said.get("CapPrm", "0"), 16)
+    alone = "alone" if held == 1 << _CAP_NET_RAW else f"and more ({held:x})"
+    rest = f"the rest becomes user {user[0]}" if user else f"the rest stays user {os.getuid()}"
+    detail = f"a broker of {size_mb:.0f} MB holds CAP_NET_RAW {alone}, its filters are locked; "
+    detail += f"{rest}, with no capability"
+    if not state.filtered:
+        return Check(name, ok=False, detail=f"{detail}; system calls are not filtered", remedy=_FILTER_REMEDY)
+    return Check(name, ok=True, detail=f"{detail}; the system calls of both are filtered")
+
+
+_UNSPLIT = "what reads replies keeps the raw sockets"
+_SPLIT_REMEDY = "allow one more process: ulimit -u, TasksMax= of the unit, the limits of the container"
+_FILTER_REMEDY = f"a kernel with CONFIG_SECCOMP_FILTER, on one of: {', '.join(seccomp.MACHINES)}"
 
 
 def _effective_capabilities() -> int:

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from netprobe.live.broker import launch, messages
 from netprobe.live.brokered import Broker
 from netprobe.live.wire import LocalWire, Wire, draw_blocks, filters, open_wire
 
+_TO_CHANGE_USER = (6, 7)  # CAP_SETGID, CAP_SETUID: containers may take them from root
 _USER = "netprobe"  # made by packages; nobody where there is none
 _NOBODY = (65534, 65534)
 _BURST_S, _LEAST_BURST = 0.5, 100.0  # a stall of the broker must not cost a probe that was paced
@@ -73,6 +75,8 @@ def separate(reach: Reach, *, load: Callable[[], None], folder: Path | None = No
         _hand_over(folder, user)
     if user and not _readable(user):
         load()
+        if wires.open() is None:
+            from netprobe.live import echoes, unprivileged  # noqa: F401, PLC0415  # the ladder's lower rungs
     try:
         _become_worker(user)
     except OSError as error:
@@ -126,12 +130,13 @@ def _packed(named: Iterable[str]) -> Iterable[tuple[bytes, int]]:
 
 
 def worker_user(folder: Path | None = None) -> tuple[int, int] | None:
-    """The user and group to become; None for a process that is not root, or where nobody else could do the work.
+    """The user and group to become; None for a process that may not, or where nobody else could do the work.
 
     Who owns the records goes before who called sudo, before the user `netprobe`, before nobody. Root's own user id
     stays, without any capability, in a namespace that has no other, and for records where only root may enter.
     """
-    if os.geteuid() != 0:
+    held = launch.capabilities().get("CapEff", 0)
+    if os.geteuid() != 0 or not all(held >> right & 1 for right in _TO_CHANGE_USER):
         return None
     candidates = (_owner(folder), _sudo_user(), _named_user(), _NOBODY)
     return next(
@@ -208,7 +213,8 @@ def _hand_over(folder: Path, user: tuple[int, int]) -> None:
             os.fchown(opened, *user)
         for name in names:
             if name == _LOCK or name.startswith(RECORDS):
-                _hand_over_file(opened, name, user)
+                with suppress(OSError):  # a link, or what may not be read
+                    _hand_over_file(opened, name, user)
     except OSError:
         return
     finally:

@@ -14,6 +14,7 @@ from netprobe.live.bpf import Instruction, assemble
 
 # linux/audit.h, linux/seccomp.h, linux/bpf_common.h
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3}
+MACHINES = tuple(_ARCHITECTURES)
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _LOAD, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16  # struct seccomp_data; the low word of each argument

@@ -5,6 +5,10 @@ from netprobe.model.record import Record
 #: Errors that no errno has: found by looking at the own network devices.
 NO_NEIGHBOUR, NEVER_LEFT = "NO_NEIGHBOUR", "NEVER_LEFT"
 
+#: Errors of the broker, which checks every packet before it sends it (live/broker/limits.py).
+BROKER_KIND, BROKER_SIZE, BROKER_SOURCE = "BROKER_KIND", "BROKER_SIZE", "BROKER_SOURCE"
+BROKER_DESTINATION, BROKER_RATE = "BROKER_DESTINATION", "BROKER_RATE"
+
 #: What may be otherwise a moment later, and is worth another try.
 PASSING = frozenset({"EAGAIN", "ENOBUFS", "ENOMEM", NO_NEIGHBOUR, NEVER_LEFT})
 
@@ -76,6 +80,19 @@ REASONS: dict[str, Unsent] = {
         "wait for DHCP, or set an address: ip address",
     ),
     "EADDRINUSE": Unsent("no source port is left", _OURS, "trace fewer targets at once"),
+    BROKER_DESTINATION: Unsent(
+        "its address was not named at the start, and is no host's or one more than may be found by names",
+        _OURS,
+        "name the address on the command line; multicast and broadcast are never probed",
+    ),
+    BROKER_SOURCE: Unsent(
+        "it would come from an address or a number that is not ours",
+        _OURS,
+        "if this machine has just changed its network, measure again",
+    ),
+    BROKER_SIZE: Unsent("it is larger than a probe may be", _OURS, "ask for smaller packets"),
+    BROKER_RATE: Unsent("more probes were to leave than were asked for", _OURS, "give a higher --rate"),
+    BROKER_KIND: Unsent("it is no probe of a kind that may leave", _OURS, "please report this"),
     "EAFNOSUPPORT": Unsent("this machine does not speak that version of IP", _HERE, "trace an address of the other"),
 }
 

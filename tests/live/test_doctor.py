@@ -1,6 +1,7 @@
 """What the doctor finds, and that it always says what to do."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -53,6 +54,20 @@ def test_a_machine_without_rights_and_network_is_told_so() -> None:
     assert ping["detail"] == "closed to your groups (open to none); without it there are no icmp probes"
     assert ping["remedy"] == 'as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
     assert found["default route"]["detail"].startswith("none (")
+
+
+@pytest.mark.packets
+def test_the_doctor_tries_the_split() -> None:
+    """As root a broker is started and looked at; an ordinary user has nothing to separate."""
+    split = looked("unshare", "-n")["privilege split"]
+    assert split["ok"]
+    assert re.fullmatch(
+        r"a broker of (9|10|11) MB holds CAP_NET_RAW alone, its filters are locked; "
+        r"the rest becomes user \d+, with no capability; the system calls of both are filtered",
+        split["detail"],
+    )
+    ordinary = looked(*with_ping_sockets("1 0", *ORDINARY))["privilege split"]
+    assert ordinary["detail"] == "nothing to separate: CAP_NET_RAW is not held"
 
 
 @pytest.mark.packets

@@ -4,7 +4,15 @@ import errno
 
 import pytest
 
-from netprobe.model.unsent import FORBIDDEN, NEVER_LEFT, NO_NEIGHBOUR, PASSING, REASONS, reason
+from netprobe.live.broker.limits import NAMES
+from netprobe.model.unsent import (
+    FORBIDDEN,
+    NEVER_LEFT,
+    NO_NEIGHBOUR,
+    PASSING,
+    REASONS,
+    reason,
+)
 
 #: What raw(7), ip(7), packet(7) and the routing table can say about a packet that is sent.
 KERNEL = (
@@ -13,7 +21,7 @@ KERNEL = (
 )
 
 
-@pytest.mark.parametrize("error", [*KERNEL, NO_NEIGHBOUR, NEVER_LEFT])
+@pytest.mark.parametrize("error", [*KERNEL, NO_NEIGHBOUR, NEVER_LEFT, *NAMES.values()])
 def test_every_error_is_explained(error: str) -> None:
     """What it means, whose doing it is, and what to do: each in words, none of them the error's name."""
     found = reason(error)
@@ -25,7 +33,7 @@ def test_every_error_is_explained(error: str) -> None:
 
 def test_the_kernels_names_are_the_kernels() -> None:
     """A row for an errno that does not exist would never be read."""
-    own = {NO_NEIGHBOUR, NEVER_LEFT}
+    own = {NO_NEIGHBOUR, NEVER_LEFT, *NAMES.values()}
     assert all(hasattr(errno, name) for name in (REASONS.keys() | PASSING | FORBIDDEN) - own)
 
 

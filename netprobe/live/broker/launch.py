@@ -92,7 +92,7 @@ def launch() -> Launched | None:
 
 def _may_pass_on() -> bool:
     """Whether a program that is started here will have CAP_NET_RAW."""
-    sets = _capabilities()
+    sets = capabilities()
     if not sets.get("CapEff", 0) >> _CAP_NET_RAW & 1:
         return False
     if os.geteuid() != 0 and not sets.get("CapAmb", 0) >> _CAP_NET_RAW & 1:
@@ -105,7 +105,8 @@ def _may_pass_on() -> bool:
     return True
 
 
-def _capabilities() -> dict[str, int]:
+def capabilities() -> dict[str, int]:
+    """The capability sets of this process, as /proc calls them."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123  # as above
         rows = (line.split(":", 1) for line in file if line.startswith("Cap"))
         return {name: int(mask, 16) for name, mask in rows}
