@@ -16,7 +16,7 @@ from typing import Any
 from netprobe.agent.notify import notify, watchdog_s
 from netprobe.agent.schedule import next_at, next_due
 from netprobe.agent.store import Store, StoreError
-from netprobe.diagnosis.incidents import track
+from netprobe.diagnosis.incidents import starved, track
 from netprobe.model.record import Record
 from netprobe.model.report import Incident, Report
 from netprobe.probing.run import Progress
@@ -108,9 +108,10 @@ class Agent:
                 return
         for incident in changed:
             self._announce(incident)
-        verdict = report.verdict
-        notify(f"STATUS={verdict.component.value}: {verdict.sentence}")
-        self._say_once(f"{verdict.component.value}: {verdict.sentence}")
+        said = f"{report.verdict.component.value}: {report.verdict.sentence}"
+        said += " (this computer was too busy to measure: the round does not count)" if starved(report.verdict) else ""
+        notify(f"STATUS={said}")
+        self._say_once(said)
 
     def _announce(self, incident: Incident) -> None:
         if incident.ended_s is not None:

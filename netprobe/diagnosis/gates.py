@@ -13,7 +13,10 @@ from netprobe.model.verdict import Evidence, Level
 
 
 class Gate(NamedTuple):
-    """When `signal` is in one of `states`, the signals in `discards` are discarded, but for the states in `spares`."""
+    """When `signal` is in one of `states`, the signals in `discards` are discarded, but for the states in `spares`.
+
+    An empty `reason` is what the signal says.
+    """
 
     signal: str
     states: tuple[str, ...]
@@ -27,7 +30,72 @@ _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors",
 _SERVED = ("tls.handshakes", "tls.endings", "controls.serve", "http.status", "http.speed", "service.whole")
 _SERVICE = ("path.mtu", "path.loss", "tls.certificates", *_SERVED)
 
+#: What an answer says, and not a silence or a time: it stays true however late it was read.
+_ANSWERED = (
+    *(
+        "yes",
+        "ignores_ping",
+        "forwards",
+        "works",
+        "work",
+        "home_down",
+        "right",
+        "injected",
+        "wrong_outside",
+        "all",
+        "fine",
+    ),
+    *(
+        "bogus_everywhere",
+        "quick",
+        "valid",
+        "no",
+        "told",
+        "light",
+        "limiter",
+        "reset_by_name",
+        "by_name_here",
+        "notice",
+    ),
+    *("forbidden", "maintenance", "errors_vendor", "errors_one_network", "errors_some", "errors_all"),
+)
+
 GATES: tuple[Gate, ...] = (
+    Gate(
+        "host.busy",
+        ("starved",),
+        ("path.breaks", "platform.vendors"),
+        "",
+        spares=("none", "loop_isp", "loop_transit", "loop_somewhere", "isp_prohibited", "filtered_somewhere"),
+    ),
+    Gate(
+        "host.busy",
+        ("starved",),
+        ("gateway.answers", "host.firewall", *_NAMES, "reach.controls", "reach.platform", "path.mtu", *_SERVED),
+        "",
+        spares=(*_ANSWERED, "passes"),
+    ),
+    Gate(
+        "host.busy",
+        ("late", "starved"),
+        ("path.loss", "http.speed"),
+        "",
+        spares=("light", "limiter", "quick"),
+    ),
+    Gate(
+        "host.busy",
+        ("late", "starved"),
+        ("dns.platform",),
+        "",
+        spares=(
+            "right",
+            "wrong_outside",
+            "wrong_somewhere",
+            "bogus_everywhere",
+            "denied_everywhere",
+            "fails_everywhere",
+        ),
+    ),
     Gate(
         "host.link",
         ("down", "no_route"),
@@ -93,5 +161,10 @@ def apply(evidence: Sequence[Evidence], gates: Sequence[Gate] = GATES) -> tuple[
         for ident in gate.discards:
             item = items.get(ident)
             if item and item.level is Level.SCORED and item.state not in gate.spares and ident != gate.signal:
-                items[ident] = msgspec.structs.replace(item, level=Level.DISCARDED, reason=gate.reason)
+                items[ident] = msgspec.structs.replace(item, level=Level.DISCARDED, reason=gate.reason or _said(cause))
     return tuple(items[e.id] for e in evidence)
+
+
+def _said(item: Evidence) -> str:
+    """A sentence as a reason."""
+    return item.sentence[:1].lower() + item.sentence[1:].rstrip(".")

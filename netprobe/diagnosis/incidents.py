@@ -33,8 +33,9 @@ def track(before: Track, verdict: Verdict, now_s: float, next_id: int) -> Step:
 
     An incident begins with the first bad round and ends with the first good one. A round that cannot tell neither
     begins nor ends one, and a single round that names another component changes nothing: it may have been mistaken.
+    What a round finds wrong while the machine was too busy to measure is not believed at all.
     """
-    if verdict.component is Component.UNDETERMINED:
+    if verdict.component is Component.UNDETERMINED or (starved(verdict) and verdict.component is not Component.NONE):
         return Step(before)
     if verdict.component is Component.NONE:
         closed = _close(before.open, now_s) if before.open else None
@@ -54,6 +55,11 @@ def track(before: Track, verdict: Verdict, now_s: float, next_id: int) -> Step:
         return Step(Track(before.open, begun, before.heard))
     renamed = Incident(next_id, begun.component, begun.cause, begun.sentence, begun.began_s, None, begun.rounds)
     return Step(Track(renamed, heard=heard), _close(before.open, begun.began_s))
+
+
+def starved(verdict: Verdict) -> bool:
+    """Whether the machine was too busy to measure in that round."""
+    return any(item.id == "host.busy" and item.state == "starved" for item in verdict.evidence)
 
 
 def _begin(verdict: Verdict, now_s: float, number: int) -> Incident:

@@ -96,6 +96,9 @@ class Reactor:
             heapq.heappop(self._timers)
         if self._timers:
             until = min(until, self._timers[0][0])
+            overdue = time.monotonic() - self._timers[0][0]
+            if overdue > 0:  # this process was kept from coming here in time
+                self.lateness.note(self._timers[0][0], overdue)
         self._wait(until - time.monotonic())
         for descriptor, _ in self._epoll.poll(0):
             call = self._calls.get(descriptor)

@@ -59,6 +59,7 @@ class LiveVantage:
         raw = self._prober if isinstance(self._prober, Prober) else None
         self._watch = raw.watch if raw else None
         self._hearing = raw.hearing if raw else None
+        self._looked_s = 0.0  # when the own machine was last looked at
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +99,9 @@ class LiveVantage:
             case Inspect():
                 state = self._services().inspect()
                 wire = self._watch.summary() if self._watch else None
-                self._emit(token, now, msgspec.structs.replace(state, footing=self.footing, own_wire=wire))
+                late_s, self._looked_s = self.lateness_s(self._looked_s), now
+                seen = msgspec.structs.replace(state, footing=self.footing, own_wire=wire, late_s=late_s)
+                self._emit(token, now, seen)
             case Lookup() | Handshake() | Fetch():
                 done = functools.partial(self._emit_now, token)
                 self._services().start(request, token, done, self._hearing)

@@ -42,7 +42,8 @@ class HostState(Fact, frozen=True, tag="host"):
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
-    `own_wire` counts the probes until then; None where there was no tap.
+    `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst
+    since the look before: at waking up, and at reading what had come.
     """
 
     links: tuple[Link, ...] = ()
@@ -55,3 +56,4 @@ class HostState(Fact, frozen=True, tag="host"):
     global_link_v6: str = ""
     footing: Footing = {}
     own_wire: OwnWire | None = None
+    late_s: float = 0.0

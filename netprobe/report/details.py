@@ -45,6 +45,8 @@ def _host(observation: Observation) -> Iterable[Line]:
         kept = f", {seen.dropped_here} dropped here, {seen.never_left} never left" if _kept_back(seen) else ""
         text = f"{seen.answered} probes answered, {seen.lost} lost on the way{kept}"
         yield _row("own wire", text, at=observation, bad=_kept_back(seen))
+    if host.late_s:
+        yield _row("this process", f"late by {milliseconds(host.late_s)} at worst", at=observation)
     if host.hosts_overrides:
         yield _row("/etc/hosts names", ", ".join(host.hosts_overrides), at=observation, bad=True)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec import structs
 
 from netprobe.diagnosis import diagnose
 from netprobe.model.host import HostState, Link
@@ -146,6 +147,7 @@ class Picture:
     stale: tuple[str, ...] = ()  # the platform's names that nobody knows any more
     unmeasured: tuple[str, ...] = ()  # controls that nothing is known about
     stalled: tuple[str, ...] = ()  # addresses whose connections open and then fall silent, but in small segments
+    late_s: float = 0.0  # how late the measurement was at worst
     closer: tuple[Observation, ...] = ()  # what else a second look saw
 
     def but(self, **changes: object) -> "Picture":
@@ -170,7 +172,7 @@ class Picture:
                     found += self._place("edge", name, address)
             found += self._second_look()
             found += self.closer
-            found.append(self._see("host", "self", self._host(), 20.0))
+            found.append(self._see("host", "self", structs.replace(self._host(), late_s=self.late_s), 20.0))
         return tuple(found)
 
     def _see(self, purpose: str, subject: str, fact: AnyFact, at_s: float = 1.0) -> Observation:

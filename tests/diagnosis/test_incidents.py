@@ -1,8 +1,10 @@
 """Which rounds make one incident."""
 
-from netprobe.diagnosis.incidents import Track, track
+import msgspec
+
+from netprobe.diagnosis.incidents import Step, Track, track
 from netprobe.model.report import Incident
-from netprobe.model.verdict import Component, Verdict
+from netprobe.model.verdict import Component, Level, Verdict, Weighed
 
 BAD, WORSE = "isp.core.blackhole", "platform.origin.error"
 GOOD, UNSURE = "none.app_device", "undetermined"
@@ -67,3 +69,14 @@ def test_a_round_that_saw_half_an_outage_does_not_rename_it() -> None:
     assert [incident.cause for incident in closed] == ["isp.access.outage"]
     _, closed = rounds("isp.dns.failure", *["isp.access.outage"] * 2, "none")
     assert [incident.cause for incident in closed] == ["isp.access.outage"]
+
+
+def test_a_starved_round_opens_nothing() -> None:
+    """What a machine that was too busy finds wrong is not believed; what works all the same ends an incident."""
+    busy = Weighed("host.busy", "starved", Level.SCORED, "This computer was too busy (late by 2.0 s).")
+    bad = msgspec.structs.replace(verdict(BAD), evidence=(busy,))
+    assert track(Track(), bad, 60.0, 1) == Step(Track())
+    began = track(Track(), verdict(BAD), 60.0, 1).track
+    assert track(began, bad, 120.0, 2).track == began
+    good = msgspec.structs.replace(verdict(GOOD), evidence=(busy,))
+    assert track(began, good, 120.0, 2).track == Track()

@@ -1,10 +1,11 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import dns, firewall, forgery, home, http, loss, reach, sizes, tls
+from netprobe.diagnosis.signals import busy, dns, firewall, forgery, home, http, loss, reach, sizes, tls
 from netprobe.diagnosis.signals.base import Finding, Signal
 
 SIGNALS: tuple[Signal, ...] = (
     *home.SIGNALS,
+    *busy.SIGNALS,
     *firewall.SIGNALS,
     *dns.SIGNALS,
     *reach.SIGNALS,
