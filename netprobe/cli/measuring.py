@@ -18,7 +18,9 @@ from netprobe.live.connection import Trust
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.services import load_trust
 from netprobe.live.vantage import LiveVantage
+from netprobe.model.probes import Protocol
 from netprobe.model.report import Report
+from netprobe.model.rungs import most_rate
 from netprobe.model.targets import Platform
 from netprobe.probing.run import Progress
 from netprobe.topology.asn import AsnTable
@@ -88,6 +90,7 @@ def measure(
     """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
     with LiveVantage(wire=instruments.wires.open(), trust=instruments.trust) as vantage:
         vantage.look()
+        rate = min(settings.rate, most_rate(vantage.footing, *Protocol))
         with recorded(vantage, pcap):
             lookup = instruments.table.lookup
-            return diagnose(vantage, platform, lookup, symptom=symptom, rate=settings.rate, progress=progress)
+            return diagnose(vantage, platform, lookup, symptom=symptom, rate=rate, progress=progress)

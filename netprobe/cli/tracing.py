@@ -15,7 +15,7 @@ from netprobe.cli.settings import Settings
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import NOT_CARRIED, Protocol
-from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, keeps_flows
+from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, keeps_flows, most_rate
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.run import run
 from netprobe.tracing import Pass, Traced, Wanted, is_address
@@ -175,7 +175,8 @@ def _on_lower_rungs(job: Job, footing: Footing) -> Job:
     chosen = able[0] if able else job.method
     limits = footing_limits(footing, dict.fromkeys(map(Protocol, (job.method, chosen))))
     sys.stderr.write(f'netprobe: without raw sockets {"; ".join(limits)}; "netprobe doctor" tells more\n')
-    return job if chosen == job.method else job._replace(method=chosen, port=PORTS[chosen])
+    rate = min(job.rate, most_rate(footing, Protocol(chosen)))
+    return job._replace(method=chosen, port=job.port if chosen == job.method else PORTS[chosen], rate=rate)
 
 
 def _check(target: str, family: int) -> None:

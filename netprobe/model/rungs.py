@@ -1,5 +1,6 @@
 """The ladder: the ways in which probes can leave this machine, from the most telling to what everybody may do."""
 
+from math import inf
 from typing import NamedTuple
 
 from netprobe.model.probes import Protocol
@@ -10,8 +11,8 @@ class Rung(NamedTuple):
 
     `name` is what people call it, `needs` what this machine must allow, `remedy` the command that makes it do so.
     `constant_flow`: all probes of a flow look alike to a load balancer. `stamps` says which ends of a round trip the
-    kernel stamps. `lost` is what cannot be seen from here and could be from the top, in plain words; the top itself
-    has lost nothing.
+    kernel stamps, `most_rate` how many probes a second its descriptors suffice for. `lost` is what cannot be seen from
+    here and could be from the top, in plain words; the top itself has lost nothing.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Rung(NamedTuple):
     remedy: str
     constant_flow: bool
     stamps: str
+    most_rate: float = inf
     lost: tuple[str, ...] = ()
 
     @property
@@ -60,6 +62,7 @@ RUNGS: tuple[Rung, ...] = (
         "look for a seccomp profile that forbids UDP sockets or IP_RECVERR",
         constant_flow=False,
         stamps="both ends",
+        most_rate=1000.0,
         lost=(_MIXED, _QUOTES, _OWN_WIRE),
     ),
     Rung(
@@ -70,6 +73,7 @@ RUNGS: tuple[Rung, ...] = (
         "look for a seccomp profile that forbids TCP sockets",
         constant_flow=False,
         stamps="arrival",
+        most_rate=1000.0,
         lost=(_MIXED, "the TTL and the options of a server's answer", "answers after 0.9 s", _QUOTES, _OWN_WIRE),
     ),
 )
@@ -83,6 +87,11 @@ Footing = dict[Protocol, str]
 def rung(ident: str) -> Rung:
     """The row of the table with this id. Raises KeyError for another."""
     return _BY_ID[ident]
+
+
+def most_rate(footing: Footing, *protocols: Protocol) -> float:
+    """How many probes a second may leave, of any of `protocols`."""
+    return min((row.most_rate for row in RUNGS if row.id in {footing.get(p, RAW) for p in protocols}), default=inf)
 
 
 def keeps_flows(footing: Footing, protocol: Protocol) -> bool:

@@ -28,6 +28,7 @@ from netprobe.report.words import (
     headline,
     likelihood,
     moment,
+    not_seen,
     octets,
     platform_name,
     who,
@@ -227,4 +228,4 @@ def _footer(report: Report) -> Markup:
     calibrated = (
         "" if report.verdict.calibrated else "Scores are not calibrated: they rank, they are no probabilities. "
     )
-    return tag("footer", tag("p", cost + calibrated), tag("p", clean(_ATTRIBUTION, 400)))
+    return tag("footer", tag("p", f"{cost}{calibrated}{not_seen(report)}"), tag("p", clean(_ATTRIBUTION, 400)))

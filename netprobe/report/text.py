@@ -5,8 +5,6 @@ No word here is one that a person at home would have to look up; the hops are in
 
 from collections.abc import Mapping, Sequence
 
-from netprobe.model.host import HostState
-from netprobe.model.probes import Protocol
 from netprobe.model.report import Report
 from netprobe.model.verdict import Candidate, Cause, Component, Level, Verdict, Weighed
 from netprobe.report.lines import BLANK, Line, Span, line, paragraph
@@ -16,10 +14,10 @@ from netprobe.report.words import (
     clean,
     confidence,
     counted,
-    footing_limits,
     headline,
     likelihood,
     listed,
+    not_seen,
     octets,
     platform_name,
     who,
@@ -192,9 +190,5 @@ def _cost(report: Report, room: int) -> list[Line]:
 
 def _limits(report: Report, room: int) -> list[Line]:
     """What this machine did not let us measure."""
-    footing = next((o.fact.footing for o in report.observations if isinstance(o.fact, HostState)), {})
-    limits = footing_limits(footing, (Protocol.ICMP, Protocol.TCP), brief=True)
-    if not limits:
-        return []
-    text = f"Not everything could be seen: {'; '.join(limits)}. netprobe doctor tells the cost and the cure."
-    return paragraph(text, width=room, style="faint")
+    said = not_seen(report)
+    return paragraph(said, width=room, style="faint") if said else []

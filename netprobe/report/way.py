@@ -6,7 +6,7 @@ Facts only: where answers stop, and what became of the page that was asked for a
 from collections.abc import Iterable, Sequence
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Hop, Path, Protocol, Train
+from netprobe.model.probes import NOT_CARRIED, Hop, Path, Protocol, Train
 from netprobe.model.record import Record
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Response
@@ -107,9 +107,11 @@ def _misled(report: Report, host: HostState) -> list[Stop]:
 def _router(report: Report, host: HostState) -> Stop:
     """The home router and how it answered."""
     trains = [o.fact for o in report.observations if o.purpose == "gateway" and isinstance(o.fact, Train)]
-    answered, sent = sum(t.answered for t in trains), sum(len(t.exchanges) for t in trains)
+    tried = [x for t in trains for x in t.exchanges if not (x.reply and x.reply.error == NOT_CARRIED)]
+    answered, sent = sum(t.answered for t in trains), len(tried)
     tally = f"{answered} of {sent} answered" if sent else ""
-    state = "passed" if answered or not sent else "silent"
+    alive = answered or (not sent and host.neighbour not in {"failed", "incomplete"})
+    state = "passed" if alive else "silent"
     return Stop("Home router", host.gateway or "directly connected", HOME, state, tally)
 
 

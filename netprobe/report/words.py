@@ -7,7 +7,9 @@ import datetime as dt
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from netprobe.model.host import HostState
 from netprobe.model.probes import Protocol
+from netprobe.model.report import Report
 from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, rung
 from netprobe.model.verdict import Component, Verdict
 
@@ -164,3 +166,14 @@ def footing_limits(footing: Footing, protocols: Iterable[Protocol], *, brief: bo
             limits = "" if brief else f" ({rung(ident).limits})"
             said.append(f"{listed(carried)} probes leave by {rung(ident).name}{limits}")
     return said
+
+
+def not_seen(report: Report) -> str:
+    """That this machine did not let everything be measured, in two sentences; empty where it did."""
+    footing = next((o.fact.footing for o in report.observations if isinstance(o.fact, HostState)), {})
+    limits = footing_limits(footing, (Protocol.ICMP, Protocol.TCP), brief=True)
+    return (
+        f"Not everything could be seen: {'; '.join(limits)}. netprobe doctor tells the cost and the cure."
+        if limits
+        else ""
+    )
