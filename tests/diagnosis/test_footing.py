@@ -23,9 +23,11 @@ def never_sent(exchanges: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
     return tuple(msgspec.structs.replace(exchange, reply=reply) for exchange in exchanges)
 
 
-def without_echo(fact: AnyFact) -> AnyFact:
-    """`fact` as it is where no echo can be sent: sizes are asked by datagrams there."""
+def without_echo(purpose: str, fact: AnyFact) -> AnyFact:
+    """`fact` as it is where no echo can be sent: sizes are asked by datagrams there, and losses of SYNs counted."""
     match fact:
+        case Train(protocol=Protocol.ICMP) if purpose in {"edge.loss", "control.loss"}:
+            return msgspec.structs.replace(fact, protocol=Protocol.TCP, port=443)
         case HostState():
             return msgspec.structs.replace(fact, footing=NO_ECHO)
         case Train(protocol=Protocol.ICMP):
@@ -36,7 +38,7 @@ def without_echo(fact: AnyFact) -> AnyFact:
 
 
 def seen(picture: Picture) -> tuple[Observation, ...]:
-    return tuple(msgspec.structs.replace(o, fact=without_echo(o.fact)) for o in picture.observations())
+    return tuple(msgspec.structs.replace(o, fact=without_echo(o.purpose, o.fact)) for o in picture.observations())
 
 
 def verdict(picture: Picture) -> Verdict:
