@@ -10,7 +10,7 @@ BROKER_KIND, BROKER_SIZE, BROKER_SOURCE = "BROKER_KIND", "BROKER_SIZE", "BROKER_
 BROKER_DESTINATION, BROKER_RATE = "BROKER_DESTINATION", "BROKER_RATE"
 
 #: What may be otherwise a moment later, and is worth another try.
-PASSING = frozenset({"EAGAIN", "ENOBUFS", "ENOMEM", NO_NEIGHBOUR, NEVER_LEFT})
+PASSING = frozenset({"EAGAIN", "ENOBUFS", "ENOMEM", BROKER_RATE, NO_NEIGHBOUR, NEVER_LEFT})
 
 #: What a firewall on this machine does: packet filters, and routes that forbid.
 FORBIDDEN = frozenset({"EACCES", "EPERM"})

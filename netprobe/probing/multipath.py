@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from netprobe.model.probes import Branch, Flow, Multipath, Probe, Reply, ReplyKind, Vertex
+from netprobe.model.unsent import PASSING
 from netprobe.probing.port import Outcome, Request
 
 FIRST_LABEL = 1000  # labels below belong to traceroutes and trains
@@ -179,7 +180,10 @@ class MultipathSession:
         else:
             hop.pending[label] -= 1
         if outcome.kind is ReplyKind.SEND_FAILED:
-            self._stopped = True
+            if outcome.error in PASSING:  # like a lost one: another try may leave
+                hop.failed[label] += 1
+            else:
+                self._stopped = True
             return
         hop.drawn.setdefault(label, []).append(outcome.source)
         hop.interval_s = max(_INTERVAL_S, hop.interval_s * _RECOVERY)
