@@ -163,9 +163,11 @@ class Outstanding:
             return self._find("tcp", *flow, quote.third) or (None if sure else self._find("tcp id", *flow, quote.ident))
         if quote.protocol == codec.PROTOCOL_UDP:
             sent = self._find("udp", *flow, quote.fourth)
-            if sent and quote.ident in mangled(sent.mark.ip_id):  # 16 bits alone would be too few
+            if sent and quote.ident in mangled(sent.mark.ip_id):
                 return sent
-            return None if sure else self._find("udp id", *flow, quote.ident)
+            other = self._find("udp id", *flow, quote.ident)
+            # 16 bits alone: of either, as long as they do not name two probes.
+            return None if sure or (sent and other) else sent or other
         return None
 
     def _of_quote_v6(self, quote: Quote, *, sure: bool) -> Sent | None:
