@@ -14,7 +14,7 @@ from netprobe.cli.output import Output
 from netprobe.cli.settings import Settings
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.vantage import LiveVantage
-from netprobe.model.probes import NOT_CARRIED, Protocol
+from netprobe.model.probes import Protocol
 from netprobe.model.rungs import NOT_AT_ALL, RAW, Footing, keeps_flows, most_rate
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.run import run
@@ -206,8 +206,6 @@ def _error(traced: Traced) -> str:
     error = traced.never_left
     if not error:
         return ""
-    if error == NOT_CARRIED:
-        return f"cannot trace to {traced.target}: this computer lets nobody send such probes; try another --method"
     from netprobe.model.unsent import reason
 
     why = reason(error)

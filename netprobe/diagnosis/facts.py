@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TypeVar
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import NOT_CARRIED, Path, PathMtu, Protocol, RateTest, ReplyKind, Train
+from netprobe.model.probes import Path, PathMtu, Protocol, RateTest, ReplyKind, Train
 from netprobe.model.report import Observation
 from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
+from netprobe.model.unsent import NOT_CARRIED
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
 

@@ -15,7 +15,8 @@ from netprobe.live.reactor import Reactor
 from netprobe.live.replies import local_failure, send_failed
 from netprobe.live.wire import source_address
 from netprobe.model import rungs
-from netprobe.model.probes import ICMP_UNREACHABLE, NOT_CARRIED, Probe, Reply, ReplyKind
+from netprobe.model.probes import ICMP_UNREACHABLE, Probe, Reply, ReplyKind
+from netprobe.model.unsent import NOT_CARRIED
 
 _LARGEST_PACKET = 65535
 _UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6

@@ -64,10 +64,6 @@ FROM_DESTINATION = frozenset(
 )
 
 
-#: The `error` of a probe that no rung of this machine's ladder carries (model/rungs.py): nothing was measured.
-NOT_CARRIED = "EOPNOTSUPP"
-
-
 class Reply(Record, frozen=True):
     """One message that answers a probe.
 

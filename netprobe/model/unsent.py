@@ -5,6 +5,9 @@ from netprobe.model.record import Record
 #: Errors that no errno has: found by looking at the own network devices.
 NO_NEIGHBOUR, NEVER_LEFT = "NO_NEIGHBOUR", "NEVER_LEFT"
 
+#: No rung of this machine's ladder carries such probes (model/rungs.py): nothing was measured.
+NOT_CARRIED = "EOPNOTSUPP"
+
 #: Errors of the broker, which checks every packet before it sends it (live/broker/limits.py).
 BROKER_KIND, BROKER_SIZE, BROKER_SOURCE = "BROKER_KIND", "BROKER_SIZE", "BROKER_SOURCE"
 BROKER_DESTINATION, BROKER_RATE = "BROKER_DESTINATION", "BROKER_RATE"
@@ -78,6 +81,12 @@ REASONS: dict[str, Unsent] = {
         "this machine has no address to send from",
         _HERE,
         "wait for DHCP, or set an address: ip address",
+    ),
+    "EMFILE": Unsent("too many probes wait for their answers at once", _OURS, "probe more slowly (--rate)"),
+    NOT_CARRIED: Unsent(
+        "without raw sockets this machine lets nobody send such probes",
+        _HERE,
+        'take another --method, or see how to get them back: "netprobe doctor"',
     ),
     "EADDRINUSE": Unsent("no source port is left", _OURS, "trace fewer targets at once"),
     BROKER_DESTINATION: Unsent(

@@ -6,10 +6,11 @@ Facts only: where answers stop, and what became of the page that was asked for a
 from collections.abc import Iterable, Sequence
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import NOT_CARRIED, Hop, Path, Protocol, Train
+from netprobe.model.probes import Hop, Path, Protocol, Train
 from netprobe.model.record import Record
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Response
+from netprobe.model.unsent import NOT_CARRIED
 from netprobe.model.verdict import Component
 from netprobe.report.trace import Whose
 from netprobe.report.words import milliseconds, platform_name

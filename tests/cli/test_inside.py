@@ -90,7 +90,9 @@ def test_without_a_route_there_is_an_answer_all_the_same() -> None:
         traced = nowhere.run([*NETPROBE, "trace", "192.0.2.1"], env=own_environment())
         assert traced.returncode == EXIT_CANNOT_MEASURE
         assert traced.stdout == ""
-        assert traced.stderr.startswith("netprobe: nothing could be sent to 192.0.2.1: this machine has no route there (ENETUNREACH)")
+        assert traced.stderr.startswith(
+            "netprobe: nothing could be sent to 192.0.2.1: this machine has no route there (ENETUNREACH)"
+        )
         assert traced.stderr.count("\n") == 1
 
 

@@ -13,11 +13,12 @@ from netprobe.model.verdict import Component
 from netprobe.sim.namespaces import own_environment
 from netprobe.sim.scenario import load
 from netprobe.sim.world import run_in_world
+from tests.ordinary import ordinary
 
 pytestmark = [pytest.mark.packets, pytest.mark.slow]
 
 EVERYBODY, NOBODY = "0 2147483647", "1 0"
-ORDINARY = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all"
+ORDINARY = " ".join(ordinary())
 NETPROBE = f"{sys.executable} -W error -m netprobe"
 TWELVE = (
     "healthy",

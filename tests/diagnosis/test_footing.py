@@ -7,9 +7,10 @@ from netprobe.diagnosis import diagnose
 from netprobe.diagnosis.facts import Facts
 from netprobe.diagnosis.paths import MIXED_TURNS
 from netprobe.model.host import HostState
-from netprobe.model.probes import NOT_CARRIED, Exchange, Path, PathMtu, Protocol, Reply, ReplyKind, Train
+from netprobe.model.probes import Exchange, Path, PathMtu, Protocol, Reply, ReplyKind, Train
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.rungs import RUNGS, Footing, keeps_flows
+from netprobe.model.unsent import NOT_CARRIED
 from netprobe.model.verdict import Evidence, Level, Verdict
 from netprobe.topology.paths import loop
 from tests.diagnosis.picture import ISP, PLATFORM, Picture, loops, origin

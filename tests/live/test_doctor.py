@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from netprobe.model.rungs import RUNGS
+from tests.ordinary import ordinary
 
-ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+ORDINARY = ordinary()
 _REPORT = "from netprobe.live import doctor; from netprobe.model.record import to_json; print(to_json(doctor.checks()).decode())"
 
 

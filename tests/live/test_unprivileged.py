@@ -21,7 +21,8 @@ from scapy.packet import Raw
 from netprobe.live import CannotMeasure, codec, ladder, lone
 from netprobe.live.unprivileged import UnprivilegedProber
 from netprobe.live.vantage import LiveVantage
-from netprobe.model.probes import NOT_CARRIED, Flow, Path, Probe, Protocol, Reply, ReplyKind, Train
+from netprobe.model.probes import Flow, Path, Probe, Protocol, Reply, ReplyKind, Train
+from netprobe.model.unsent import NOT_CARRIED
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE
 from netprobe.probing.pmtu import PathMtuSession
 from netprobe.probing.run import gather, one, run
@@ -29,13 +30,14 @@ from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 from tests.live.live_network import CLIENT, HOPS, HOPS_V6, SERVER, SERVER_V6, SILENT, Namespace, Network
 from tests.live.live_servers import listening
+from tests.ordinary import ordinary
 
 pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("inside", "ping_sockets")]
 
 OPEN, CLOSED = 443, 81
 ROUTER = HOPS[0]
 EVERYBODY, NOBODY = "0 2147483647", "1 0"
-ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+ORDINARY = ordinary()
 CARRIED = (Protocol.ICMP, Protocol.TCP, Protocol.UDP, Protocol.QUIC)
 ROOT = File(__file__).parents[2]
 
@@ -511,7 +513,10 @@ def test_trace_without_ping_sockets_says_what_to_do(network: Network) -> None:
     (row,) = (json.loads(line) for line in done.stdout.splitlines())
     assert done.returncode == EXIT_CANNOT_MEASURE
     assert (row["rung"], row["reached"]) == ("", False)
-    assert "this computer lets nobody send such probes; try another --method" in row["error"]
+    assert (
+        "without raw sockets this machine lets nobody send such probes (EOPNOTSUPP); take another --method"
+        in row["error"]
+    )
     assert done.stderr.startswith("netprobe: without raw sockets no icmp probes can be sent; ")
 
 
