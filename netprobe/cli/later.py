@@ -19,17 +19,13 @@ _LOOKUPS = (
 )
 _ALWAYS = (
     "json",
-    "locale",
-    "shutil",
     "unicodedata",
-    "netprobe.capture",
-    "netprobe.cli.capturing",
     "netprobe.live.host",
     "netprobe.model.unsent",
-    "netprobe.report.lines",
     "netprobe.report.words",
 )
-_TRACE = ("netprobe.report.page", "netprobe.report.trace", "netprobe.report.trace_line")
+_PCAP = ("netprobe.capture", "netprobe.cli.capturing")
+_PEOPLE = ("locale", "shutil", "netprobe.report.lines")
 _REPORT = ("netprobe.report.html", "netprobe.report.text", "netprobe.report.details", "tempfile")
 _DISPLAY = (
     "netprobe.cli.growing",
@@ -40,17 +36,18 @@ _DISPLAY = (
 
 def for_diagnosis() -> None:
     """Load what a diagnosis and its report may want."""
-    _load((*_LOOKUPS, *_REPORT))
+    _load((*_LOOKUPS, *_PCAP, *_PEOPLE, *_REPORT))
     from netprobe.report.html import style
 
     style()
 
 
-def for_trace(*, names: bool, share: bool = False, rounds: bool = False, ways: bool = False) -> None:
-    """Load what a trace may want: with names to look up, what is in common, rounds, all ways."""
+def for_trace(*, names: bool, as_json: bool, share: bool, rounds: bool, ways: bool, pcap: bool) -> None:
+    """Load what a trace may want: with names to look up, for programs, what is in common, rounds, all ways, a file."""
     wanted = {"share": share, "loss_evidence": rounds, "multipath": ways, "resolve": names}
-    sessions = [f"netprobe.probing.{name}" for name, on in wanted.items() if on]
-    _load((*_TRACE, *sessions, *(_LOOKUPS if names else ())))
+    modules = [f"netprobe.probing.{name}" for name, on in wanted.items() if on]
+    shown = ("netprobe.report.trace_line",) if as_json else (*_PEOPLE, "netprobe.report.page")
+    _load((*shown, *modules, *(_LOOKUPS if names else ()), *(_PCAP if pcap else ())))
 
 
 def _load(modules: Sequence[str]) -> None:

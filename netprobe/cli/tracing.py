@@ -59,7 +59,7 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
     with ExitStack() as stack:
         whose = None if as_json else stack.enter_context(_origins(settings))
         pcap = stack.enter_context(Output.open("--pcap", job.pcap))
-        vantage = stack.enter_context(LiveVantage(wire=_wires(job).open()))
+        vantage = stack.enter_context(LiveVantage(wire=_wires(job, as_json=as_json).open()))
         if vantage.footing[Protocol(job.method)] != RAW:
             job = _on_lower_rungs(job, vantage.footing)
         if pcap.wanted:
@@ -134,15 +134,14 @@ class _Printer:
         self._blocks += 1
 
 
-def _wires(job: Job) -> Wires:
+def _wires(job: Job, *, as_json: bool) -> Wires:
     """Give up all privilege but the way to the addresses that were named, and to some for each name."""
     from netprobe.cli import later
 
     names = sum(not is_address(target) for target in job.targets)
     reach = Reach(job.targets, _ADDRESSES_A_NAME * names, 0.0, job.rate)
-    return separate(
-        reach, load=lambda: later.for_trace(names=names > 0, share=job.share, rounds=job.rounds > 0, ways=job.ways)
-    )
+    wanted = {"share": job.share, "rounds": job.rounds > 0, "ways": job.ways, "pcap": job.pcap is not None}
+    return separate(reach, load=lambda: later.for_trace(names=names > 0, as_json=as_json, **wanted))
 
 
 @contextmanager

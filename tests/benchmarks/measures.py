@@ -15,6 +15,9 @@ from contextlib import ExitStack
 
 from netprobe.lab.score import run_virtual
 from netprobe.live import stamps
+from netprobe.live.broker.launch import launch
+from netprobe.live.brokered import Broker
+from netprobe.live.privilege import Reach, configuration, worker_user
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Flow, Probe, Protocol, Reply
 from netprobe.model.probes import Path as Way
@@ -51,13 +54,17 @@ finally:
     sys.stderr.write("\\npeak_kib " + status.partition("VmHWM:")[2].split()[0])
 """
 
-#: Traces an address again and again and prints of each trace its seconds, its probes and its hops.
+#: By way of the broker, as the command does: traces an address again and again and prints of each trace its seconds, its probes and its hops.
 _TIMED = """
 import sys, time
+from netprobe.live.broker import launch
+from netprobe.live.privilege import Reach, separate
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Protocol
 from netprobe.tracing import trace
-with LiveVantage() as vantage:
+launch.ahead(["trace"])
+wires = separate(Reach(sys.argv[1:2], 0, 0.0, 400.0), load=lambda: None)
+with LiveVantage(wire=wires.open()) as vantage:
     for _ in range(int(sys.argv[2])):
         began = time.monotonic()
         (one,) = trace(vantage, [sys.argv[1]], Protocol.ICMP)
@@ -276,15 +283,21 @@ def rtt() -> Iterator[Figure]:
 
 
 def _round_trips() -> list[float]:
-    """The round trips that netprobe reports, seconds, one echo request at a time."""
+    """The round trips that netprobe reports, seconds, one echo request at a time, by way of the broker."""
+    launched = launch()
+    if launched is None:
+        raise RuntimeError("no broker can be started")
+    broker = Broker(launched)
+    broker.configure(configuration(Reach((SERVER,), 0, 0.0, 2 / _RTT_PAUSE_S), worker_user()))
     found = []
-    with LiveVantage() as vantage:
+    with LiveVantage(wire=broker.wire()) as vantage:
         for number in range(_RTT_PROBES):
             vantage.send(Probe(Flow(Protocol.ICMP, SERVER), sequence=number))
             event = vantage.receive(vantage.now() + 1.0)
             if event and isinstance(event.outcome, Reply):
                 found.append(event.outcome.rtt_s)
             time.sleep(_RTT_PAUSE_S)
+    broker.close()
     return found
 
 
