@@ -113,6 +113,7 @@ class Pass:
         rate: float = DEFAULT_RATE,
         ready: Callable[[Traced], None] | None = None,
     ) -> None:
+        self.targets = tuple(targets)
         self.stage = Stage.NAMES
         self.measurement: LossMeasurement | None = None  # the rounds, once they have begun
         self.searching: MultipathSession | None = None  # the ways that are being looked for
@@ -168,6 +169,17 @@ class Pass:
         self._look_at_loss()
         growing = {path.flow.destination: path for path in self._growing()}
         return [self._one(resolved, growing.get(resolved.address)) for resolved in self._resolved]
+
+    def glance(self) -> list[Traced]:
+        """The same, but of rounds the destinations' counts only: cheap enough to be looked at all the time."""
+        if self.measurement is None:
+            return self.known()
+        seen = {path.flow.destination: path for path in self._paths.values()}
+        counts = self.measurement.glance()
+        return [
+            self._one(resolved)._replace(path=seen.get(resolved.address), loss=counts.get(resolved.address))
+            for resolved in self._resolved
+        ]
 
     def _one(self, resolved: Traced, growing: Path | None = None) -> Traced:
         address = resolved.address

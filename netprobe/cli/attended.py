@@ -10,6 +10,7 @@ from types import FrameType
 
 from netprobe.probing.port import Event, Request, Usage, Vantage
 
+_SHARE = 20.0  # who looks gets one part of so many of the time
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,7 +72,8 @@ class Attended:
             now = self._vantage.now()
             if self._look and now >= self._look_at:
                 self._look()
-                self._look_at = self._vantage.now() + self._every_s
+                after = self._vantage.now()
+                self._look_at = after + max(self._every_s, _SHARE * (after - now))
             self._waiting = True
             try:
                 self._raise_if_waiting()

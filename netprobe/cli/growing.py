@@ -35,8 +35,9 @@ def growing(work: Pass, method: str, port: int, whose: Whose, now: Callable[[], 
 
         def look() -> None:
             progress = work.progress(now())
+            alone = len(work.targets) == 1
             lines = page(
-                work.known(),
+                work.known() if alone else work.glance(),
                 _doing(progress),
                 method,
                 port,

@@ -91,6 +91,15 @@ class LossMeasurement:
         """What can be said so far."""
         return [conclude(one, self._judged) for one in self.rounds.result()]
 
+    def glance(self) -> dict[str, LossEvidence]:
+        """By destination, its counts alone: what can be looked at all the time while many paths are asked."""
+        found = {}
+        for index, path in enumerate(self.rounds.paths):
+            seen = self.rounds.destination_of(index)
+            end = HopLoss(seen.ttl, seen.sent, seen.lost, wilson(seen.lost, seen.sent)) if seen else None
+            found[path.flow.destination] = LossEvidence(path, (), end, None)
+        return found
+
 
 def conclude(counted: CountedPath, judged: Mapping[str, Judgement]) -> LossEvidence:
     """What the counts of one path say, given what tests say of some addresses.

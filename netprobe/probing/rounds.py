@@ -188,6 +188,11 @@ class Rounds:
     # -- what is known ------------------------------------------------------------------------------------------------
 
     @property
+    def paths(self) -> list[Path]:
+        """The paths as they were before."""
+        return [way.path for way in self._ways]
+
+    @property
     def planned(self) -> int:
         """How many probes all rounds are."""
         return self._count * len(self._nodes)

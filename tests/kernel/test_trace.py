@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from netprobe.live.host import inspect
 from netprobe.model.record import from_json
 from netprobe.report.trace_line import TraceLine
 from netprobe.sim.namespaces import own_environment
@@ -97,3 +98,11 @@ def test_the_family_is_the_system_s(network: Network) -> None:
     )
     assert refused.returncode == 2
     assert f"'{CLIENT}' is an IPv4 address, and -6 asks for IPv6" in refused.stderr
+
+
+def test_the_machine_knows_whether_it_has_global_ipv6(network: Network) -> None:
+    """An address that is valid on the Internet and a route there; without the route there is none."""
+    with network.client.inside():
+        assert inspect().global_link_v6 == "uplink"
+    with network.second.inside():
+        assert inspect().global_link_v6 == ""
