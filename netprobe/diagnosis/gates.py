@@ -26,7 +26,7 @@ class Gate(NamedTuple):
 
 
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
-_REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused")
+_REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused", "edge.refusals")
 _SERVED = ("tls.handshakes", "tls.endings", "controls.serve", "http.status", "http.speed", "service.whole")
 _SERVICE = ("path.mtu", "path.loss", "tls.certificates", *_SERVED)
 
@@ -111,7 +111,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "host.firewall",
         IN_THE_WAY,
-        ("gateway.answers", *_NAMES, "path.breaks", "platform.vendors", "edge.refused", *_SERVICE),
+        ("gateway.answers", *_NAMES, "path.breaks", "platform.vendors", "edge.refused", "edge.refusals", *_SERVICE),
         "the device's own firewall is in the way",
         spares=("yes", "ignores_ping", "forwards", "works", "right", "none", "no", "fine", "valid", "all"),
     ),

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from msgspec import structs
 
+from netprobe.diagnosis import diagnose
 from netprobe.diagnosis.causes import tables
-from netprobe.model.probes import Reply, ReplyKind
+from netprobe.model.probes import Reply, ReplyKind, Train
 from netprobe.model.replies import ACK, RST, SYN, TcpHeader
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
@@ -280,3 +282,31 @@ def test_forged_ends_alone_accuse_nobody(address: str) -> None:
     )
     assert (forged.component, forged.cause) == (plain.component, plain.cause)
     assert forged.component != "policy"
+
+
+def contradicted(observation: Observation) -> Observation:
+    """A train whose every RST is followed by the real SYN-ACK."""
+    fact = observation.fact
+    if not isinstance(fact, Train):
+        return observation
+    after = Reply(ReplyKind.SYN_ACK, fact.destination, 0.03, 52, tcp=TcpHeader(SYN | ACK, 65160, 1, 1))
+    exchanges = tuple(
+        structs.replace(
+            x, reply=structs.replace(x.reply, tcp=TcpHeader(RST | ACK, 0, 0, 1)), later=(structs.replace(after),)
+        )
+        if x.reply and x.reply.kind is ReplyKind.RST
+        else x
+        for x in fact.exchanges
+    )
+    return structs.replace(observation, fact=structs.replace(fact, exchanges=exchanges))
+
+
+@pytest.mark.parametrize("refusing", [EDGES, EDGES[:1]])
+def test_refusals_that_are_contradicted_support_a_block_and_make_none(refusing: tuple[str, ...]) -> None:
+    """Where several networks refuse at once the platform is not so sure any more; one that does is not asked."""
+    picture = healthy.but(refusing=refusing)
+    plain = picture.verdict()
+    forged = diagnose(tuple(map(contradicted, picture.observations())), picture.platform, origin)
+    said = [item.state for item in forged.evidence if item.id == "edge.refusals"]
+    assert said == (["forged"] if len(refusing) > 1 else [""])
+    assert forged.component in ({plain.component, "undetermined"} if len(refusing) > 1 else {plain.component})
