@@ -130,13 +130,16 @@ class Watch:
 
     def _turn(self) -> None:
         now = self._reactor.now()
+        # Whoever comes late himself may find that an answer waits to be read: nothing is concluded then.
+        starved = self._timer is not None and now - self._timer.when > _TURN_S
         self._timer = None
         oldest_s = next(iter(self._waiting.values()), now)
-        if self._tap is None and not self._tried and now - oldest_s >= _SILENT_S:
+        if not self._tried and now - oldest_s >= _SILENT_S and not starved:
             self.open()
         if self._tap:
             self._look(self._tap)
-            self._judge(now)
+            if not starved:
+                self._judge(now)
         else:
             self._forget(now)
         if self._waiting or self._answered or self._capture:

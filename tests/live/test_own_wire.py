@@ -14,6 +14,7 @@ import pytest
 from netprobe.capture import Capture
 from netprobe.live import own_wire, tap
 from netprobe.live.broker import sockets
+from netprobe.live.prober import Prober
 from netprobe.live.vantage import LiveVantage
 from netprobe.live.wire import LocalWire, open_wire
 from netprobe.model.host import HostState, Inspect, OwnWire
@@ -383,3 +384,21 @@ def test_a_firewall_as_it_should_be_keeps_nothing_back(inside: Network, protocol
     assert way.reached
     assert [reply.dropped_locally for reply in replies(way)] == [False] * 3
     assert counted.dropped_here == 0
+
+
+def test_a_process_that_comes_late_concludes_nothing(inside: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that lie unread while it was not running were dropped by nobody; its next turn in time finds them."""
+    with looking() as vantage:
+        with monkeypatch.context() as patch:
+            patch.setattr(Prober, "arrived", lambda *_: None)  # as if the sockets had not been read
+            tokens = {vantage.send(Probe(Flow(Protocol.ICMP, SERVER), sequence=n)) for n in range(5)}
+            while vantage._watch and len(vantage._watch._came) < len(tokens):
+                time.sleep(0.15)
+                assert vantage.receive(vantage.now()) is None
+        assert on_the_wire(vantage).dropped_here == 0
+    with inside.client.firewall("input drop"), looking() as vantage:
+        vantage.send(Probe(Flow(Protocol.ICMP, SERVER)))
+        event = vantage.receive(vantage.now() + 2.0)
+    assert event is not None
+    assert isinstance(event.outcome, Reply)
+    assert event.outcome.dropped_locally
