@@ -31,7 +31,7 @@ format: $(VENV)/.ready  ## lay the code out
 	$(BIN)/ruff check --fix
 
 bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ROWS)
 
 fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
 	$(BIN)/python -m tests.fuzz --keep build/fuzz

@@ -11,6 +11,7 @@ import pytest
 
 from netprobe.diagnosis import table
 from netprobe.diagnosis.causes import tables
+from tests.benchmarks.rows import HELD
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -121,3 +122,10 @@ def test_nothing_heavy_is_imported_before_it_is_needed(imports: str, never: set[
     program = f"import sys, {imports}; print(*sorted({never!r} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     assert said.stdout.split() == []
+
+
+def test_what_a_test_holds_is_held() -> None:
+    """The tests that the benchmark table points at are there."""
+    for _, held in HELD:
+        path, _, name = held.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text()
