@@ -17,9 +17,11 @@ _MISSES = 0.05  # what the stopping rule may miss, as a share of runs; of five a
 
 def ecmp() -> Iterator[Figure]:
     """How often all branches are found, and what the routers' kernels kept back on our account."""
+    jobs = [ways for ways in _WAYS for _ in range(_RUNS)]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        results = list(zip(jobs, pool.map(_discover, jobs), strict=True))
     for ways in _WAYS:
-        with ThreadPoolExecutor(_RUNS) as pool:
-            said = list(pool.map(_discover, [ways] * _RUNS))
+        said = [found for count, found in results if count == ways]
         true = [f"10.1.{number}.2" for number in range(ways)]
         missed = sum(_at_two(graph) != true for graph, _, _ in said)
         what = f"ECMP, {ways} ways: runs that miss one"
