@@ -15,8 +15,9 @@ The loop owns pacing: probes leave at most `rate` a second, whoever wants to sen
 import heapq
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from netprobe.model.probes import Probe
 from netprobe.probing.port import Event, Outcome, Request, Vantage
@@ -67,8 +68,7 @@ class Progress(Protocol):
         ...
 
 
-@dataclass(eq=False)
-class _Node:
+class _Node(Struct, eq=False):
     """A plan in the tree: the results of its batch as they come in, and its place in the plan that waits for it."""
 
     plan: Plan[Any]
@@ -78,8 +78,7 @@ class _Node:
     missing: int = 0
 
 
-@dataclass(eq=False)
-class _Running:
+class _Running(Struct, eq=False):
     """A session at work, and its place in the plan that waits for it."""
 
     session: Session[Any]

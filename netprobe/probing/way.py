@@ -4,8 +4,8 @@ The bookkeeping of `share`; nothing here decides what to ask.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Reply, ReplyKind
@@ -14,8 +14,7 @@ from netprobe.model.probes import Exchange, Flow, Hop, Path, Reply, ReplyKind
 Node = tuple[int, str]
 
 
-@dataclass(eq=False)
-class Way:
+class Way(Struct, eq=False):
     """The way of `flow`. `asked` has the exchanges at each TTL, none as long as the probe waits for its turn.
 
     `seen` has the router that answered at each TTL, also while a whole trace is under way.

@@ -8,7 +8,7 @@ from netprobe.live import tap as taps
 from netprobe.live.vantage import LiveVantage
 from netprobe.live.wire import open_wire
 from netprobe.model.probes import Flow, Probe, Protocol
-from tests.benchmarks.measures import Figure
+from tests.benchmarks.figures import Figure
 from tests.live.live_network import SERVER, network_of_routers
 
 _TIMES, _PROBES, _AT_ONCE = 30, 3000, 30
@@ -33,7 +33,7 @@ def tap() -> Iterator[Figure]:
         )
         without, beside = (statistics.median(_a_probe_us(look=look) for _ in range(3)) for look in (False, True))
         note = f"processor time a probe, {_PROBES} echo requests, all answered; beside it with the tap from the start"
-        yield Figure("tap", "a probe and its answer", without, "us", beside, note)
+        yield Figure("tap", "a probe and its answer", without, "us", beside=beside, note=note)
 
 
 def _a_probe_us(*, look: bool) -> float:

@@ -81,6 +81,7 @@ def test_a_failure_has_the_same_words(capfd: pytest.CaptureFixture[str]) -> None
 def test_typer_is_not_loaded_for_a_plain_line() -> None:
     """Nor what only other commands need."""
     never = {"typer", "rich", "ssl", "h11", "dns", "scapy", "tomllib", "statistics", "cryptography", "pyroute2"}
+    never |= {"typing_extensions", "inspect", "dataclasses", "asyncio", "subprocess"}
     program = (
         f"import sys, atexit; sys.argv = ['netprobe', 'trace', '--json', 'no such name']\n"
         f"import netprobe.cli.tracing, netprobe.report.trace_line\n"
