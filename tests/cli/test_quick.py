@@ -83,10 +83,13 @@ def test_typer_is_not_loaded_for_a_plain_line() -> None:
     never = {"typer", "rich", "ssl", "h11", "dns", "scapy", "tomllib", "statistics", "cryptography", "pyroute2"}
     never |= {"typing_extensions", "inspect", "dataclasses", "asyncio", "subprocess"}
     program = (
-        f"import sys, atexit; sys.argv = ['netprobe', 'trace', '--json', 'no such name']\n"
-        f"import netprobe.cli.tracing, netprobe.report.trace_line\n"
-        f"atexit.register(lambda: print('loaded:', *sorted({never!r} & set(sys.modules))))\n"
-        "from netprobe.__main__ import main; main()"
+        "import sys; sys.argv = ['netprobe', 'trace', '--json', 'no such name']\n"
+        "from netprobe.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "import netprobe.cli.tracing, netprobe.report.trace_line, netprobe.probing.share\n"
+        f"print('loaded:', *sorted({never!r} & set(sys.modules)))\n"
+        "sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
