@@ -60,12 +60,12 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
         whose = None if as_json else stack.enter_context(_origins(settings))
         pcap = stack.enter_context(Output.open("--pcap", job.pcap))
         vantage = stack.enter_context(LiveVantage(wire=_wires(job, as_json=as_json).open()))
-        if vantage.footing[Protocol(job.method)] != RAW:
-            job = _on_lower_rungs(job, vantage.footing)
         if pcap.wanted:
             from netprobe.cli.capturing import recorded
 
             stack.enter_context(recorded(vantage, pcap))
+        if vantage.footing[Protocol(job.method)] != RAW:
+            job = _on_lower_rungs(job, vantage.footing)
         wanted = Wanted(
             Protocol(job.method),
             job.port,
