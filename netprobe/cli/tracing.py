@@ -129,7 +129,8 @@ class _Printer:
         from netprobe.report.lines import BLANK
         from netprobe.report.page import block
 
-        lines = block(one, self._job.method, self._job.port, whose, width=width())
+        job = self._job
+        lines = block(one, job.method, job.port, whose, width=width(), named=job.named)
         show([*([BLANK] if self._blocks else []), *lines])
         self._blocks += 1
 

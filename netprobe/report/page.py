@@ -7,27 +7,37 @@ from collections.abc import Sequence
 
 from netprobe.model.probes import Path
 from netprobe.report.known import Known
-from netprobe.report.lines import BLANK, Line, Span, line
+from netprobe.report.lines import BLANK, Line, Span, line, paragraph
 from netprobe.report.loss import spread
 from netprobe.report.trace import Whose, broken, header, how, notes, outcome, table, title
 from netprobe.report.ways import graph, summary
 from netprobe.report.words import clean, counted
 
+_ECHOES = "Echo requests have no ports: balancers that look at ports show one way only; --method syn or udp shows all."
+_SYNS = "By SYNs, because balancers look at ports, which echo requests do not have; --method chooses another."
+
 
 def block(
-    one: Known, method: str, port: int, whose: Whose, *, width: int = 80, left_s: float | None = None
+    one: Known,
+    method: str,
+    port: int,
+    whose: Whose,
+    *,
+    width: int = 80,
+    left_s: float | None = None,
+    named: bool = True,
 ) -> list[Line]:
-    """All there is to say of one target: the title, its hops or all its ways, and what follows from them."""
+    """All there is to say of one target: the title, its hops or all its ways, and what follows from them.
+
+    `named`: the method was the user's choice.
+    """
     if not one.path:
         return []
     lines = broken(title(one.target, one.address, method, port, one.path), width)
     if one.ways:
         lines += [*graph(one.ways, whose, one.path, width=width), *summary(one.ways, left_s=left_s, width=width)]
-        if method == "icmp":
-            lines.append(
-                line("  Echo requests have no ports: balancers that look at ports show one way only.", "faint")
-            )
-        return lines
+        note = _ECHOES if method == "icmp" else "" if named else _SYNS
+        return lines + (paragraph(note, width=width - 2, first=(Span("  "),), indent=2, style="faint") if note else [])
     lines.append(header(one.path, loss=one.loss, width=width))
     lines += [*table(one.path, whose, width=width, loss=one.loss), *notes(one.path, one.loss, width=width)]
     return lines

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
+from netprobe.model.probes import Exchange, Flow, Hop, Multipath, Path, Protocol, Reply, ReplyKind, Vertex
 from netprobe.report.lines import render
 from netprobe.report.page import block, page
 from netprobe.topology.asn import Origin
@@ -58,6 +58,20 @@ def test_a_block_is_as_wide_as_the_screen_at_most(known: list[Traced], width: in
         assert all(len(row) <= width for row in text.split("\n"))
         if one.path and one.path.hops:
             assert one.address in text
+
+
+def test_why_ways_are_looked_for_by_syns_is_said() -> None:
+    """When nobody chose it; and what echo requests cannot show, when somebody did."""
+    flow = Flow(Protocol.TCP, "192.0.2.1", 443)
+    ways = Multipath(
+        flow, (Vertex(1, "192.0.2.1", (1000,)),), (), (), reached=True, complete=True, probes_sent=6, unanswered=0
+    )
+    one = traced(1, 1, over=True)._replace(ways=ways)
+    assert "By SYNs, because" in render(block(one, "syn", 443, somebody, named=False))
+    assert "By SYNs, because" not in render(block(one, "syn", 443, somebody))
+    text = render(block(one, "icmp", 0, somebody, width=40))
+    assert "Echo requests have no ports" in text
+    assert all(len(row) <= 40 for row in text.split("\n"))
 
 
 def test_who_is_under_way_comes_first() -> None:
