@@ -19,8 +19,6 @@ from netprobe.probing.distance import initial_ttl, path_length
 
 _PATH_CHANGE = 3  # hops by which a way may get longer or shorter in the middle of a conversation
 _ID_STEP = 1024  # packets that a busy host may have sent between two of one connection
-_LONG_RTT_S = 0.005  # below that a comparison of times says nothing
-_TOO_SOON = 0.6  # of a round trip
 _MODULUS, _HALF = 1 << 32, 1 << 31
 _MOST_ENDS, _MOST_OTHERS = 6, 4  # segments that are kept: of somebody who sends many, the first tell
 
@@ -196,14 +194,6 @@ def _other_fragmenting(case: _Case) -> bool:
     return case.end[0].ip_id >= 0 and any(mine != header.dont_fragment for _, header in _others(case))
 
 
-def _too_soon(case: _Case) -> bool:
-    """What ended it came sooner after the SYN-ACK than an answer to anything that we sent after that can."""
-    opened = next((reply for reply, _ in case.before if reply.kind is ReplyKind.SYN_ACK), None)
-    if opened is None or opened.rtt_s < _LONG_RTT_S:
-        return False
-    return case.end[0].rtt_s - opened.rtt_s < _TOO_SOON * opened.rtt_s
-
-
 #: Hardly anybody but a forger does this.
 STRONG = (
     Mark("goes_on", "the server spoke on after the end in its name", _goes_on),
@@ -219,5 +209,4 @@ WEAK = (
     Mark("window", "the reset offers a window", _odd_window),
     Mark("no_stamps", "the end lacks the time stamps that the server uses", _no_stamps),
     Mark("fragmenting", "the end differs from the server's answers in DF", _other_fragmenting),
-    Mark("too_soon", "the end came sooner than the server can answer", _too_soon),
 )
