@@ -100,6 +100,7 @@ class BrokeredWire:
         self._pending: dict[int, None] = {}  # tokens of which there are no news yet, oldest first
         self._batch: list[bytes] = []
         self._batch_bytes = 0
+        self._batched: list[int] = []  # its tokens
         self._arrived: deque[tuple[int, Arrival]] = deque()
         self._telling = False
         self._answers: list[tuple[Any, ...]] = []
@@ -132,6 +133,7 @@ class BrokeredWire:
             del self._pending[next(iter(self._pending))]
         request = messages.REQUEST.pack(number & _NUMBERS, len(packet)) + packet
         self._batch.append(request)
+        self._batched.append(token)
         self._batch_bytes += len(request)
         if len(self._batch) >= _PACKETS_A_BATCH or self._batch_bytes >= messages.BATCH_BYTES:
             self.flush()
@@ -141,7 +143,7 @@ class BrokeredWire:
         if not self._batch:
             return
         batch = b"".join(self._batch)
-        tokens = list(self._pending)[-len(self._batch) :]
+        tokens, self._batched = self._batched, []
         self._batch.clear()
         self._batch_bytes = 0
         until = time.monotonic() + _SENT_WITHIN_S
