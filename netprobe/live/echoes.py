@@ -96,7 +96,7 @@ class Echoes:
         body += struct.pack("!H", made_up)
         body = body.ljust(probe.size - codec.header_bytes(destination), b"\0")
         at_s = self._reactor.now()
-        self._hand_over(ping, body, family, destination, probe.ttl)
+        self._hand_over(ping, body, family, probe)
         ping.departures.sent(token)
         self._sent[token] = _Sent(token, at_s, destination, mark.sequence, mark.nonce)
         self._by_quote[destination, mark.sequence] = token
@@ -112,16 +112,16 @@ class Echoes:
         self._reactor.watch(sock.fileno(), READ, lambda: self._read(ping))
         return ping
 
-    def _hand_over(
-        self, ping: _PingSocket, body: bytes, family: socket.AddressFamily, destination: str, ttl: int
-    ) -> None:
+    def _hand_over(self, ping: _PingSocket, body: bytes, family: socket.AddressFamily, probe: Probe) -> None:
         """Give the packet to the kernel; an error that an earlier packet drew stands in nobody's way."""
-        level, kind = _TTL[family]
-        hops = [(level, kind, struct.pack("@i", ttl))]
+        destination = probe.flow.destination
+        marks = [(*_TTL[family], struct.pack("@i", probe.ttl))]
+        if probe.flow.tos:
+            marks.append((*stamps.TRAFFIC_CLASS[family], struct.pack("@i", probe.flow.tos)))
         for left in reversed(range(_SEND_ATTEMPTS)):
             try:
                 ping.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                ping.sock.sendmsg([body], hops, 0, (destination, 0))
+                ping.sock.sendmsg([body], marks, 0, (destination, 0))
             except OSError:
                 before = ping.departures
                 if not (left and self._read_errors(ping)):

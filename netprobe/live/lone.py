@@ -79,6 +79,8 @@ class LoneSockets:
             errqueue.prepare(sock)
             level, option = _TTL[family]
             sock.setsockopt(level, option, probe.ttl)
+            if probe.flow.tos:  # of TCP the kernel keeps the ECN bits for itself
+                sock.setsockopt(*stamps.TRAFFIC_CLASS[family], probe.flow.tos)
         except OSError:
             sock.close()
             raise

@@ -31,6 +31,11 @@ __all__ = [
 
 _IP_RECVTTL = 12
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 51, 52
+#: The option that sets a packet's DSCP and ECN.
+TRAFFIC_CLASS = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+}
 _TTLS = ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, _IPV6_HOPLIMIT))
 _LARGEST_PACKET = 65535
 

@@ -6,6 +6,7 @@ The links have the IPv6 networks 2001:db8:1::/64, 2001:db8:2::/64 and 2001:db8:3
 """
 
 import ctypes
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -70,7 +71,7 @@ class Namespace:
                 assert tcpdump.poll() is None
             yield seen
             printed = tcpdump.stdout.read()
-        seen += [" ".join(one.split()) for one in printed.split("IP (")[1:]]
+        seen += [" ".join(one.split()) for one in re.split(r"IP6? \(", printed)[1:]]
 
     @contextmanager
     def firewall(self, *rules: str) -> Iterator[None]:

@@ -434,6 +434,19 @@ def test_an_echo_flow_looks_alike_to_load_balancers(network: Network, vantage: L
     assert all(packet.flags.DF for packet in packets)
 
 
+@pytest.mark.parametrize("protocol", CARRIED)
+@pytest.mark.parametrize("server", [SERVER, SERVER_V6])
+def test_a_mark_is_carried_by_every_rung(
+    network: Network, vantage: LiveVantage, protocol: Protocol, server: str
+) -> None:
+    """DSCP leaves as it was asked for; tcpdump reads it on the wire."""
+    marked = f"ip6 dst {server} and ip6[0:2] & 0x0ff0 == 0x0b80" if ":" in server else f"dst {server} and ip[1] == 0xb8"
+    with network.client.capturing("uplink", marked, count=1) as heard:
+        vantage.send(Probe(Flow(protocol, server, 0 if protocol is Protocol.ICMP else CLOSED, tos=46 << 2)))
+        vantage.receive(vantage.now() + 1.0)
+    assert len(heard) == 1
+
+
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
