@@ -17,12 +17,11 @@ from netprobe.live.dissect import parse_quote, parse_quote_v6
 from netprobe.live.prober import Prober
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Flow, Protocol, Reply
-from netprobe.model.probes import Path as Way
 from netprobe.probing.run import one, run
 from netprobe.probing.traceroute import Traceroute
 from tests.live.live_desk import CLIENT, PORTS, SERVER, SERVER_V6, Desk
 from tests.live.live_forger import Forgery, attack, forgeries
-from tests.live.live_network import Namespace, Network
+from tests.live.live_network import HOPS, HOPS_V6, Namespace, Network
 
 GUESSES = 100_000  # of each version of IP; `make bench` makes a million
 FLOOD_TTLS = {60, 250}  # with which forged replies arrive, and true ones do not
@@ -224,8 +223,9 @@ def flood(where: Namespace, arsenal: list[Forgery], folder: Path, rate: float) -
             attacker.kill()
 
 
-def shape(way: Way) -> list[tuple[str, ...]]:
-    return [hop.addresses for hop in way.hops]
+def truth(ttl: int, *, over_v6: bool) -> str:
+    """Who is there."""
+    return (*HOPS_V6, SERVER_V6)[ttl - 1] if over_v6 else (*HOPS, SERVER)[ttl - 1]
 
 
 def resident() -> int:
@@ -252,7 +252,8 @@ def test_a_flood_of_forged_replies_changes_nothing(
             emit(token, at_s, reply)
 
         monkeypatch.setattr(prober, "_emit", listen)
-        calm = [run(one(Traceroute(flow, timeout_s=2.0, tries=4)), vantage) for flow in flows]
+        for flow in flows:
+            run(one(Traceroute(flow)), vantage)
         in_calm = len(told)
         arsenal = [
             forgery
@@ -273,9 +274,12 @@ def test_a_flood_of_forged_replies_changes_nothing(
         grown = resident() - before
     assert flooding.sent > 2_000
     assert not [reply for reply in told if reply.ttl in FLOOD_TTLS]
-    assert list(map(shape, stormy)) == list(map(shape, calm)) * 3
-    assert all(way.reached for way in stormy)
-    assert len(told) - in_calm <= 3 * in_calm + 20
+    hops = [hop for way in stormy for hop in way.hops]
+    answered = [hop for hop in hops if hop.addresses]
+    assert all(hop.addresses == (truth(hop.ttl, over_v6=":" in hop.addresses[0]),) for hop in answered)
+    assert all(way.reached and len(way.hops) == 3 for way in stormy)
+    assert len(answered) >= 0.95 * len(hops), "a machine that is busy with other things may miss one"
+    assert len(told) - in_calm <= 12 * in_calm
     assert grown < 16 << 20
 
 
