@@ -31,6 +31,8 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
         def one_round(progress: Progress) -> Report:
             return measure(settings, platform, opened, progress=progress)
 
+        if opened.wires.still_root:
+            to_stderr(f"only root may enter {folder}: the agent keeps root's user id, without any capability")
         if store.put_aside:
             to_stderr(f"the records were damaged: kept as {store.put_aside}, new ones begun")
         keep = Keep(settings.agent.keep_days, settings.agent.keep_rounds)

@@ -53,6 +53,11 @@ class Wires:
         self.broker = broker
         self._local = local
 
+    @property
+    def still_root(self) -> bool:
+        """Whether this process has given up its privilege, but has root's user id still."""
+        return launch.asked() and os.geteuid() == 0
+
     def open(self) -> Wire | None:
         """A wire; None where this process never had a right to one, or kept it."""
         return self.broker.wire() if self.broker else self._local

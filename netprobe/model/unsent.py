@@ -90,7 +90,7 @@ REASONS: dict[str, Unsent] = {
     ),
     "EADDRINUSE": Unsent("no source port is left", _OURS, "trace fewer targets at once"),
     BROKER_DESTINATION: Unsent(
-        "its address was not named at the start, and is no host's or one more than may be found by names",
+        "the broker sends only to hosts that were named at the start or found by name",
         _OURS,
         "name the address on the command line; multicast and broadcast are never probed",
     ),

@@ -150,9 +150,11 @@ def test_so_many_addresses_are_learned_and_no_more() -> None:
     ["0.1.2.3", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
      "::", "ff02::1", "ff0e::1", "::ffff:203.0.113.2"],
 )  # fmt: skip
-def test_what_is_no_hosts_address_is_never_learned(address: str) -> None:
-    """Multicast, broadcast and the reserved: whatever may still be learned."""
+def test_what_is_no_hosts_address_is_never_allowed(address: str) -> None:
+    """Multicast, broadcast and the reserved: whatever may still be learned, and whoever named it."""
+    size = 8 * len(packed(address))
     assert not Destinations([], 100, 100.0).allow(packed(address), 0.0)
+    assert not Destinations([(packed(address), size), (bytes(size // 8), 0)], 100, 100.0).allow(packed(address), 0.0)
 
 
 def test_prefixes_are_listed_too() -> None:

@@ -53,6 +53,11 @@ def within(address: bytes, prefix: bytes, length: int) -> bool:
     return not rest or (address[whole] ^ prefix[whole]) >> 8 - rest == 0
 
 
+def _is_never_one(address: bytes) -> bool:
+    """Whether a packed address can be no host's."""
+    return any(within(address, prefix, length) for prefix, length in (_NEVER if len(address) == 4 else _NEVER_V6))
+
+
 class Bucket:
     """A token bucket: `rate` a second, at most `depth` at once. Full at the start."""
 
@@ -79,11 +84,12 @@ class Destinations:
 
     `listed` are packed prefixes with their lengths. Up to `learn` addresses may be added at once, and
     `learn_per_minute` after that: enough for the names that are looked up, too few for somebody who would scan.
-    Multicast, broadcast and what is no host's address are never learned.
+    Multicast, broadcast and what is no host's address are never allowed, whoever named it.
     """
 
     def __init__(self, listed: "Sequence[tuple[bytes, int]]", learn: int, learn_per_minute: float) -> None:
-        self._hosts = {prefix for prefix, length in listed if length == 8 * len(prefix)}
+        hosts = (prefix for prefix, length in listed if length == 8 * len(prefix))
+        self._hosts = {host for host in hosts if not _is_never_one(host)}
         self._prefixes = [(prefix, length) for prefix, length in listed if length < 8 * len(prefix)]
         self._learned: dict[bytes, None] = {}  # in the order in which they were
         self._additions = Bucket(learn_per_minute / _MINUTE_S, learn)
@@ -92,10 +98,11 @@ class Destinations:
         """Whether a probe may go to the packed `address`, which is learned if that is still possible."""
         if address in self._hosts or address in self._learned:
             return True
+        if _is_never_one(address):
+            return False
         if any(len(prefix) == len(address) and within(address, prefix, length) for prefix, length in self._prefixes):
             return True
-        never = _NEVER if len(address) == 4 else _NEVER_V6
-        if any(within(address, prefix, length) for prefix, length in never) or not self._additions.take(now):
+        if not self._additions.take(now):
             return False
         if len(self._learned) >= _MOST_KNOWN:
             del self._learned[next(iter(self._learned))]
