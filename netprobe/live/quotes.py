@@ -3,7 +3,8 @@
 Pure arithmetic on bytes. What routers are known to garble while they quote is no change: the IP identification and
 length in another order of bytes or off by a little (Malone and Luckie, "Analysis of ICMP quotations", PAM 2007), the
 checksum of the IP header. What a NAT changed on the way there and put back in the quote does not show either: Linux
-does that (RFC 5508, 4.2 asks for it).
+does that (RFC 5508, 4.2 asks for it). One that leaves another source port in the quote hides it from us altogether:
+what is not of our block of ports the socket's filter keeps out.
 """
 
 import socket

@@ -294,15 +294,17 @@ class HeldPorts:
             sock.close()
 
     def _bind(self) -> socket.socket:
-        """A socket on a port of the block that nobody else has."""
-        while self._free:
+        """A socket on a port of the block that nobody else has; one that somebody has now is tried last again."""
+        for _ in range(len(self._free)):
+            port = self._free.pop()
             sock = socket.socket(self._family, self._kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             try:
                 if self._family == socket.AF_INET6:  # the same port of IPv4 is held apart
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.bind(("", self._free.pop()))
+                sock.bind(("", port))
             except OSError as error:
                 sock.close()
+                self._free.insert(0, port)
                 if error.errno != errno.EADDRINUSE:
                     raise
             else:
