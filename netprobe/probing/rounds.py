@@ -242,7 +242,7 @@ class Rounds:
         shown = []
         for hop, node in zip(path.hops, way.hops, strict=False):
             elsewhere = node.flow.destination
-            shared = hop.shared_from or (elsewhere if elsewhere != path.flow.destination else "")
+            shared = elsewhere if elsewhere != path.flow.destination else "" if node.asked else hop.shared_from
             shown.append(Hop(hop.ttl, hops[id(node)], shared))
         end = Hop(len(path.hops), ())
         own = [node for node in way.hops if node.flow.destination == path.flow.destination]

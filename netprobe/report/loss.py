@@ -1,18 +1,22 @@
 """Loss in words: how often somebody stayed silent, of how many probes, how sure that is, and why."""
 
-from netprobe.probing.loss import Interval, Silence
-from netprobe.probing.loss_evidence import HopLoss, LossEvidence
+from typing import TYPE_CHECKING
+
 from netprobe.report.words import counted, ttls
+
+if TYPE_CHECKING:  # only who counts loss needs them
+    from netprobe.probing.loss import Interval
+    from netprobe.probing.loss_evidence import HopLoss, LossEvidence
 
 _PERCENT = "\u00a0%"  # stays with its number where a line is broken
 
 
-def share_of(hop: HopLoss) -> str:
+def share_of(hop: "HopLoss") -> str:
     """`12 % (8-17 %) of 201`: the fraction with its 95 % interval and what it is of."""
     return f"{spread(hop.interval)} of {hop.sent}".replace("\u00a0", " ")
 
 
-def spread(interval: Interval) -> str:
+def spread(interval: "Interval") -> str:
     """A fraction with its interval, in whole per cent where that says enough."""
     digits = 1 if interval.high < 0.0995 else 0
     low, high = (f"{each * 100:.{digits}f}".removesuffix(".0") for each in (interval.low, interval.high))
@@ -20,16 +24,16 @@ def spread(interval: Interval) -> str:
     return f"{middle}{_PERCENT} ({low}–{high}{_PERCENT})"
 
 
-def answers(hop: HopLoss) -> str:
+def answers(hop: "HopLoss") -> str:
     """Why a hop stays silent, where that was tested."""
     if hop.limits and hop.rate is not None:
         return f"answers {_rate(hop.rate)} (rate limiter), this is not loss"
-    if hop.silence is Silence.UNDECIDED:
+    if hop.silence and hop.silence.value == "undecided":
         return "answers seldom at any pace; packets that pass are not lost"
     return ""
 
 
-def verdict(evidence: LossEvidence) -> tuple[str, str]:
+def verdict(evidence: "LossEvidence") -> tuple[str, str]:
     """What may be said of loss on the path, and the style of it."""
     end = evidence.destination
     if end is None:
@@ -57,7 +61,7 @@ def verdict(evidence: LossEvidence) -> tuple[str, str]:
     return f"Loss {where}: {figures}; {ttls(loss.agreeing)} {agree}.", "bad"
 
 
-def _upper(interval: Interval) -> str:
+def _upper(interval: "Interval") -> str:
     return f"{interval.high * 100:.1f}".removesuffix(".0") + _PERCENT
 
 

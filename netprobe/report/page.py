@@ -10,7 +10,6 @@ from netprobe.report.known import Known
 from netprobe.report.lines import BLANK, Line, Span, line, paragraph
 from netprobe.report.loss import spread
 from netprobe.report.trace import Whose, broken, header, how, notes, outcome, table, title
-from netprobe.report.ways import graph, summary
 from netprobe.report.words import clean, counted
 
 _ECHOES = "Echo requests have no ports: balancers that look at ports show one way only; --method syn or udp shows all."
@@ -35,6 +34,8 @@ def block(
         return []
     lines = broken(title(one.target, one.address, method, port, one.path), width)
     if one.ways:
+        from netprobe.report.ways import graph, summary  # noqa: PLC0415  # only who looks for ways needs it
+
         lines += [*graph(one.ways, whose, one.path, width=width), *summary(one.ways, left_s=left_s, width=width)]
         note = _ECHOES if method == "icmp" else "" if named else _SYNS
         return lines + (paragraph(note, width=width - 2, first=(Span("  "),), indent=2, style="faint") if note else [])

@@ -6,20 +6,22 @@ hop itself says so. Rows fit the terminal: what does not fit beside the address 
 
 import textwrap
 from collections.abc import Callable, Sequence
-from statistics import median
+from typing import TYPE_CHECKING
 
 from netprobe.model.probes import Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.unsent import reason
 from netprobe.probing.distance import path_length
-from netprobe.probing.loss_evidence import HopLoss, LossEvidence
 from netprobe.report.changes import answers_without_connection, remarks_at
 from netprobe.report.icmp import meaning
 from netprobe.report.lines import Line, Span, paragraph
 from netprobe.report.loss import answers, share_of, verdict
 from netprobe.report.words import clean, counted, milliseconds, ttls
-from netprobe.topology.asn import Origin
 
-Whose = Callable[[str], Origin | None]
+if TYPE_CHECKING:  # what takes long to load is for those who use it
+    from netprobe.probing.loss_evidence import HopLoss, LossEvidence
+    from netprobe.topology.asn import Origin
+
+Whose = Callable[[str], "Origin | None"]
 
 _INDENT = 6
 _ADDRESS = 15  # columns of the longest IPv4 address,
@@ -30,7 +32,9 @@ _LEAST_ROOM = 14  # for the network; with less it goes below
 _ASYMMETRY = 3  # hops by which the way back differs before it is worth a word
 
 
-def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: LossEvidence | None = None) -> list[Line]:
+def table(
+    path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: "LossEvidence | None" = None
+) -> list[Line]:
     """The hops from TTL `first` on, a row for each address that answered; with `loss` what rounds say of each."""
     said = {hop.ttl: hop for hop in (*loss.hops, *([loss.destination] if loss.destination else []))} if loss else {}
     columns = _columns(path, loss)
@@ -47,7 +51,7 @@ def table(path: Path, whose: Whose, *, width: int = 80, first: int = 1, loss: Lo
     return lines
 
 
-def notes(path: Path, loss: LossEvidence | None, *, width: int = 80) -> list[Line]:
+def notes(path: Path, loss: "LossEvidence | None", *, width: int = 80) -> list[Line]:
     """What is to be said below a table: the verdict on loss, hops that were asked elsewhere, the way back."""
     lines: list[Line] = []
     if loss:
@@ -59,7 +63,7 @@ def notes(path: Path, loss: LossEvidence | None, *, width: int = 80) -> list[Lin
     return lines
 
 
-def header(path: Path, *, loss: LossEvidence | None = None, width: int = 80) -> Line:
+def header(path: Path, *, loss: "LossEvidence | None" = None, width: int = 80) -> Line:
     """What the columns of `table` are."""
     address, rtt, lost = _columns(path, loss)
     if _INDENT + address + rtt + lost > width:
@@ -104,7 +108,7 @@ def outcome(path: Path) -> Span:
     return Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
 
 
-def _columns(path: Path, loss: LossEvidence | None) -> tuple[int, int, int]:
+def _columns(path: Path, loss: "LossEvidence | None") -> tuple[int, int, int]:
     """How wide the columns are: addresses, round trips, loss."""
     counts = [*loss.hops, *([loss.destination] if loss.destination else [])] if loss else []
     lost = max((2 + len(share_of(each)) for each in counts if each.sent), default=0)
@@ -119,7 +123,7 @@ def _arrived(path: Path) -> bool:
 
 
 def _rows(
-    hop: Hop, whose: Whose, loss: HopLoss | None, columns: tuple[int, int, int], width: int, beside: Sequence[str]
+    hop: Hop, whose: Whose, loss: "HopLoss | None", columns: tuple[int, int, int], width: int, beside: Sequence[str]
 ) -> list[Line]:
     sent = len(hop.exchanges)
     lost = f"{hop.lost}/{sent}" if sent else ""
@@ -194,7 +198,7 @@ def _round_trips(replies: Sequence[Reply], *, many: bool) -> str:
     times = [reply.rtt_s for reply in replies]
     if not many or len(times) < 2:
         return milliseconds(min(times))
-    figures = [time * 1000 for time in (min(times), median(times), max(times))]
+    figures = [time * 1000 for time in (min(times), sorted(times)[len(times) // 2], max(times))]
     return "/".join(f"{each:.1f}" if each < 99.95 else f"{each:.0f}" for each in figures)
 
 

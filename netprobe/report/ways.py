@@ -13,14 +13,14 @@ A turn joins everybody above it with everybody below it that some flow has conne
 rows below say from whom. Where balancing is by packet, nobody can say which way leads where, and the row says so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from netprobe.model.probes import Multipath, Path
 from netprobe.report.lines import Line, Span, line, paragraph
+from netprobe.report.trace import Whose
 from netprobe.report.words import clean, counted, listed, milliseconds, ttls
-from netprobe.topology.asn import Origin
 
 _INDENT = 6
 _ADDRESS, _LONGEST = 15, 39
@@ -47,7 +47,7 @@ class _Turn:
     below: list[int]
 
 
-def graph(ways: Multipath, whose: Callable[[str], Origin | None], path: Path | None, *, width: int = 80) -> list[Line]:
+def graph(ways: Multipath, whose: Whose, path: Path | None, *, width: int = 80) -> list[Line]:
     """The graph; `path` knows round trips."""
     layers = _layers(ways)
     turns = [_turns(ways, above, below) for above, below in pairwise(layers)]
