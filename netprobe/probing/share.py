@@ -21,12 +21,12 @@ from itertools import zip_longest
 from netprobe.model.probes import Exchange, Flow, Path, Probe, Reply
 from netprobe.probing.port import Outcome, Request
 from netprobe.probing.run import Plan
-from netprobe.probing.traceroute import FIRST_TTLS, FULL_TTL, Traceroute
+from netprobe.probing.traceroute import FULL_TTL, Traceroute
 from netprobe.probing.way import Node, Way
 
 _LEARNERS = 5  # targets that are traced whole
 _SCOUTS = 20
-_FIRST_SCOUTED = 5
+_FIRST_SCOUTED, _LAST_SCOUTED = 5, 12
 _STEP = 4  # so many hops are asked at once on the way back
 _FORWARD = 2  # and beyond the expected end
 _SAMPLE = 3  # for so many ways one hop is asked that would be taken over
@@ -74,7 +74,7 @@ class Doubletree:
         others = [way for place, way in reversed(first.items()) if place not in known]
         self._scouts = deque(_spread(others, _SCOUTS))
         self._scouted = deque(
-            (way, ttl) for ttl in range(_FIRST_SCOUTED, min(FIRST_TTLS, max_ttl) + 1) for way in self._scouts
+            (way, ttl) for ttl in range(_FIRST_SCOUTED, min(_LAST_SCOUTED, max_ttl) + 1) for way in self._scouts
         )
         leading = {*learners, *self._scouts}
         rest = [way for way in self._ways if way not in leading]

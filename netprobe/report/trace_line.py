@@ -4,6 +4,7 @@ The records here are the JSON: `netprobe schema trace` is made of them. A number
 default here is left out where there is nothing to say.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -261,6 +262,7 @@ def _hop(hop: Hop, changed: list[ChangedLine]) -> HopLine:
     )
 
 
+@lru_cache(maxsize=1024)  # a hop that many targets share is shown with each of them
 def _reply(reply: Reply) -> ReplyLine:
     return ReplyLine(
         address=reply.source,
