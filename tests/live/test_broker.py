@@ -373,6 +373,15 @@ def test_a_broker_that_is_not_wanted_ends_without_a_word() -> None:
     assert not Path(f"/proc/{launched.pid}").exists()
 
 
+def test_a_broker_that_was_stopped_holds_nobody_up() -> None:
+    """It is ended all the same."""
+    launched = launch.launch()
+    assert launched is not None
+    os.kill(launched.pid, signal.SIGSTOP)
+    launched.close()
+    assert not Path(f"/proc/{launched.pid}").exists()
+
+
 def test_without_the_right_there_is_no_broker() -> None:
     """In a user namespace of its own a process has no right over the network: nothing is started."""
     code = "from netprobe.live.broker import launch; print(launch.launch())"

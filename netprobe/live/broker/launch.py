@@ -3,6 +3,7 @@
 import _socket
 import atexit
 import os
+import select
 import sys
 
 #: Commands that send probes.
@@ -10,6 +11,8 @@ MEASURING = frozenset({"diagnose", "trace", "agent"})
 _ASKING = frozenset({"-h", "--help", "--version"})
 
 _CAP_NET_RAW = 13
+_SIGKILL = 9
+_ENDS_WITHIN_S = 1.0
 _CHANNEL = 3  # the descriptor at which the broker finds its end
 _SIGNALS = (1, 2, 3, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGTERM: it ends when its worker does, which decides about them
 _PASSED_ON = ("LD_LIBRARY_PATH",)  # an interpreter that was built somewhere else needs it to start at all
@@ -34,10 +37,19 @@ class Launched:
         self.channel = channel
 
     def close(self) -> None:
-        """Let it end, and wait until it has: it does so at once."""
-        if self.channel.fileno() >= 0:
-            self.channel.close()
+        """Let it end, and wait until it has: it does so at once. One that was stopped is killed."""
+        if self.channel.fileno() < 0:
+            return
+        self.channel.close()
+        try:
+            ended = os.pidfd_open(self.pid)
+        except OSError:  # a kernel before 5.3
             os.waitpid(self.pid, 0)
+            return
+        if not select.select((ended,), (), (), _ENDS_WITHIN_S)[0]:
+            os.kill(self.pid, _SIGKILL)
+        os.close(ended)
+        os.waitpid(self.pid, 0)
 
 
 class _Ahead:
