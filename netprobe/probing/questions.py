@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from netprobe.model.host import HostState
 from netprobe.model.probes import Protocol, Train
 from netprobe.model.report import Observation
+from netprobe.model.rungs import cannot
 from netprobe.model.services import Fetch, Handshake
 from netprobe.model.targets import Edge
 from netprobe.probing.ask import fetch
@@ -12,25 +14,35 @@ from netprobe.probing.run import Plan, Session
 from netprobe.probing.train import TrainSession
 
 HTTPS = 443
+TRAIN_COUNT = 3
 TRAIN_INTERVAL_S = 0.05
 FETCH_TIMEOUT_S = 5.0
 SILENT_TIMEOUT_S = 2.0  # for an address that has answered no SYN so far
 
 
-def trains(what: str, subject: str, address: str) -> Iterable[Session[Observation]]:
-    """Is it there? Three SYNs to its service and three echoes."""
-    yield Observe(
-        f"{what}.train", subject, TrainSession(Protocol.TCP, address, port=HTTPS, interval_s=TRAIN_INTERVAL_S)
-    )
-    yield Observe(f"{what}.train", subject, TrainSession(Protocol.ICMP, address, interval_s=TRAIN_INTERVAL_S))
+def trains(what: str, subject: str, address: str, *, echoes: bool = True) -> Iterable[Session[Observation]]:
+    """Is it there? Three SYNs to its service and three echoes; as many SYNs where this machine can send no `echoes`."""
+    syns = TRAIN_COUNT if echoes else 2 * TRAIN_COUNT
+    session = TrainSession(Protocol.TCP, address, port=HTTPS, count=syns, interval_s=TRAIN_INTERVAL_S)
+    yield Observe(f"{what}.train", subject, session)
+    if echoes:
+        session = TrainSession(Protocol.ICMP, address, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S)
+        yield Observe(f"{what}.train", subject, session)
 
 
-def serve(what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: bool = True) -> Plan[list[Observation]]:
+def can_echo(host: HostState) -> bool:
+    """Whether echo requests can leave this machine."""
+    return Protocol.ICMP not in cannot(host.footing)
+
+
+def serve(
+    what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: bool = True, echoes: bool = True
+) -> Plan[list[Observation]]:
     """One address: is it there, and does it serve its names? `pages` are (name, path).
 
     Whoever answers no SYN of a train is asked for pages too, but is not waited for as long.
     """
-    found: list[Observation] = (yield list(trains(what, pages[0][0], address))) if reach else []
+    found: list[Observation] = (yield list(trains(what, pages[0][0], address, echoes=echoes))) if reach else []
     silent = any(isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP and not o.fact.answered for o in found)
     patience = SILENT_TIMEOUT_S if silent else FETCH_TIMEOUT_S
     return found + (

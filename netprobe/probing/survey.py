@@ -20,7 +20,7 @@ from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS, serve, trains
+from netprobe.probing.questions import HTTPS, can_echo, serve, trains
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
@@ -45,15 +45,17 @@ def survey(platform: Platform, targets: Sequence[Target], *, symptom: str = "") 
     found: list[Observation] = [host]
     if facts.default_link:
         resolvers = tuple(dict.fromkeys(facts.resolvers[:MAX_RESOLVERS]))
+        echoes = can_echo(facts)
         first = yield [
             _all(_gateway(facts)),
             _all(_lookups(platform, targets, resolvers)),
-            _all(_anycast_controls(platform.controls)),
+            _all(_anycast_controls(platform.controls, echoes=echoes)),
         ]
         found += _flat(first)
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
-        second = yield [*_edges(edges), *_controls(named), _all(failing_resolvers(found, resolvers))]
+        asked = [*_edges(edges, echoes=echoes), *_controls(named, echoes=echoes)]
+        second = yield [*asked, _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
         found += yield from _all(_paths(found, edges, named))
         found += yield from second_look(
@@ -103,11 +105,11 @@ def _one_per_zone(platform: Platform, targets: Sequence[Target]) -> list[Target]
     return list(chosen.values())
 
 
-def _anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observation]]:
+def _anycast_controls(controls: Sequence[Control], *, echoes: bool) -> Iterable[Session[Observation]]:
     """Controls that need no DNS: reachability over two protocols, and the way there."""
     for control in controls:
         if control.address:
-            yield from trains("control", control.name, control.address)
+            yield from trains("control", control.name, control.address, echoes=echoes)
             yield Observe("control.path", control.name, Traceroute(Flow(Protocol.TCP, control.address, HTTPS)))
 
 
@@ -146,15 +148,17 @@ def _named_controls(
     return found
 
 
-def _edges(edges: Sequence[Edge]) -> Iterable[Plan[list[Observation]]]:
+def _edges(edges: Sequence[Edge], *, echoes: bool) -> Iterable[Plan[list[Observation]]]:
     pages: dict[str, list[tuple[str, str]]] = {}
     for edge in edges:
         pages.setdefault(edge.address, []).append((edge.name, "/"))
-    return [serve("edge", address, wanted) for address, wanted in pages.items()]
+    return [serve("edge", address, wanted, echoes=echoes) for address, wanted in pages.items()]
 
 
-def _controls(controls: Sequence[tuple[Control, str]]) -> Iterable[Plan[list[Observation]]]:
-    return [serve("control", address, [(c.name, c.path)], reach=not c.address) for c, address in controls]
+def _controls(controls: Sequence[tuple[Control, str]], *, echoes: bool) -> Iterable[Plan[list[Observation]]]:
+    return [
+        serve("control", address, [(c.name, c.path)], reach=not c.address, echoes=echoes) for c, address in controls
+    ]
 
 
 def _paths(
