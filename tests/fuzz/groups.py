@@ -7,7 +7,7 @@ exception through, which is a finding too. `seeds` gives the bytes to begin with
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.fuzz import chains, machine, packets, services
+from tests.fuzz import chains, gate, machine, packets, services
 
 
 class Group(NamedTuple):
@@ -23,6 +23,7 @@ GROUPS = {
     "packets_v6": Group(packets.packets_v6, packets.v6_seeds),
     "replies": Group(chains.Chain(), chains.chain_seeds),
     "rungs": Group(chains.Rung(), chains.rung_seeds),
+    "broker": Group(gate.requests, gate.request_seeds),
     "ancillary": Group(machine.ancillary, machine.ancillary_seeds),
     "dns": Group(services.answers, services.answer_seeds),
     "certificates": Group(services.certificates, services.certificate_seeds),

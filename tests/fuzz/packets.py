@@ -99,7 +99,7 @@ def _check_extensions(said: extensions.Extensions, data: bytes) -> None:
         assert struct.pack("!I", label << 12 | traffic_class << 9 | bottom << 8 | ttl) in data
 
 
-def _quotes() -> Iterator[bytes]:
+def probes() -> Iterator[bytes]:
     """Probes of ours, and probes cut short."""
     for destination, source, ident in ((SERVER, CLIENT, 4321), (SERVER_V6, CLIENT_V6, 0xABCDE)):
         header = codec.Header(source, destination, 1, ident)
@@ -134,7 +134,7 @@ def from_router(icmp: bytes, *, over_v6: bool) -> bytes:
 
 
 def v4_seeds() -> Iterator[bytes]:
-    for quote in _quotes():
+    for quote in probes():
         if quote[0] >> 4 == 4:
             yield quote
             yield from about(quote)
@@ -147,7 +147,7 @@ def v4_seeds() -> Iterator[bytes]:
 
 
 def v6_seeds() -> Iterator[bytes]:
-    for quote in _quotes():
+    for quote in probes():
         if quote[0] >> 4 == 6:
             yield b"\0" + quote
             yield from (b"\0" + packet[40:] for packet in about(quote))
