@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Path, PathMtu, Protocol, RateTest, ReplyKind, Train
+from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, ReplyKind, Train
 from netprobe.model.report import Observation
 from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, Response
@@ -124,6 +124,8 @@ class Facts:
         self.sizes = [*self._of("edge.mtu", PathMtu), *self._of("control.mtu", PathMtu)]
         self.losses = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.loss", Train)]
         self.loss_paths = [*self._of("edge.loss.path", Path), *self._of("control.loss.path", Path)]
+        self.flow_tests = [*self._of("edge.flows", FlowTest), *self._of("control.flows", FlowTest)]
+        self.branches = [*self._of("edge.branch", Path), *self._of("control.branch", Path)]
         self.rates = [*self._of("edge.rate", RateTest), *self._of("control.rate", RateTest)]
         self.resolver_selves = self._of("resolver.self", Answer)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}

@@ -28,7 +28,7 @@ class Gate(NamedTuple):
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused", "edge.refusals")
 _SERVED = ("tls.handshakes", "tls.endings", "controls.serve", "http.status", "http.speed", "service.whole")
-_SERVICE = ("path.mtu", "path.loss", "tls.certificates", *_SERVED)
+_SERVICE = ("path.mtu", "path.branch", "path.loss", "tls.certificates", *_SERVED)
 
 #: What an answer says, and not a silence or a time: it stays true however late it was read.
 _ANSWERED = (
@@ -78,9 +78,9 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "host.busy",
         ("late", "starved"),
-        ("path.loss", "http.speed"),
+        ("path.loss", "path.branch", "http.speed"),
         "",
-        spares=("light", "limiter", "quick"),
+        spares=("light", "limiter", "alike", "quick"),
     ),
     Gate(
         "host.busy",
@@ -134,6 +134,13 @@ GATES: tuple[Gate, ...] = (
         ("home", "isp", "transit", "far", "back_home", "back_line", "back_some"),
         _SERVED,
         "large packets that die on the way explain this",
+    ),
+    Gate(
+        "path.branch",
+        ("isp", "transit", "platform", "unclear"),
+        (*_NAMES, *_REACH, "path.mtu", "path.loss", *_SERVED),
+        "one dead branch of several explains this",
+        spares=("works", "work", "right", "fine", "quick", "light", "no", "told"),
     ),
     Gate(
         "path.loss",

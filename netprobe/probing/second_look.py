@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from netprobe.model.host import HostState
-from netprobe.model.probes import Flow, Path, Protocol, Train
+from netprobe.model.probes import Flow, FlowTest, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Handshake, Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
+from netprobe.probing.flows import compare_flows, is_split
 from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
@@ -79,6 +80,10 @@ def second_look(
     looked: list[Observation] = yield from gather(batch)
     looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
     hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
+    flows = yield from compare_flows(found, edges, controls)
+    looked += flows
+    if any(isinstance(o.fact, FlowTest) and is_split(o.fact) for o in flows):
+        return looked  # what else there is to count would be the dead branch again
     looked += yield from count_losses(found, edges, controls, hosts[0].gateway if hosts else "")
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)

@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
     "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms")),
 }
+BALANCES = ("", "flow", "packet")
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _LOOP_ENDS = 2
 _PLACES = ("router", "server", "resolver")
@@ -120,6 +121,10 @@ def _check_places(scenario: Scenario) -> None:
             _known(end, ends, "router", f"'ends' in {where}")
     for router in scenario.routers:
         _check_numbers(router, f"[[router]] '{router.name}'")
+        if router.balance not in BALANCES:
+            known = hint(router.balance, BALANCES[1:])
+            msg = f"'balance' in [[router]] '{router.name}': unknown '{router.balance}' ({known})"
+            raise WrongError(msg)
     for server in scenario.servers:
         _check_numbers(server, f"[[server]] '{server.name}'")
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")

@@ -7,10 +7,12 @@ since the network's start.
 
 import heapq
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from netprobe.sim import packet as ip
+from netprobe.sim.balancing import five_tuple, hash_of
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import RateLimit, Router, Scenario
@@ -80,7 +82,9 @@ class Network:
         self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
         self._routes = _routes(scenario)
         self._ends: dict[str, _End | None] = {}
-        self._plans: dict[tuple[str, str], _Plan | None] = {}
+        self._plans: dict[tuple[str, str], tuple[_Plan, ...]] = {}
+        self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
+        self._seed = seed
         self._epoch: Epoch | None = None
         self._buckets: dict[str, _Bucket] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -147,7 +151,7 @@ class Network:
         if end is None:
             self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
             return
-        plan = self._plan(origin, end.node, epoch)
+        plan = self._plan(origin, end.node, epoch, packet)
         if plan is None or packet.ttl <= 0:
             return
         way = plan.way
@@ -188,17 +192,36 @@ class Network:
                 return None
         return held
 
-    def _plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:
+    def _plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None) -> _Plan | None:
+        """The way that `packet` takes; the first of several without one."""
         try:
-            return self._plans[origin, node]
+            plans = self._plans[origin, node]
         except KeyError:
-            plan = self._plans[origin, node] = self._make_plan(origin, node, epoch)
-            return plan
+            plans = self._plans[origin, node] = self._make_plans(origin, node, epoch)
+        if len(plans) > 1 and packet is not None:
+            return self._balanced(plans, origin, node, packet)
+        return plans[0] if plans else None
 
-    def _make_plan(self, origin: str, node: str, epoch: Epoch) -> _Plan | None:
-        way = self._routing.way(origin, node, epoch.rerouted) or self._routing.way(origin, node)
-        if way is None:
-            return None
+    def _balanced(self, plans: Sequence[_Plan], origin: str, node: str, packet: Packet) -> _Plan:
+        """Which of several ways: each router on it that has a choice makes its own."""
+        flow = five_tuple(packet)
+        at, here = 0, origin
+        while len(plans) > 1:
+            nexts = sorted({(*plan.way.hops, node)[at] for plan in plans})
+            chosen = nexts[0]
+            if len(nexts) > 1:
+                by_packet = self._balance.get(here) == "packet"
+                number = self._draw.getrandbits(32) if by_packet else hash_of(f"{self._seed}/{here}/{flow}")
+                chosen = nexts[number % len(nexts)]
+            plans = [plan for plan in plans if (*plan.way.hops, node)[at] == chosen]
+            at, here = at + 1, chosen
+        return plans[0]
+
+    def _make_plans(self, origin: str, node: str, epoch: Epoch) -> tuple[_Plan, ...]:
+        ways = self._routing.ways(origin, node, epoch.rerouted) or self._routing.ways(origin, node)
+        return tuple(self._make_plan(way, node, epoch) for way in ways)
+
+    def _make_plan(self, way: Way, node: str, epoch: Epoch) -> _Plan:
         places = (*way.hops, node)
         dead_at = next((i for i, name in enumerate(places) if name in epoch.down), len(places))
         hooks = tuple(

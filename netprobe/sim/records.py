@@ -31,7 +31,11 @@ class RateLimit(Record, frozen=True):
 
 
 class Router(Record, frozen=True):
-    """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812)."""
+    """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812).
+
+    `balance` spreads packets over ways that cost the same: by `flow` (RFC 2992: a hash over the five-tuple), or by
+    `packet`; empty: all take one.
+    """
 
     name: str
     address: str
@@ -42,6 +46,7 @@ class Router(Record, frozen=True):
     silent: bool = False
     rate_limit: RateLimit | None = None
     quote: int = 0
+    balance: str = ""
 
 
 class Link(Record, frozen=True):

@@ -15,6 +15,8 @@ from netprobe.sim.records import Link, Scenario
 
 CLIENT = "client"
 _RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)  # the wire from a server to its router
+_MOST_WAYS = 64  # between two nodes
+_ROUNDING = 1e-9
 _SPREAD = 0.2  # how far a seed moves a link's delay, as a fraction of it
 
 
@@ -48,6 +50,7 @@ class Routing:
         self._wires: dict[tuple[str, str], _Wire] = {}
         self._cost: dict[str, dict[str, float]] = {}
         self._trees: dict[str, dict[str, str]] = {}
+        self._balancing = frozenset(router.name for router in scenario.routers if router.balance)
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in links:
             one, other = sorted(link.ends)
@@ -71,6 +74,50 @@ class Routing:
         while nodes[-1] != origin:
             nodes.append(before[nodes[-1]])
         nodes.reverse()
+        return self._along(nodes)
+
+    def ways(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> tuple[Way, ...]:
+        """All ways that packets may take: several where routers balance over ways that cost the same."""
+        one = self.way(origin, end, without)
+        if not self._balancing or one is None or origin == end:
+            return (one,) if one else ()
+        cost = self._costs(end, without)
+        found: list[Way] = []
+        begun = [[origin]]
+        while begun and len(found) < _MOST_WAYS:
+            nodes = begun.pop()
+            here = nodes[-1]
+            if here == end:
+                found.append(self._along(nodes))
+                continue
+            links = sorted(self._cost.get(here, {}).items())
+            nearer = [far for far, delay in links if far in cost and abs(cost[far] + delay - cost[here]) < _ROUNDING]
+            begun += [[*nodes, far] for far in (nearer if here in self._balancing else nearer[:1])]
+        return tuple(sorted(found, key=lambda way: way.hops))
+
+    def _costs(self, end: str, without: frozenset[str]) -> dict[str, float]:
+        """What it costs to get from each node to `end`: links cost the same both ways."""
+        cost = {end: 0.0}
+        for node, before in self._ordered(end, without):
+            cost[node] = cost[before] + self._cost[before][node]
+        return cost
+
+    def _ordered(self, origin: str, without: frozenset[str]) -> list[tuple[str, str]]:
+        """Each node with its predecessor, the predecessors first."""
+        tree = self._tree(origin, without)
+        ordered: list[tuple[str, str]] = []
+        done = {origin}
+        for node in tree:
+            chain = [node]
+            while chain[-1] not in done:
+                chain.append(tree[chain[-1]])
+            for near, far in pairwise(reversed(chain)):
+                ordered.append((far, near))
+                done.add(far)
+        return ordered
+
+    def _along(self, nodes: list[str]) -> Way:
+        """The way over these nodes."""
         arrive_s, jitter_s, survive, mtu = [], [], [], []
         at, jitter, alive = 0.0, 0.0, 1.0
         for near, far in pairwise(nodes):

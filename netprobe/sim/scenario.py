@@ -145,9 +145,8 @@ class _Tables:
         self.client |= client
         for key, kind in _ROWS.items():
             rows = list(_rows(document.get(key, []), key, kind))
-            again = {frozenset(row.ends) for row in rows if isinstance(row, Link)}
-            kept = [row for row in self.rows[key] if not (isinstance(row, Link) and frozenset(row.ends) in again)]
-            self.rows[key] = kept + rows
+            again = {_replaces(row) for row in rows} - {None}
+            self.rows[key] = [row for row in self.rows[key] if _replaces(row) not in again] + rows
         for name, entry in _table(document.get("names", {}), "[names]").items():
             row = {"addresses": entry} if isinstance(entry, list) else _table(entry, f"[names] '{name}'")
             self.names[name.lower()] = _record(row, Entry, f"[names] '{name}'")
@@ -178,6 +177,11 @@ class _Tables:
             faults=tuple(self.rows["fault"]),
             symptom=_text(document, "symptom"),
         )
+
+
+def _replaces(row: Record) -> object:
+    """What a later file's row has in common with the one that it replaces; None for rows that are only added."""
+    return frozenset(row.ends) if isinstance(row, Link) else row.name if isinstance(row, Router) else None
 
 
 def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:

@@ -18,6 +18,8 @@ from netprobe.model.probes import (
     BlackHole,
     Exchange,
     Flow,
+    FlowTally,
+    FlowTest,
     Hop,
     Path,
     PathMtu,
@@ -304,6 +306,24 @@ def losses(*losing: str, lost: int = 10, router: int = 0) -> tuple[Observation, 
         exchanges = tuple(Exchange(64, n, 20.0 + 0.2 * n, None if n < missing else reply) for n in range(50))
         what = "gateway" if address == HOME else "edge" if name in TARGETS else "control"
         found.append(Observation(20.0, f"{what}.loss", name, Train(Protocol.ICMP, address, 0, exchanges)))
+    return tuple(found)
+
+
+def flows(address: str, parting: str, *, lost: int = 0) -> tuple[Observation, ...]:
+    """Every second flow to `address` never works; its way ends at the router `parting`. The others lose `lost` of five."""
+    name = next(n for n, a in TARGETS.items() if a == address)
+    flow = Flow(Protocol.TCP, address, 443)
+    test = FlowTest(flow, tuple(FlowTally(900 + n, 5, 0 if n % 2 else 5 - lost) for n in range(12)))
+    found = [Observation(20.0, "edge.flows", name, test)]
+    routers = way(address)
+    for label in (900, 901):
+        dead = label % 2
+        shown = routers[: routers.index(parting) + 1] if dead else routers
+        replies = [Reply(ReplyKind.TIME_EXCEEDED, r, 0.01, icmp_type=11, icmp_code=0) for r in shown]
+        ends = [None] * 3 if dead else [Reply(ReplyKind.SYN_ACK, address, 0.02)]
+        hops = tuple(Hop(n, (Exchange(n, n, 1.0, reply),)) for n, reply in enumerate([*replies, *ends], 1))
+        traced = Path(Flow(Protocol.TCP, address, 443, label), hops, not dead, None if dead else 0.02)
+        found.append(Observation(21.0, "edge.branch", name, traced))
     return tuple(found)
 
 

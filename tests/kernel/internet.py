@@ -319,6 +319,21 @@ def _small_only_back(net: Internet) -> None:
     net.nft("core", f"ip daddr {net.links['client', 'home']}.0/24 ip length > 700 drop")
 
 
+def _dead_branch(net: Internet) -> None:
+    """Two lines between the provider's routers, over which flows are balanced; one swallows what comes from customers."""
+    run("ip", "link", "add", "core-b", "netns", "bng", "type", "veth", "peer", "name", "bng-b", "netns", "core")
+    for node, device, address in (("bng", "core-b", "217.5.118.1/24"), ("core", "bng-b", "217.5.118.2/24")):
+        inside(node, "ip", "address", "add", address, "dev", device)
+        inside(node, "ip", "link", "set", device, "up")
+        inside(node, "sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=1")
+    one = net.links["bng", "core"] + ".2"
+    listed = subprocess.run(["ip", "-n", "bng", "route"], capture_output=True, text=True, check=True).stdout
+    for prefix in [row.split()[0] for row in listed.splitlines() if f"via {one} " in row]:
+        ways = ["nexthop", "via", one, "nexthop", "via", "217.5.118.2"]
+        inside("bng", "ip", "route", "replace", prefix, *ways)
+    _hook("core", "prerouting", "iifname bng-b drop")
+
+
 _EVERY_EIGHTH = "numgen random mod 100 < 12 drop"
 
 FAULTS: dict[str, Callable[[Internet], None]] = {
@@ -358,6 +373,7 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "narrow-line-unclamped": lambda _: _narrow("home", "bng", "bng"),
     "mtu-black-hole": lambda _: _narrow("core", "border", "core", "border"),
     "mtu-black-hole-back": _small_only_back,
+    "dead-branch": _dead_branch,
     "lossy-home": lambda _: _hook("home", "prerouting", _EVERY_EIGHTH),
     "lossy-line": lambda net: net.nft("bng", _EVERY_EIGHTH),
     "lossy-transit": lambda net: net.nft("transit", _EVERY_EIGHTH),

@@ -21,6 +21,7 @@ KNOWN = {
     "narrow-line-unclamped": "home",
     "mtu-black-hole": "isp",
     "mtu-black-hole-back": "isp",
+    "dead-branch": "isp",
     "lossy-home": "home",
     "lossy-line": "isp",
     "lossy-transit": "transit",

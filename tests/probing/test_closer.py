@@ -1,12 +1,14 @@
 """What a second look adds, and that it adds nothing where nothing is wrong."""
 
+import random
 from collections import Counter
 from itertools import pairwise
 
 import pytest
 
-from netprobe.model.probes import Path, RateTest, Train
+from netprobe.model.probes import Flow, FlowTally, FlowTest, Path, Protocol, RateTest, Train
 from netprobe.model.report import Observation
+from netprobe.probing.flows import is_split
 from netprobe.probing.run import run
 from netprobe.probing.survey import survey
 from netprobe.sim.scenario import load
@@ -25,7 +27,7 @@ def look(name: str, seed: int = 1, *, symptom: str = "") -> tuple[tuple[Observat
 
 
 @pytest.mark.parametrize(
-    "name", ["healthy", "mobile-healthy", "healthy-narrow-line", "healthy-silent-and-rate-limited"]
+    "name", ["healthy", "mobile-healthy", "healthy-narrow-line", "healthy-balanced", "healthy-silent-and-rate-limited"]
 )
 def test_nothing_is_added_where_nothing_is_wrong(name: str) -> None:
     """Counting, sizes and flows are for symptoms: a healthy survey is what it was."""
@@ -65,3 +67,40 @@ def test_sizes_are_asked_where_an_upload_fails() -> None:
     assert not [o for o in look("isp-mtu-black-hole-upload")[0] if o.purpose.endswith(".mtu")]
     asked = [o for o in look("isp-mtu-black-hole-upload", symptom="upload")[0] if o.purpose.endswith(".mtu")]
     assert {o.purpose for o in asked} == {"edge.mtu", "control.mtu"}
+
+
+def tallies(*answered: int, sent: int = 5) -> FlowTest:
+    return FlowTest(Flow(Protocol.TCP, "192.0.2.1", 443), tuple(FlowTally(n, sent, a) for n, a in enumerate(answered)))
+
+
+@pytest.mark.parametrize(
+    ("test", "split"),
+    [
+        (tallies(*[0, 5] * 6), True),
+        (tallies(*[0, 4, 5] * 4), True),
+        (tallies(*[0] * 9, 5, 5, 5), True),
+        (tallies(*[5] * 10, 0, 0), True),
+        (tallies(*[5] * 12), False),
+        (tallies(*[0] * 12), False),
+        (tallies(*[5] * 11, 0), False),
+        (tallies(*[4, 3, 5, 4] * 3), False),
+        (tallies(*[1, 2, 0, 3, 2, 1, 4, 2, 0, 3, 2, 1]), False),
+    ],
+)
+def test_flows_split_where_loss_would_not(test: FlowTest, split: bool) -> None:  # noqa: FBT001 - a table
+    """All or nothing is a branch; now and then is loss."""
+    assert is_split(test) is split
+
+
+def test_heavy_loss_is_hardly_ever_a_branch() -> None:
+    """Of a thousand tests that lose two fifths of their probes at random, at most one is called split."""
+    draw = random.Random(1)
+    split = [is_split(tallies(*(sum(draw.random() < 0.6 for _ in range(5)) for _ in range(12)))) for _ in range(1000)]
+    assert sum(split) <= 1
+
+
+def test_a_dead_branch_is_not_counted_as_loss() -> None:
+    """Once some flows always work and others never, nothing else is asked about loss."""
+    found, _ = look("isp-dead-branch")
+    assert [o for o in found if o.purpose.endswith(".branch")]
+    assert not [o for o in found if o.purpose.endswith(".loss")]

@@ -1,5 +1,7 @@
 """The network: who answers, from where, with which TTL, and when."""
 
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from netprobe.sim import library
 from netprobe.sim import packet as ip
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import Link, RateLimit, Router, Server
+from netprobe.sim.records import Link, RateLimit, Router, Scenario, Server
 from netprobe.sim.scenario import load
 from tests.sim.small import CLIENT, RESOLVER, ROUTERS, SERVER, datagram, echo, fault, line, segment
 
@@ -38,7 +40,7 @@ def test_each_ttl_is_answered_by_its_router() -> None:
 def test_the_hops_of_every_scenario_are_those_of_its_file(name: str) -> None:
     """Without its faults, probes to every server of a built-in scenario meet its routers in order of distance."""
     scenario = msgspec.structs.replace(load(name), faults=())
-    quiet = tuple(msgspec.structs.replace(router, silent=False, rate_limit=None) for router in scenario.routers)
+    quiet = tuple(msgspec.structs.replace(r, silent=False, rate_limit=None, balance="") for r in scenario.routers)
     sound = tuple(msgspec.structs.replace(link, loss=0.0) for link in scenario.links)
     scenario = msgspec.structs.replace(scenario, routers=quiet, links=sound)
     network = Network(scenario)
@@ -238,3 +240,40 @@ def test_servers_without_their_kernel_refuse_in_the_network() -> None:
     assert outcome(network, echo())[0].node == "servers"
     other = Server("edge", (SERVER,), "r4")
     assert outcome(Network(line(servers=(other,))), segment(flags=ip.SYN))[0].node == "servers"
+
+
+def balanced(kind: str) -> Scenario:
+    """The line with a second way around r3."""
+    routers = [msgspec.structs.replace(r, balance=kind if r.name == "r2" else "") for r in line().routers]
+    beside = Router("r3b", "10.0.1.3", icmp_delay_ms=0.2, icmp_jitter_ms=0.0)
+    links = (*line().links, Link(("r2", "r3b"), 3.0), Link(("r3b", "r4"), 4.0))
+    return line(routers=(*routers, beside), links=links)
+
+
+def third_hops(kind: str, ports: Iterable[int]) -> list[str]:
+    """Which router answers at the third hop, by source port."""
+    network = Network(balanced(kind))
+    found = []
+    for port in ports:
+        packet = segment(ttl=3, flags=ip.SYN)
+        packet.source_port = port
+        found.append(only(network, packet).source)
+    return found
+
+
+def test_flows_are_kept_on_one_of_equal_ways() -> None:
+    """A router that balances by flow spreads flows evenly, and each of them always goes the same way."""
+    once = third_hops("flow", range(5000, 5200))
+    assert once == third_hops("flow", range(5000, 5200))
+    assert 70 < once.count(ROUTERS[2]) < 130
+    assert set(once) == {ROUTERS[2], "10.0.1.3"}
+
+
+def test_packets_of_one_flow_are_spread_where_balancing_is_by_packet() -> None:
+    """Then one flow sees both ways."""
+    assert set(third_hops("packet", [5000] * 40)) == {ROUTERS[2], "10.0.1.3"}
+
+
+def test_without_balancing_all_take_one_way() -> None:
+    """The first name wins."""
+    assert set(third_hops("", range(5000, 5020))) == {ROUTERS[2]}

@@ -1,6 +1,6 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import busy, dns, firewall, forgery, home, http, loss, reach, sizes, tls
+from netprobe.diagnosis.signals import branch, busy, dns, firewall, forgery, home, http, loss, reach, sizes, tls
 from netprobe.diagnosis.signals.base import Finding, Signal
 
 SIGNALS: tuple[Signal, ...] = (
@@ -10,6 +10,7 @@ SIGNALS: tuple[Signal, ...] = (
     *dns.SIGNALS,
     *reach.SIGNALS,
     *sizes.SIGNALS,
+    *branch.SIGNALS,
     *loss.SIGNALS,
     *tls.SIGNALS,
     *forgery.SIGNALS,
