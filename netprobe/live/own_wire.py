@@ -14,7 +14,8 @@ from netprobe.live.reactor import Reactor, Timer
 from netprobe.live.tap import Seen, Tap
 from netprobe.model.host import OwnWire
 
-_TURN_S = 0.04  # an answer is missed when it was on the wire a turn ago and has not been read from a socket since
+_TURN_S = 0.04
+_GRACE_S = 0.015  # from an answer's being seen on the wire to its being missed at the sockets
 _SILENT_S = 0.08  # how long a probe is unanswered when the tap is opened for it
 _LEAVES_WITHIN_S = 0.7  # what has not left then is too late for whoever waits for its answer
 _FORGOTTEN_S = 3.0
@@ -67,6 +68,7 @@ class Watch:
         self._counts: Counter[Fate] = Counter()
         self._before: Seen | None = None
         self._timer: Timer | None = None
+        self._judgement: Timer | None = None
 
     # -- told by the prober -------------------------------------------------------------------------------------------
 
@@ -120,8 +122,9 @@ class Watch:
 
     def close(self) -> None:
         """Look no longer."""
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._judgement):
+            if timer:
+                timer.cancel()
         if self._tap:
             self._tap.close()
             self._tap = None
@@ -130,20 +133,20 @@ class Watch:
 
     def _turn(self) -> None:
         now = self._reactor.now()
-        # Whoever comes late himself may find that an answer waits to be read: nothing is concluded then.
-        starved = self._timer is not None and now - self._timer.when > _TURN_S
+        late = self._timer is not None and now - self._timer.when > _TURN_S  # an answer may wait to be read
         self._timer = None
         oldest_s = next(iter(self._waiting.values()), now)
-        if not self._tried and now - oldest_s >= _SILENT_S and not starved:
+        if not self._tried and now - oldest_s >= _SILENT_S and not late:
             self.open()
         if self._tap:
             self._look(self._tap)
-            if not starved:
-                self._judge(now)
+            self._check_sockets(now)
+            # What the sockets have had until here is read before timers of the next turn are called.
+            self._judgement = self._reactor.at(self._reactor.now(), self._judge)
         else:
             self._forget(now)
         if self._waiting or self._answered or self._capture:
-            self._timer = self._reactor.at(now + _TURN_S, self._turn)
+            self._timer = self._reactor.at(now + (_GRACE_S if self._came else _TURN_S), self._turn)
 
     def _look(self, tap: Tap) -> None:
         """Take in what the tap has seen."""
@@ -171,11 +174,14 @@ class Watch:
         before = self._before
         return before is not None and before.data == packet.data and before.device != packet.device
 
-    def _judge(self, now: float) -> None:
+    def _check_sockets(self, now: float) -> None:
         overflowed = self._prober.overflowed() if self._came else self._overflowed
         if overflowed != self._overflowed:
             self._overflowed = overflowed
             self._coverage = self._coverage._replace(sockets_since_s=now)
+
+    def _judge(self) -> None:
+        now = self._reactor.now()
         departed = self._departed(now)
         for token, at_s in self._answered.items():
             if at_s >= self._coverage.tap_since_s and token not in departed:
@@ -190,7 +196,7 @@ class Watch:
         """Act on what is certain by now; the others may still be answered."""
         if fate is Fate.DROPPED_HERE:
             packet, at_s, seen_s = self._came[token]
-            if now - seen_s < _TURN_S:
+            if now - seen_s < _GRACE_S:
                 return
             self._prober.dropped_here(packet, at_s)
         elif fate is Fate.NEVER_LEFT:
