@@ -92,6 +92,9 @@ class Built:
         self._routes[router] = wanted
 
     def _way(self, router: str, hop: Hop) -> dict[str, Any]:
+        if hop.also:
+            ways = [(self.index(router, device), via) for device, via in hop.ways]
+            return {"multipath": [{"oif": index, "gateway": via, "flags": ["onlink"]} for index, via in ways]}
         index = self.index(router, hop.device)
         if hop.via:
             return {"oif": index, "gateway": hop.via, "flags": ["onlink"]}
@@ -225,6 +228,7 @@ def _make_router(built: Built, layout: Layout, router: str, ttl: int) -> None:
         for setting, value in (("rp_filter", "0"), ("send_redirects", "0"), ("accept_redirects", "0")):
             set_kernel(f"ipv4/conf/{scope}/{setting}", value)
     set_kernel("ipv4/ip_forward", "1")
+    set_kernel("ipv4/fib_multipath_hash_policy", "1")  # over the five-tuple
     set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
     set_kernel("ipv4/icmp_msgs_per_sec", "1000000")
     set_kernel("ipv4/icmp_msgs_burst", "1000000")

@@ -40,11 +40,20 @@ class Wire(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """Packets to `prefix` leave by `device`, to the neighbour `via`; empty: whoever owns the address is right there."""
+    """Packets to `prefix` leave by `device`, to the neighbour `via`; empty: whoever owns the address is right there.
+
+    `also` are the devices and neighbours over which flows are balanced as well.
+    """
 
     prefix: str
     device: str
     via: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """The devices and neighbours, all of them."""
+        return ((self.device, self.via), *self.also)
 
 
 class Layout:
@@ -105,12 +114,10 @@ class Layout:
         return _aggregated({hop.prefix: hop for hop in reversed(hops) if hop is not None})
 
     def _towards(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop | None:
-        way = self._routing.way(router, node, without) or self._routing.way(router, node)
-        if way is None:
-            return None
-        neighbour = way.hops[0] if way.hops else self._namespace(node)
-        device = self.wire(router, neighbour).device(router)
-        return Hop(prefix, device, self._address.get(neighbour, ""))
+        ways = self._routing.ways(router, node, without) or self._routing.ways(router, node)
+        neighbours = dict.fromkeys(way.hops[0] if way.hops else self._namespace(node) for way in ways)
+        hops = [(self.wire(router, n).device(router), self._address.get(n, "")) for n in neighbours]
+        return Hop(prefix, *hops[0], tuple(hops[1:])) if hops else None
 
     def _unowned(self) -> Iterator[tuple[str, str, bool]]:
         """Prefixes in which addresses end that nobody owns: at which router, and whether that is silent."""
@@ -155,7 +162,7 @@ def _aggregated(hops: Mapping[str, Hop]) -> tuple[Hop, ...]:
     for network, hop in widest_first:
         while around and not network.subnet_of(around[-1][0]):
             around.pop()
-        if not around or (around[-1][1].device, around[-1][1].via) != (hop.device, hop.via):
+        if not around or around[-1][1].ways != hop.ways:
             kept.append(hop)
         around.append((network, hop))
     return tuple(kept)

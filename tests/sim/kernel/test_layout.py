@@ -97,3 +97,12 @@ def test_the_farther_router_of_a_loop_is_behind_the_nearer() -> None:
     layout = Layout(load("routing-loop"))
     loop = next(fault.at for fault in load("routing-loop").faults if fault.kind == "loop")
     assert layout.farther((loop[0], loop[1])) == layout.farther((loop[1], loop[0]))
+
+
+def test_flows_are_balanced_where_the_scenario_says_so() -> None:
+    """A router that balances has both neighbours in its routes; one that does not, has one."""
+    layout = Layout(load("isp-dead-branch"))
+    routes = {router: layout.routes(router) for router in layout.routers}
+    over = {via for hop in routes["isp-access"] if hop.also for _, via in hop.ways}
+    assert over == {"217.5.116.114", "217.5.116.118"}
+    assert {router for router, hops in routes.items() if any(hop.also for hop in hops)} == {"isp-access", "isp-core-2"}
