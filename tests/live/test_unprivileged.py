@@ -32,7 +32,7 @@ from tests.live.live_network import CLIENT, HOPS, HOPS_V6, SERVER, SERVER_V6, SI
 from tests.live.live_servers import listening
 from tests.ordinary import ordinary
 
-pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("inside", "ping_sockets")]
+pytestmark = [pytest.mark.packets, pytest.mark.usefixtures("ipv6_is_up", "inside", "ping_sockets")]
 
 OPEN, CLOSED = 443, 81
 ROUTER = HOPS[0]
@@ -44,6 +44,16 @@ ROOT = File(__file__).parents[2]
 
 def allow_ping_sockets(network: Network, groups: str) -> None:
     network.client.run("sysctl", "-q", "-w", f"net.ipv4.ping_group_range={groups}")
+
+
+@pytest.fixture(scope="module")
+def ipv6_is_up(network: Network) -> None:
+    """Links that were made a moment ago carry IPv6 a moment later."""
+    ping = network.client.command("ping", "-6", "-n", "-c", "1", "-W", "1", SERVER_V6)
+    for _ in range(20):
+        if subprocess.run(ping, capture_output=True, check=False, timeout=10).returncode == 0:
+            return
+    pytest.fail("no IPv6 behind the routers")
 
 
 @pytest.fixture
