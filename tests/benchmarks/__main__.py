@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
             print(_line(figure), flush=True)
     if not asked.rows:
         print("\nheld by tests:")
-        print("\n".join(f"  {what:<60}{test}" for what, test in HELD))
+        print("\n".join(f"  {what:<66}{test}" for what, test in HELD))
     if asked.json:
         rows = [msgspec.to_builtins(figure) | {"held": figure.held, "ratio": figure.ratio} for figure in figures]
         asked.json.write_bytes(msgspec.json.encode({"machine": machine, "load": os.getloadavg()[0], "figures": rows}))

@@ -112,7 +112,7 @@ def many() -> Iterator[Figure]:
 
 def _missing(ours: _Pass, other: _Pass, tool: str) -> Figure:
     note = f"of {other.hops} that {tool.split(maxsplit=1)[0]} knows"
-    return Figure("many", "  hops that are not known", other.hops - ours.hops, "hops", 0, note=note)
+    return Figure("many", "  hops that are not known", max(0, other.hops - ours.hops), "hops", 0, note=note)
 
 
 def _middle(passes: Sequence[_Pass]) -> _Pass:
