@@ -164,3 +164,25 @@ def test_the_wrong_family_is_said() -> None:
     (only,) = lines(done.stdout)
     assert only["error"].startswith("no address for www.tiktok.com: ")
     assert done.returncode == 20
+
+
+@pytest.mark.parametrize(("scenario", "after"), [("transit-lossy", 6), ("healthy-silent-and-rate-limited", None)])
+def test_loss_is_told_from_limits(scenario: str, after: int | None) -> None:
+    """Behind a TAP device: loss begins behind the hop before the one that drops; limiters and silent hops are no loss."""
+    done = subprocess.run(
+        inside("netprobe", "trace", "--json", "--rounds", "80", "--interval", "0.2", "9.9.9.9", scenario=scenario),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    (only,) = lines(done.stdout)
+    loss = only["loss"]
+    if after is None:
+        assert loss["path"] is None
+        limited = [hop["ttl"] for hop in loss["hops"] if hop.get("silence") in {"limiter", "both"}]
+        assert limited == [2, 6]
+    else:
+        assert (loss["path"]["after"], loss["path"]["only_destination"]) == (after, False)
+        assert loss["path"]["low"] > 0.05
