@@ -24,7 +24,7 @@ from netprobe.probing.train import TrainSession
 
 COUNT, INTERVAL_S = 50, 0.2  # to each destination: five a second
 HOP_COUNT, HOP_INTERVAL_S = 12, 0.8  # to each hop of one way, the slower for ICMP limits
-EDGES, CONTROLS = 4, 3
+EDGES, CONTROLS = 6, 3
 TESTED = 4  # destinations that are asked at other rates
 _LOST = 3  # unanswered probes that are worth a look,
 _LOST_AT_ONE = 2  # or so many in one network

@@ -88,6 +88,24 @@ def _isp_loop(world: WorldPlan) -> tuple[Fault, ...] | None:
     return (Fault("loop", world.trunk[first : first + 2]),)
 
 
+def _swallows_large(world: WorldPlan) -> tuple[Fault, ...] | None:
+    """Inside the ISP, behind its first router: before that it could be the line."""
+    if len(world.trunk) < 3:
+        return None
+    where = world.draw.choice(world.trunk[1:-1])
+    return (Fault("drop", (where,), match=Match(larger_than=world.draw.choice((1280, 1400, 1420)))),)
+
+
+def _lossy_line(world: WorldPlan) -> tuple[Fault, ...]:
+    first = next(link.ends[1] for link in world.scenario.links if link.ends[0] == "home-router")
+    return (Fault("drop", (first,), fraction=world.draw.uniform(0.08, 0.2)),)
+
+
+def _lossy_transit(world: WorldPlan) -> tuple[Fault, ...]:
+    hops = world.carriers[world.draw.choice(("transit-a", "transit-b"))]
+    return (Fault("drop", (hops[0],), fraction=world.draw.uniform(0.08, 0.2)),)
+
+
 def _isp_resolver(world: WorldPlan) -> tuple[Fault, ...] | None:
     if world.layout == "public":
         return None
@@ -188,6 +206,9 @@ TROUBLES = (
     Trouble("isp.access.outage", 1, "The ISP's first router is down.", _access),
     Trouble("isp.core.blackhole", 2, "A router of the ISP's core swallows everything.", _black_hole),
     Trouble("isp.routing.loop", 1, "Two routers of the ISP hand packets back to each other.", _isp_loop),
+    Trouble("isp.mtu.blackhole", 1, "A router of the ISP swallows large packets.", _swallows_large),
+    Trouble("isp.access.loss", 1, "The ISP's line loses packets.", _lossy_line),
+    Trouble("transit.loss", 1, "A transit loses packets.", _lossy_transit),
     Trouble("isp.dns.failure", 1, "The ISP's resolvers fail.", _isp_resolver),
     Trouble("transit.outage", 2, "A transit is down.", _transit),
     Trouble("transit.routing.loop", 1, "Two routers of a transit hand packets back to each other.", _transit_loop),

@@ -47,7 +47,7 @@ def test_loss_is_counted_calmly() -> None:
             assert min(later - earlier for earlier, later in pairwise(times)) > 0.19
         elif o.purpose.endswith(".loss.path") and isinstance(o.fact, Path):
             probes[o.fact.flow.destination] += o.fact.probes_sent
-    assert len(probes) == 8
+    assert len(probes) >= 8
     assert max(probes.values()) <= 200
 
 

@@ -156,6 +156,8 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
     passed = set().union(*(routers[c.place.address] for c in clean))
     suspects = set.intersection(*(routers[c.place.address] for c in noticed)) - passed
     segments = {view.paths.segment_of(router) for router in suspects} - {Segment.EXCHANGE}
+    if any(_silence_behind(view, c.place, suspects) for c in noticed):
+        return "unclear"  # whoever stays silent there may be the one
     if len({_owner(c) for c in noticed}) == 1:
         if not any(c.silence is Silence.LOSS for c in noticed) and not _agreed(view, noticed):
             return "unclear"  # it may limit its answers
@@ -165,6 +167,18 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
     if len(segments) != 1:
         return "unclear"
     return _STATES.get(segments.pop(), "unclear")
+
+
+def _silence_behind(view: View, place: Destination, suspects: set[str]) -> bool:
+    """Whether the hop behind the last suspect on the way to `place` stayed silent."""
+    for index, path in view.facts.all_paths:
+        steps = view.paths.steps(index, path)
+        last = max((s.ttl for s in steps if s.address in suspects), default=0)
+        if path.flow.destination == place.address and last and last < len(path.hops):
+            answered = {s.ttl for s in steps} | {h.ttl for h in path.hops if place.address in h.addresses}
+            if last + 1 not in answered:
+                return True
+    return False
 
 
 def _agreed(view: View, noticed: list[_Count]) -> bool:
