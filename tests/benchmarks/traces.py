@@ -12,7 +12,8 @@ from netprobe.sim.world import World
 from tests.benchmarks.figures import Figure, in_turns, median_s
 from tests.benchmarks.networks import edges, straight, tree
 
-NETPROBE = (sys.executable, "-m", "netprobe")
+#: What the installed script `netprobe` does, of this very tree.
+NETPROBE = (sys.executable, "-c", "import sys; from netprobe.__main__ import main; sys.exit(main())")
 
 #: By way of the broker, as the command does: traces an address again and again and prints of each trace its seconds, its probes and its hops.
 _TIMED = """
