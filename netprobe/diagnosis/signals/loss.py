@@ -16,6 +16,7 @@ from netprobe.probing.loss import Counted, Interval, Silence, exceeds, is_signif
 from netprobe.topology.segments import Segment
 
 _SURE = 0.999
+_ENOUGH = 20  # probes in passing that say something
 NOTICED = 0.05  # lost there and back, surely: from there on pages are late and videos stop
 _LIMITS = frozenset({Silence.LIMITER, Silence.BOTH})
 _STATES = {Segment.HOME: "home", Segment.ISP: "isp", Segment.TRANSIT: "transit", Segment.DESTINATION: "platform"}
@@ -90,7 +91,7 @@ def loss(view: View) -> Finding | None:
     """Where is so much lost that it is noticed?"""
     counts = _counts(view)
     if not counts:
-        return None
+        return _in_passing(view)
     facts = tuple(c.index for c in counts)
     honest = [c for c in counts if not c.limits]
     clean = [c for c in honest if c.clean]
@@ -115,6 +116,15 @@ def loss(view: View) -> Finding | None:
     if state in _WHERE:
         return Finding(state, f"{told}: it happens in {_WHERE[state]}.", facts)
     return Finding("unclear", f"{told}; it was not seen where.", facts)
+
+
+def _in_passing(view: View) -> Finding | None:
+    """What the trains of all places have lost, where that was so little that nobody has counted more."""
+    trains = [f for place in (*view.edges, *view.controls) for f in place.trains if f[1].answered]
+    sent, lost = (sum(column) for column in zip(*(_lost(t) for _, t in trains), strict=True)) if trains else (0, 0)
+    if sent < _ENOUGH or lost > NOTICED * sent:
+        return None
+    return Finding("light", f"{of(lost, sent)} probes are lost in passing.", tuple(i for i, _ in trains))
 
 
 def _of_everything(
