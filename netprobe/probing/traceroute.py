@@ -68,7 +68,7 @@ class Traceroute:
             self._open.clear()
             self._queue.extend(self._next_round())
             self._done = not self._queue
-        if not self._queue or (self._latest in self._open and now < self._next_at):
+        if not self._queue or (self._patience_s and self._latest in self._open and now < self._next_at):
             return None
         ttl = self._queue.popleft()
         self._sequence += 1
