@@ -1,9 +1,6 @@
 """The `netprobe` command. Answers `--version` before anything else is imported."""
 
-import atexit
-import contextlib
 import gc
-import os
 import sys
 
 from netprobe import __version__
@@ -18,8 +15,6 @@ def main() -> None:
         sys.stdout.write(f"netprobe {__version__}\n")
         return
     gc.set_threshold(_GARBAGE_COUNT)
-    codes: list[int] = []
-    atexit.register(_end, codes)  # first in, last out
     launch.ahead(sys.argv[1:])
     _load_msgspec()
     from netprobe.cli import quick  # noqa: PLC0415 - --version must not wait for it
@@ -29,17 +24,8 @@ def main() -> None:
         from netprobe.cli import app  # noqa: PLC0415 - nor a trace for typer
 
         code = app.run(sys.argv[1:])
-    codes.append(code)
+    gc.freeze()  # the process ends: what it had need not be looked through for garbage
     sys.exit(code)
-
-
-def _end(codes: list[int]) -> None:
-    """End at once, after everybody else's last words: to take the modules apart would take longer than a hop."""
-    if codes:
-        with contextlib.suppress(OSError, ValueError):  # nobody reads any more
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(codes[0])
 
 
 def _load_msgspec() -> None:
