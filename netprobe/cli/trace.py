@@ -118,7 +118,7 @@ def trace(
 
     With --json, one line a target, in their order, each as soon as it is known: {target, address, method, port,
     reached, rtt_ms, probes_sent, hops}; --rounds adds loss, and --paths adds paths: {vertices, branches, per_packet,
-    complete, probes_sent, unanswered}. "netprobe schema trace" has all of it.
+    complete, probes_sent, unanswered} and to each hop the replies of all ways. "netprobe schema trace" has all of it.
     rung says how the probes left: by raw sockets or, without root, by what this computer lets everybody do. Then one
     line on stderr says what cannot be seen so, and "netprobe doctor" more.
     A hop that was asked on the way to another target, by --share or --rounds, has its address as shared_from.

@@ -213,7 +213,8 @@ class Multipath(Fact, frozen=True, tag="multipath"):
     `flow` is what the flows have in common; they differ in their labels. A TTL without a vertex is silent. At the TTLs
     of `per_packet` one flow drew different addresses, so that flows tell nothing about which way leads where: there are
     no branches to or from there. `complete`: the stopping rule was met for each vertex whose successors answer at
-    all. `unanswered` counts the probes without a reply, of `probes_sent`.
+    all. `unanswered` counts the probes without a reply, of `probes_sent`; `hops` have all probes by TTL, over
+    all flows.
     """
 
     flow: Flow
@@ -224,6 +225,7 @@ class Multipath(Fact, frozen=True, tag="multipath"):
     complete: bool
     probes_sent: int
     unanswered: int
+    hops: tuple[Hop, ...] = ()
 
     def at(self, ttl: int) -> tuple[str, ...]:
         """The addresses at `ttl`, each once."""

@@ -15,11 +15,12 @@ that times out is sent again; it says nothing about a branch.
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 
-from netprobe.model.probes import Branch, Flow, Multipath, Probe, Reply, ReplyKind, Vertex
+from netprobe.model.probes import Branch, Exchange, Flow, Hop, Multipath, Probe, Reply, ReplyKind, Vertex
 from netprobe.model.unsent import PASSING
+from netprobe.probing.flow_table import INTERVAL_S, FlowsAt
 from netprobe.probing.port import Outcome, Request
 
 FIRST_LABEL = 1000  # labels below belong to traceroutes and trains
@@ -30,7 +31,6 @@ _GAP = 5  # silent hops in a row after which the path is given up
 _SILENT = 6  # unanswered flows after which a hop, or a vertex's successor, is silent
 _TRIES, _TRIES_INTO_SILENCE = 5, 2
 
-_INTERVAL_S = 0.2  # between probes to one hop
 _SLOW_S, _SLOWEST_S = 1.0, 2.0
 _RECOVERY = 0.7
 _BURST, _REFILL = 5.0, 1.0  # errors that an address has in store for us, and gets back in a second
@@ -47,35 +47,6 @@ def stopping_point(branches: int, confidence: float = 0.95) -> int:
     """
     k = branches + 1
     return math.ceil(math.log((1.0 - confidence) / k) / math.log((k - 1) / k))
-
-
-@dataclass
-class _Hop:
-    """What is known at one TTL, by label of the flow."""
-
-    drawn: dict[int, list[str]] = field(default_factory=dict)  # addresses in order of arrival
-    failed: Counter[int] = field(default_factory=Counter)  # time-outs
-    pending: Counter[int] = field(default_factory=Counter)
-    repeated: Counter[int] = field(default_factory=Counter)  # probes that asked a flow again that was answered before
-    interval_s: float = _INTERVAL_S
-    next_at: float = 0.0
-
-    @property
-    def vertices(self) -> dict[str, list[int]]:
-        """Each address with the flows that it answered first."""
-        found: dict[str, list[int]] = {}
-        for label, addresses in self.drawn.items():
-            found.setdefault(addresses[0], []).append(label)
-        return found
-
-    @property
-    def per_packet(self) -> bool:
-        """Whether one flow drew different addresses."""
-        return any(len(set(addresses)) > 1 for addresses in self.drawn.values())
-
-    def untouched(self, label: int) -> bool:
-        """Whether no probe of this flow has been here."""
-        return label not in self.drawn and not self.pending[label] and not self.failed[label]
 
 
 @dataclass(frozen=True)
@@ -124,7 +95,7 @@ class MultipathSession:
         self._longest_s = longest_s
         self._began: float | None = None
         self._labels = range(FIRST_LABEL, FIRST_LABEL + flows)
-        self._hops = [_Hop() for _ in range(max_ttl + 1)]
+        self._hops = [FlowsAt() for _ in range(max_ttl + 1)]
         self._ends: dict[int, int] = {}  # label -> the shortest TTL at which the flow's way was over
         self._place: dict[int, tuple[int, int]] = {}  # token -> TTL, label
         self._waiting: dict[int, float] = {}  # token -> when it times out
@@ -162,6 +133,7 @@ class MultipathSession:
             label, hop = request.flow.label, self._hops[request.ttl]
             self._place[token] = (request.ttl, label)
             self._waiting[token] = now + self._timeout_s
+            hop.exchanges[token] = Exchange(request.ttl, request.sequence, now)
             hop.pending[label] += 1
             hop.repeated[label] += label in hop.drawn
             hop.next_at = now + hop.interval_s
@@ -174,6 +146,8 @@ class MultipathSession:
         ttl, label = place
         hop = self._hops[ttl]
         self._answered.add(token)
+        asked = hop.exchanges[token]
+        hop.exchanges[token] = Exchange(ttl, asked.sequence, asked.sent_s, outcome)
         if self._waiting.pop(token, None) is None:
             hop.failed[label] -= 1
             self._timeout_s = min(_LONGEST_WAIT_S, max(self._timeout_s, _MARGIN * outcome.rtt_s))
@@ -186,7 +160,7 @@ class MultipathSession:
                 self._stopped = True
             return
         hop.drawn.setdefault(label, []).append(outcome.source)
-        hop.interval_s = max(_INTERVAL_S, hop.interval_s * _RECOVERY)
+        hop.interval_s = max(INTERVAL_S, hop.interval_s * _RECOVERY)
         if outcome.kind in {ReplyKind.TIME_EXCEEDED, ReplyKind.UNREACHABLE}:
             self._store[outcome.source] = (self._left(outcome.source, now) - 1.0, now)
         if outcome.from_destination or outcome.kind is ReplyKind.UNREACHABLE:
@@ -222,6 +196,7 @@ class MultipathSession:
             complete=self._complete and self._deadline is None,
             probes_sent=len(self._place),
             unanswered=len(self._place) - len(self._answered),
+            hops=tuple(Hop(ttl, tuple(hop.exchanges.values())) for ttl, hop in enumerate(self._hops) if hop.exchanges),
         )
 
     @property

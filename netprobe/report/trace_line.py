@@ -187,8 +187,8 @@ def to_line(
         port=port,
         reached=bool(path and path.reached),
         rtt_ms=_ms(path.rtt_s) if path else None,
-        probes_sent=path.probes_sent if path else 0,
-        hops=_hops(path) if path else [],
+        probes_sent=(path.probes_sent if path else 0) + (one.ways.probes_sent if one.ways else 0),
+        hops=_hops(path, one.ways),
         rung=rung,
         loss=_loss(one.loss) if one.loss else None,
         paths=_paths(one.ways) if one.ways else None,
@@ -246,9 +246,16 @@ def _fraction(value: float) -> float:
     return round(value, 5)
 
 
-def _hops(path: Path) -> list[HopLine]:
-    changed = changed_lines(path)
-    return [_hop(hop, changed.get(hop.ttl, [])) for hop in path.hops]
+def _hops(path: Path | None, ways: Multipath | None) -> list[HopLine]:
+    """The hops of the path; with all `ways` their probes too, so that every branch's address is among the replies."""
+    changed = changed_lines(path) if path else {}
+    hops = {hop.ttl: hop for hop in path.hops} if path else {}
+    last = max([*hops, *(vertex.ttl for vertex in ways.vertices)] if ways else hops, default=0)
+    for more in ways.hops if ways else ():
+        if more.ttl <= last:
+            one = hops.get(more.ttl)
+            hops[more.ttl] = Hop(more.ttl, (*one.exchanges, *more.exchanges), one.shared_from) if one else more
+    return [_hop(hop, changed.get(ttl, [])) for ttl, hop in sorted(hops.items())]
 
 
 def _hop(hop: Hop, changed: list[ChangedLine]) -> HopLine:

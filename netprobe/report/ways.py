@@ -48,7 +48,7 @@ class _Turn:
 
 
 def graph(ways: Multipath, whose: Whose, path: Path | None, *, width: int = 80) -> list[Line]:
-    """The graph; `path` knows round trips."""
+    """The graph; `path` knows round trips too."""
     layers = _layers(ways)
     turns = [_turns(ways, above, below) for above, below in pairwise(layers)]
     _place(layers, turns)
@@ -60,7 +60,7 @@ def graph(ways: Multipath, whose: Whose, path: Path | None, *, width: int = 80) 
     heading = f" hop  {'ways':<{max(sketch, 5)}}address" if drawn else " hop  address"
     lines: list[Line] = [line(heading, "faint")]
     sketch = max(sketch, 5) if drawn else 0
-    rtts = _round_trips(path)
+    rtts = _round_trips(path, ways)
     timed = bool(rtts) and _INDENT + sketch + address + _RTT + _LEAST_ROOM <= width
     ending = _ending(ways, layers)
     for number, layer in enumerate(layers):
@@ -290,9 +290,9 @@ def _remarks(
     return said
 
 
-def _round_trips(path: Path | None) -> dict[str, float]:
+def _round_trips(path: Path | None, ways: Multipath) -> dict[str, float]:
     found: dict[str, float] = {}
-    for hop in path.hops if path else ():
+    for hop in (*(path.hops if path else ()), *ways.hops):
         for exchange in hop.exchanges:
             reply = exchange.reply
             if reply and reply.source:

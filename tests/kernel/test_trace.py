@@ -52,6 +52,9 @@ def test_all_ways_through_kernel_routers() -> None:
         assert from_json(row, TraceLine).paths is not None
         assert kept_back == "kept back: 0"
         found[method] = json.loads(row)["paths"]
+        hops = json.loads(row)["hops"]
+        answered = {(hop["ttl"], reply["address"]) for hop in hops for reply in hop["replies"]}
+        assert answered == {(vertex["ttl"], vertex["address"]) for vertex in found[method]["vertices"]}
     ways = {branch["far"] for branch in found["syn"]["branches"] if branch["near"] == "192.0.2.1"}
     assert ways == {"10.1.0.2", "10.1.1.2"}
     assert found["syn"]["complete"]

@@ -2,7 +2,7 @@
 
 import json
 
-from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
+from netprobe.model.probes import Exchange, Flow, Hop, Multipath, Path, Protocol, Reply, ReplyKind, Vertex
 from netprobe.report.lines import render
 from netprobe.report.trace import notes, table, title
 from netprobe.report.trace_line import to_line
@@ -46,6 +46,34 @@ def test_json_has_the_contract_s_shape() -> None:
     first = row["hops"][0]["replies"][0]
     assert (first["address"], first["rtt_ms"], first["icmp_type"], first["icmp_code"]) == ("192.168.1.1", 1.2, 11, 0)
     assert first["mpls"] == [{"label": 24015, "class": 0, "bottom": True, "ttl": 1}]
+
+
+def test_hops_have_the_replies_of_all_ways() -> None:
+    """Who reads the hops only sees every branch too, with its round trip; probes are counted with those of the ways."""
+    other = Reply(ReplyKind.TIME_EXCEEDED, "192.168.1.2", 0.0015, 64, 11, 0, 1)
+    ways = Multipath(
+        FLOW,
+        (Vertex(1, "192.168.1.1", (1000,)), Vertex(1, "192.168.1.2", (1001,))),
+        (),
+        (),
+        reached=True,
+        complete=True,
+        probes_sent=4,
+        unanswered=2,
+        hops=(
+            Hop(1, (Exchange(1, 1, 0.0, EXPIRED), Exchange(1, 2, 0.1, other), Exchange(1, 3, 0.2))),
+            Hop(4, (Exchange(4, 4, 0.3),)),
+        ),
+    )
+    row = json.loads(to_line(Traced("t", "23.50.131.10", PATH, ways=ways), "icmp", 0))
+    first, *rest = row["hops"]
+    assert [(reply["address"], reply["rtt_ms"]) for reply in first["replies"]] == [
+        ("192.168.1.1", 1.2),
+        ("192.168.1.1", 1.2),
+        ("192.168.1.2", 1.5),
+    ]
+    assert (first["sent"], first["lost"], row["probes_sent"]) == (4, 1, 9)
+    assert [hop["ttl"] for hop in rest] == [2, 3]
 
 
 def test_silent_hops_are_kept() -> None:
