@@ -4,6 +4,7 @@ Both happen between two events, never inside a session: what is known then is wh
 """
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,7 @@ from types import FrameType
 from netprobe.probing.port import Event, Request, Usage, Vantage
 
 _SHARE = 20.0  # who looks gets one part of so many of the time
+_SAME_SIGNAL_S = 0.5
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,24 +33,36 @@ class Attended:
         self._every_s = every_s
         self._look_at = vantage.now()
         self._signal = 0
+        self._stopped_s = 0.0
         self._waiting = False
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """Turn the first Ctrl-C (or SIGTERM) of the block into `Stopped`; a second one ends the process as usual."""
+        """Turn the first Ctrl-C (or SIGTERM) of the block into `Stopped`; a second one ends the process at once.
+
+        That holds behind the block too, where what is known is printed. A signal that comes right after the first is
+        the same one: a group gets it from the terminal, and its leader may pass it on.
+        """
         before = {number: signal.signal(number, self._stop) for number in _STOPPING}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not self._signal:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self._signal = number
+        self._signal, self._stopped_s = number, time.monotonic()
         for each in _STOPPING:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, self._again)
         self._raise_if_waiting()
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if time.monotonic() - self._stopped_s > _SAME_SIGNAL_S:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def _raise_if_waiting(self) -> None:
         if self._waiting and self._signal:

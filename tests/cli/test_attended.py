@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -54,16 +56,47 @@ def test_who_waits_is_stopped_at_once(number: signal.Signals, code: int) -> None
     assert stopped.value.code == code
 
 
-def test_a_stop_between_two_events_waits_for_the_next() -> None:
-    """A session is never torn apart; afterwards signals mean what they did before."""
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Signals mean after a test what they did before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_block_that_nobody_stops_leaves_no_trace() -> None:
+    """Signals mean behind it what they did before."""
     before = signal.getsignal(signal.SIGINT)
+    with Attended(LineVantage(3)).stoppable():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_comes_twice_stops_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the terminal, and passed on: what is known is printed undisturbed. A later one is meant."""
+    attended = Attended(LineVantage(3))
+    with attended.stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Stopped):
+            attended.receive(attended.now())
+    os.kill(os.getpid(), signal.SIGINT)
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    monkeypatch.setattr(time, "monotonic", lambda: float("inf"))
+    os.kill(os.getpid(), signal.SIGINT)
+    assert raised == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+
+
+def test_a_stop_between_two_events_waits_for_the_next() -> None:
+    """A session is never torn apart."""
     attended = Attended(LineVantage(3))
     with attended.stoppable():
         os.kill(os.getpid(), signal.SIGINT)
         assert attended.now() > 0.0  # goes on
         with pytest.raises(Stopped):
             attended.receive(attended.now())
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_other_requests_pass_too() -> None:
