@@ -18,6 +18,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "reset": (("router",), ("match", "fraction")),
     "loop": (("router",), ("match", "fraction")),
     "delay": (("router",), ("match", "fraction", "delay_ms")),
+    "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
     "rate_limit": (("router", "server"), ("rate", "burst")),
     "refuse": (("server", "resolver"), ()),

@@ -34,6 +34,7 @@ from netprobe.sim.devices import (
     set_carrier,
     set_kernel,
 )
+from netprobe.sim.firewall import ClientFirewall
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
@@ -83,6 +84,7 @@ class Bridge:
         self._began = began
         self._link_up = network.link_up(0.0)
         self._waited_s = 0.0
+        self._firewall = ClientFirewall(scenario)
         self._edges = sorted({t for f in scenario.faults if CLIENT in f.at for t in (f.begin_s, f.end_s)})
         self._initial_ttl = {a: s.initial_ttl for s in scenario.servers for a in s.addresses}
         self._gateway = _neighbours(scenario)
@@ -96,6 +98,7 @@ class Bridge:
             for delivery in self._network.advance(now + _WRITE_S):
                 self._emit(delivery.node, delivery.packet)
             self._set_carrier(now)
+            self._firewall.change(now)
             before = self._now()
             readable, _, _ = select.select(devices, (), (), self._idle_s(before))
             if until in readable:

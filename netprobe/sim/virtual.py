@@ -18,6 +18,7 @@ from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation, Question
 from netprobe.sim.machines import Machines
+from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
@@ -54,6 +55,8 @@ class VirtualVantage:
         self._probes: dict[_Key, tuple[int, float]] = {}  # token and when it was sent
         self._questions: dict[int, Question] = {}  # by local port
         self._conversations: dict[int, Conversation] = {}
+        self._firewall = [(fault, Matcher(fault.match)) for fault in scenario.faults if fault.kind == "firewall"]
+        self._dropping = False  # the packet that is being delivered is dropped by the client's own firewall
         self._packets = 0
         self._bytes = 0
 
@@ -211,6 +214,7 @@ class VirtualVantage:
             self._machines.receive(delivery)
             return
         packet = delivery.packet
+        self._dropping = packet.source != self._own and self._drops(packet)
         if packet.is_error:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:
@@ -218,14 +222,21 @@ class VirtualVantage:
             self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
         elif packet.protocol == ip.UDP:
             question = self._questions.get(packet.destination_port)
-            if question is not None:
+            if question is not None and not self._dropping:
                 question.receive(packet)
         elif packet.protocol == ip.TCP:
             self._segment(packet)
 
+    def _drops(self, packet: Packet) -> bool:
+        """Whether the client's own firewall keeps it from whom it is for; the tap on the wire has seen it."""
+        now = self._clock.now
+        return any(fault.active(now) and matcher.matches(packet) for fault, matcher in self._firewall)
+
     def _segment(self, packet: Packet) -> None:
         conversation = self._conversations.get(packet.destination_port)
         if conversation is not None:
+            if self._dropping:
+                return
             conversation.hear(packet)
             conversation.tcp.receive(packet)
             return
@@ -250,7 +261,8 @@ class VirtualVantage:
                 flags=ip.RST,
                 window=0,
             )
-            self._clock.send(reset, CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
+            if not self._dropping:
+                self._clock.send(reset, CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
         else:
             kind = ReplyKind.ACK
         self._answer(key, kind, packet)
@@ -261,10 +273,12 @@ class VirtualVantage:
         except ValueError:
             return
         waiting = self._conversations.get(quote.source_port)
+        question = self._questions.get(quote.source_port)
+        if self._dropping and (waiting or question):
+            return
         if quote.protocol == ip.TCP and waiting is not None:
             waiting.tcp.icmp_error(error)
             return
-        question = self._questions.get(quote.source_port)
         if quote.protocol == ip.UDP and question is not None:
             question.icmp_error(error)
             return
@@ -315,6 +329,7 @@ class VirtualVantage:
             ip_id=packet.ident,
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
             mtu=mtu,
+            dropped_locally=self._dropping,
         )
         self._emit(token, reply)
 

@@ -3,14 +3,13 @@
 import contextlib
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from socket import AF_INET
 from typing import Any
 
+from netprobe.sim import firewall
 from netprobe.sim.devices import (
     CLIENT_DEVICE,
     CLIENT_FILES,
@@ -40,7 +39,6 @@ from netprobe.sim.routing import CLIENT
 _LOOPBACK = 1  # its index, in each namespace
 _TABLE_LOCAL, _TABLE_DETOUR, _TABLE_LOOP, _TABLE_LEGS = 255, 100, 101, 200
 _SCOPE_LINK = 253
-_NFT_S = 10.0
 
 
 class Built:
@@ -56,6 +54,7 @@ class Built:
         self._routes: dict[str, dict[str, Hop]] = {}
         self._rules: dict[str, str] = {}
         self._plugged = True
+        self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
     def index(self, node: str, device: str) -> int:
         """The number of a device."""
@@ -81,6 +80,7 @@ class Built:
                 self.detours[router].change(numbered)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
         self._play_dead(frozenset(at for fault in on if fault.kind == "down" for at in fault.at))
+        self._client.change(now)
 
     def _route(self, router: str, wanted: dict[str, Hop]) -> None:
         kernel, before = self.kernels[router], self._routes.get(router, {})
@@ -103,13 +103,7 @@ class Built:
     def _rule(self, node: str, text: str) -> None:
         if self._rules.get(node) == text:
             return
-        with Namespaces((self.networks[node],)).popen(
-            [_nft(), "-f", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            _, said = process.communicate(text, timeout=_NFT_S)
-        if process.returncode:
-            msg = f"nft refuses the rules of {node}: {said.strip()}"
-            raise LabError(msg)
+        firewall.load(text, Namespaces((self.networks[node],)), node)
         self._rules[node] = text
 
     def _play_dead(self, dead: frozenset[str]) -> None:
@@ -138,7 +132,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
     """The network of `scenario`, and this process at its client. Raises `LabError` when the kernel does not want to."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import
 
-    _nft()
+    firewall.nft()
     enter_new_network()  # a user namespace around it all where there is no root
     built = Built(scenario, layout)
     with contextlib.ExitStack() as stack:
@@ -170,14 +164,6 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
             raise LabError(msg) from error
         enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
         yield built
-
-
-def _nft() -> str:
-    found = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        msg = "nft: no such command; the kernel's networks need it: apt-get install nftables"
-        raise LabError(msg)
-    return found
 
 
 def _join(layout: Layout, built: Built) -> None:

@@ -6,6 +6,7 @@ through a device behind which a process of ours stands (`detour`).
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from netprobe.sim.firewall import match_words, table
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT
@@ -46,7 +47,7 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     out = ["drop"] if dead else [f"{_OWN_WORDS} drop"] if silent else []
     if limit is not None:
         out.append(f"{_OWN_ERRORS} {_over(limit)} drop")
-    return _table(
+    return table(
         prerouting=["drop"] if dead else early,
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
@@ -67,26 +68,12 @@ def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str
         for server in scenario.servers
         if server.initial_ttl != 64 and server.addresses
     ]
-    return _table(
+    return table(
         prerouting=[f"ip daddr {gone} drop"] if gone else [],
         input=_services(scenario, on, layout.here(SERVERS)),
         output=[*([f"ip saddr {gone} drop"] if gone else []), *_few_echoes(scenario, on)],
         postrouting=ttls,
     )
-
-
-def match_words(match: Match) -> list[str]:
-    """What a match is in nftables: one of these has to hold. Names in packets are left out."""
-    protocol = match.protocol or ("tcp" if match.server_name else "")
-    words = f"meta l4proto {protocol} " if protocol else ""
-    if match.source:
-        words += f"ip saddr {_set(match.source)} "
-    if match.destination:
-        words += f"ip daddr {_set(match.destination)} "
-    if match.larger_than:
-        words += f"ip length > {match.larger_than} "
-    port = match.port or (_DNS_PORT if match.query_name else 0)
-    return [f"{words}th {side} {port} " for side in ("sport", "dport")] if port else [words]
 
 
 def _arriving(layout: Layout, router: str) -> Iterator[str]:
@@ -184,12 +171,3 @@ def _set(members: Iterable[str]) -> str:
     """A set of addresses or prefixes; empty text when there is none."""
     joined = ", ".join(dict.fromkeys(members))
     return f"{{ {joined} }}" if joined else ""
-
-
-def _table(**chains: Iterable[str]) -> str:
-    """One table in place of the one before, in one transaction."""
-    lines = ["table ip lab", "delete table ip lab", "table ip lab {"]
-    for hook, rules in chains.items():
-        priority = "raw" if hook == "prerouting" else "filter"
-        lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
-    return "\n".join([*lines, "}", ""])

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from netprobe.sim.firewall import match_words
 from netprobe.sim.kernel.layout import Layout
-from netprobe.sim.kernel.rules import active, match_words, router_rules, server_rules, takes_a_detour
+from netprobe.sim.kernel.rules import active, router_rules, server_rules, takes_a_detour
 from netprobe.sim.records import Fault, Match, RateLimit
 from netprobe.sim.scenario import load
 

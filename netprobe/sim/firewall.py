@@ -1,0 +1,70 @@
+"""nftables: rulesets for network namespaces, and the client's own firewall where a scenario gives it one."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+from netprobe.sim.devices import CLIENT_DEVICE
+from netprobe.sim.namespaces import LabError, Namespaces
+from netprobe.sim.records import Fault, Match, Scenario
+
+_DNS_PORT = 53
+_NFT_S = 10.0
+
+
+def nft() -> str:
+    """Where the command is. Raises `LabError` where it is not."""
+    found = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        msg = "nft: no such command; firewalls and kernel routers need it: apt-get install nftables"
+        raise LabError(msg)
+    return found
+
+
+def load(text: str, where: Namespaces, whose: str) -> None:
+    """Put a ruleset in place in `where`, all of it or none. Raises `LabError`."""
+    with where.popen([nft(), "-f", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        _, said = process.communicate(text, timeout=_NFT_S)
+    if process.returncode:
+        msg = f"nft refuses the rules of {whose}: {said.strip()}"
+        raise LabError(msg)
+
+
+def table(**chains: Iterable[str]) -> str:
+    """One table, its chains named as the hooks that they hang on, in place of the one before."""
+    lines = ["table ip lab", "delete table ip lab", "table ip lab {"]
+    for hook, rules in chains.items():
+        priority = "raw" if hook == "prerouting" else "filter"
+        lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
+    return "\n".join([*lines, "}", ""])
+
+
+def match_words(match: Match) -> list[str]:
+    """What a match is in nftables: one of these has to hold. Names in packets are left out."""
+    protocol = match.protocol or ("tcp" if match.server_name else "")
+    words = f"meta l4proto {protocol} " if protocol else ""
+    if match.source:
+        words += f"ip saddr {{ {', '.join(match.source)} }} "
+    if match.destination:
+        words += f"ip daddr {{ {', '.join(match.destination)} }} "
+    if match.larger_than:
+        words += f"ip length > {match.larger_than} "
+    port = match.port or (_DNS_PORT if match.query_name else 0)
+    return [f"{words}th {side} {port} " for side in ("sport", "dport")] if port else [words]
+
+
+class ClientFirewall:
+    """The faults `firewall` of a scenario, in this process's network namespace: the client drops what comes in."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._faults = tuple(fault for fault in scenario.faults if fault.kind == "firewall")
+        self._on: tuple[Fault, ...] = ()
+
+    def change(self, now: float) -> None:
+        """Let what is on at `now` be on. Cheap where nothing changes. Raises `LabError`."""
+        on = tuple(fault for fault in self._faults if fault.active(now)) if self._faults else ()
+        if on != self._on:
+            rows = [f'iifname "{CLIENT_DEVICE}" {words}drop' for fault in on for words in match_words(fault.match)]
+            load(table(input=rows), Namespaces(()), "the client")
+            self._on = on
