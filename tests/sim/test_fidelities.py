@@ -8,7 +8,7 @@ import pytest
 
 from netprobe.lab.score import run_real
 from netprobe.model.host import HostState
-from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
+from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, ReplyKind, Train
 from netprobe.model.record import from_json
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Handshaken, Response
@@ -57,7 +57,11 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
         case Answer():
             return fact.rcode, fact.error, fact.addresses, fact.aliases
         case Train():
-            return fact.destination, [(x.reply.kind, x.reply.ttl) if x.reply else None for x in fact.exchanges]
+            # That nobody answers ARP is told by the real kernel, and by the tap, when it is not waited for any more.
+            replies = (
+                x.reply if x.reply and x.reply.kind is not ReplyKind.SEND_FAILED else None for x in fact.exchanges
+            )
+            return fact.destination, [(reply.kind, reply.ttl) if reply else None for reply in replies]
         case Path():
             return fact.flow.destination, fact.reached, [hop.addresses for hop in fact.hops]
         case Handshaken():
