@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Most tests wait for packets, so that three at once have enough of two cores.
+JOBS ?= 3
 
 .PHONY: help venv demo test check lint format bench fuzz fuzzer docs requirements tools clean
 

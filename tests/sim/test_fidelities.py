@@ -8,7 +8,7 @@ import pytest
 
 from netprobe.lab.score import run_real
 from netprobe.model.host import HostState
-from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, ReplyKind, Train
+from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import from_json
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Handshaken, Response
@@ -32,8 +32,9 @@ DRAWN = {
     *("healthy-balanced", "isp-dead-branch", "transit-dead-branch"),
 }
 
-#: What the own firewall drops is told late by the tap on the wire, so that the real vantage looks at more.
-TOLD_LATE = ("home-firewall", "home-firewall-platform")
+#: What the own firewall drops is told late by the tap on the wire, so that the real vantage looks at more; and what the
+#: kernel says of a neighbour that is silent comes after three seconds, when it is chance who still waits for it.
+TOLD_LATE = ("home-firewall", "home-firewall-platform", "gateway-dead", "own-link-down")
 
 BEHIND_DEVICES = (
     "healthy",
@@ -47,7 +48,6 @@ BEHIND_DEVICES = (
     "home-clock-wrong",
     "mobile-healthy",
     "mobile-sni-reset",
-    "gateway-dead",
 )
 
 
@@ -57,11 +57,7 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
         case Answer():
             return fact.rcode, fact.error, fact.addresses, fact.aliases
         case Train():
-            # That nobody answers ARP is told by the real kernel, and by the tap, when it is not waited for any more.
-            replies = (
-                x.reply if x.reply and x.reply.kind is not ReplyKind.SEND_FAILED else None for x in fact.exchanges
-            )
-            return fact.destination, [(reply.kind, reply.ttl) if reply else None for reply in replies]
+            return fact.destination, [(x.reply.kind, x.reply.ttl) if x.reply else None for x in fact.exchanges]
         case Path():
             return fact.flow.destination, fact.reached, [hop.addresses for hop in fact.hops]
         case Handshaken():
