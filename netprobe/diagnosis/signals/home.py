@@ -22,7 +22,7 @@ def link(view: View) -> Finding | None:
     facts = tuple(i for i, _ in hosts)
     host = hosts[0][1]
     routed = next((x for x in host.links if x.name == host.default_link), None)
-    if host.default_link and (routed is None or routed.carrier or routed.state in {"up", "unknown"}):
+    if host.default_link and (routed is None or routed.carrier or routed.state == "unknown"):  # "up" may lag behind
         return Finding(
             "up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts
         )
