@@ -3,8 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait for packets, so that three at once have enough of two cores.
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: help venv demo test check lint format bench fuzz fuzzer docs requirements tools clean
 
