@@ -14,26 +14,13 @@ from netprobe.sim.namespaces import own_environment
 from netprobe.sim.scenario import load
 from netprobe.sim.world import run_in_world
 from tests.ordinary import ordinary
+from tests.twelve import TWELVE
 
 pytestmark = [pytest.mark.packets, pytest.mark.slow]
 
 EVERYBODY, NOBODY = "0 2147483647", "1 0"
 ORDINARY = " ".join(ordinary())
 NETPROBE = f"{sys.executable} -W error -m netprobe"
-TWELVE = (
-    "healthy",
-    "healthy-silent-and-rate-limited",
-    "gateway-dead",
-    "local-resolver-down",
-    "isp-access-outage",
-    "isp-core-black-hole",
-    "isp-resolver-failing",
-    "routing-loop",
-    "transit-outage",
-    "sni-reset",
-    "cdn-vendor-down",
-    "maintenance",
-)
 
 
 def as_ordinary_user(scenario: str, groups: str, arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -5,24 +5,12 @@ from pathlib import Path
 import pytest
 
 from netprobe.sim import library
+from tests.twelve import TWELVE
 
 
 def test_the_twelve_are_there() -> None:
     """The situations that every diagnosis is measured by."""
-    assert set(library.names()) >= {
-        "healthy",
-        "healthy-silent-and-rate-limited",
-        "gateway-dead",
-        "local-resolver-down",
-        "isp-access-outage",
-        "isp-core-black-hole",
-        "isp-resolver-failing",
-        "routing-loop",
-        "transit-outage",
-        "sni-reset",
-        "cdn-vendor-down",
-        "maintenance",
-    }
+    assert set(library.names()) >= set(TWELVE)
     assert "isp-outage-begins-and-ends" in library.timelines()
 
 

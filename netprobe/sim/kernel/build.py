@@ -68,6 +68,9 @@ class Built:
         scenario, layout = self._scenario, self._layout
         on = rules.active(scenario, now)
         gone = frozenset(at for fault in on if fault.kind == "down" and fault.reroute for at in fault.at)
+        dead = frozenset(at for fault in on if fault.kind == "down" for at in fault.at)
+        if CLIENT not in dead:
+            self._plug(up=True)  # before the routes: those over a device go down with it
         for router in layout.routers:
             self._route(router, {hop.prefix: hop for hop in layout.routes(router, gone)})
             self._rule(router, rules.router_rules(scenario, layout, router, on))
@@ -79,7 +82,9 @@ class Built:
                 }
                 self.detours[router].change(numbered)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
-        self._play_dead(frozenset(at for fault in on if fault.kind == "down" for at in fault.at))
+        if CLIENT in dead:
+            self._plug(up=False)
+        self._answer_arp(alive=scenario.client.gateway not in dead)
         self._client.change(now)
 
     def _route(self, router: str, wanted: dict[str, Hop]) -> None:
@@ -106,25 +111,23 @@ class Built:
         firewall.load(text, Namespaces((self.networks[node],)), node)
         self._rules[node] = text
 
-    def _play_dead(self, dead: frozenset[str]) -> None:
-        """A dead gateway answers no ARP; a client's link that is down has no carrier."""
-        gateway = self._scenario.client.gateway
-        leash = self._layout.wire(gateway, CLIENT)
-        if (CLIENT not in dead) != self._plugged:
-            self._plugged = CLIENT not in dead
-            index = self.index(gateway, leash.device(gateway))
-            self.kernels[gateway].link("set", index=index, state="up" if self._plugged else "down")
-            if self._plugged:  # the routes over a device go down with it
+    def _plug(self, *, up: bool) -> None:
+        """Put the client's cable in, or pull it."""
+        if up != self._plugged:
+            self._plugged = up
+            gateway = self._scenario.client.gateway
+            index = self.index(gateway, self._layout.wire(gateway, CLIENT).device(gateway))
+            self.kernels[gateway].link("set", index=index, state="up" if up else "down")
+            if up:
                 self._routes.pop(gateway, None)
-                self.change_routes(gateway)
-        with visiting(self.networks[gateway]):
-            # ip-sysctl: 8 is to answer for no address at all. Lines between routers have no ARP in life.
-            set_kernel("ipv4/conf/all/arp_ignore", "8" if gateway in dead else "0")
-            set_kernel(f"ipv4/conf/{leash.device(gateway)}/proxy_arp", "0" if gateway in dead else "1")
 
-    def change_routes(self, router: str) -> None:
-        """Give `router` its routes anew."""
-        self._route(router, {hop.prefix: hop for hop in self._layout.routes(router)})
+    def _answer_arp(self, *, alive: bool) -> None:
+        """A dead gateway answers no ARP; lines between routers have none in life."""
+        gateway = self._scenario.client.gateway
+        device = self._layout.wire(gateway, CLIENT).device(gateway)
+        with visiting(self.networks[gateway]):
+            set_kernel("ipv4/conf/all/arp_ignore", "0" if alive else "8")  # ip-sysctl: 8 is to answer for no address
+            set_kernel(f"ipv4/conf/{device}/proxy_arp", "1" if alive else "0")
 
 
 @contextlib.contextmanager
