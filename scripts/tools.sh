@@ -14,6 +14,7 @@ traceroute     traceroute
 mtr            mtr-tiny
 scamper        scamper
 tcpdump        tcpdump
+tshark         tshark
 dig            bind9-dnsutils
 curl           curl
 nft            nftables
