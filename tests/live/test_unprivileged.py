@@ -190,17 +190,25 @@ def test_traces_over_each_other_do_not_mix(vantage: LiveVantage) -> None:
 @pytest.mark.parametrize("protocol", [Protocol.ICMP, Protocol.UDP])
 @pytest.mark.parametrize("server", [SERVER, SERVER_V6])
 def test_round_trips_lie_between_the_kernels_stamps(vantage: LiveVantage, protocol: Protocol, server: str) -> None:
-    """What this process does between sending and reading is not in the round trip."""
+    """What this process does between sending and reading is not in the round trip.
+
+    Replies that a busy machine's kernel brings late have not lain in the sockets, and say nothing: then once more.
+    """
     port = 0 if protocol is Protocol.ICMP else 33434
-    tokens = [vantage.send(Probe(Flow(protocol, server, port), sequence=number)) for number in range(20)]
-    began = vantage.now()
-    while vantage.now() < began + 0.05:
-        pass
-    found = [vantage.receive(began + 1.0) for _ in tokens]
-    rtts = sorted(event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply))
-    assert len(rtts) == 20
-    assert vantage.lateness_s() > 0.04, "the replies had lain there for so long"
-    assert rtts[10] < 0.5 * vantage.lateness_s()
+    for _ in range(5):
+        began = vantage.now()
+        tokens = [vantage.send(Probe(Flow(protocol, server, port), sequence=number)) for number in range(20)]
+        sent = vantage.now()
+        while vantage.now() < sent + 0.05:
+            pass
+        found = [vantage.receive(began + 1.0) for _ in tokens]
+        rtts = sorted(event.outcome.rtt_s for event in found if event and isinstance(event.outcome, Reply))
+        assert len(rtts) == 20
+        waited_s = vantage.lateness_s(began)
+        if waited_s > 0.04:
+            break
+    assert waited_s > 0.04, "the replies had lain there for so long"
+    assert rtts[10] < 0.5 * waited_s
 
 
 @pytest.mark.usefixtures("open_port")
