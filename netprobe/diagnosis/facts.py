@@ -126,7 +126,7 @@ class Facts:
         self.loss_paths = [*self._of("edge.loss.path", Path), *self._of("control.loss.path", Path)]
         self.flow_tests = [*self._of("edge.flows", FlowTest), *self._of("control.flows", FlowTest)]
         self.branches = [*self._of("edge.branch", Path), *self._of("control.branch", Path)]
-        self.rates = [*self._of("edge.rate", RateTest), *self._of("control.rate", RateTest)]
+        self.rates = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.rate", RateTest)]
         self.resolver_selves = self._of("resolver.self", Answer)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}

@@ -30,6 +30,7 @@ _LOST = 3  # unanswered probes that are worth a look,
 _LOST_AT_ONE = 2  # or so many in one network
 _RETRANSMITTED_S = 0.95  # a connection that took longer has lost a SYN (RFC 6298, 2.1: again after a second)
 _RATE, _FACTORS, _SENT = 5.0, (4.0, 0.25), (60, 12)  # faster and slower than they were asked before
+_OWN_FACTORS, _OWN_SENT = (4.0,), (150,)  # the own home router may be asked more: it decides who is called
 
 _COUNTED = ("edge.loss", "control.loss")
 
@@ -89,7 +90,7 @@ def count_losses(
         rounds = HopRounds([ways[worst[2]]], count=HOP_COUNT, interval_s=HOP_INTERVAL_S)
         batch.append(Observe(f"{worst[0]}.loss.path", worst[1], rounds))
     looked: list[Observation] = yield batch
-    looked += yield list(_alone(looked))
+    looked += yield list(_at_other_rates(looked))
     return looked
 
 
@@ -98,18 +99,24 @@ def _calm(protocol: Protocol, address: str) -> TrainSession:
     return TrainSession(protocol, address, port=port, count=COUNT, interval_s=INTERVAL_S)
 
 
-def _alone(looked: Sequence[Observation]) -> Iterable[Session[Observation]]:
-    """Destinations that lose while others do not, at other rates."""
+def _at_other_rates(looked: Sequence[Observation]) -> Iterable[Session[Observation]]:
+    """Destinations that lose while others do not, at other rates; the home router, where all lose."""
     counted = [(o, o.fact) for o in looked if o.purpose in _COUNTED and isinstance(o.fact, Train)]
     lossy = [(o, t) for o, t in counted if is_significant(len(t.exchanges) - t.answered, len(t.exchanges))]
     if len(lossy) == len(counted):
+        gateways = [(o, o.fact) for o in looked if o.purpose == "gateway.loss" and isinstance(o.fact, Train)]
+        yield from (_test(o, train, _OWN_FACTORS, _OWN_SENT) for o, train in gateways)
         return
     echoes = [(o, t) for o, t in lossy if t.protocol is Protocol.ICMP]
     each = {_network(train.destination): (o, train) for o, train in reversed(echoes)}
-    for observation, train in list(each.values())[::-1][:TESTED]:
-        flow = Flow(Protocol.ICMP, train.destination)
-        test = RateLimitSession(flow, 64, rate=_RATE, factors=_FACTORS, fewest=_SENT, most=_SENT)
-        yield Observe(f"{observation.purpose.partition('.')[0]}.rate", observation.subject, test)
+    yield from (_test(o, train, _FACTORS, _SENT) for o, train in list(each.values())[::-1][:TESTED])
+
+
+def _test(counted: Observation, train: Train, factors: Sequence[float], sent: Sequence[int]) -> Observe:
+    """So many echo requests at `factors` of the rate at which `train` was sent."""
+    flow = Flow(Protocol.ICMP, train.destination)
+    test = RateLimitSession(flow, 64, rate=_RATE, factors=factors, fewest=sent, most=sent)
+    return Observe(f"{counted.purpose.partition('.')[0]}.rate", counted.subject, test)
 
 
 def _spread(places: Sequence[Place], lost: Counter[str]) -> list[Place]:

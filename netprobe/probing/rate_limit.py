@@ -85,7 +85,7 @@ class RateLimitSession:
     def result(self) -> RateTest:
         """The phases, fastest first, with the rates at which the probes really left."""
         first = self._phases[0]
-        drained = first.index(False) + 1 if False in first else len(first)
+        drained = first.index(False) + 1 if False in first else 0  # what a limiter had in store is no rate of its
         counted = [first[drained:], *self._phases[1:]]
         phases = tuple(
             RatePhase((len(sent_s) - 1) / (sent_s[-1] - sent_s[0]), len(answers), sum(answers))

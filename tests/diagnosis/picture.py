@@ -328,10 +328,10 @@ def flows(address: str, parting: str, *, lost: int = 0) -> tuple[Observation, ..
 
 
 def rates(address: str, *phases: tuple[float, int, int]) -> Observation:
-    """A test at (rate, sent, answered) of a destination."""
-    name = next(n for n, a in TARGETS.items() if a == address)
+    """A test at (rate, sent, answered) of a destination or the home router."""
+    name = next((n for n, a in TARGETS.items() if a == address), HOME)
     test = RateTest(Flow(Protocol.ICMP, address), 64, tuple(RatePhase(*phase) for phase in phases), 72)
-    return Observation(30.0, "edge.rate", name, test)
+    return Observation(30.0, "gateway.rate" if name == HOME else "edge.rate", name, test)
 
 
 def cut(addresses: tuple[str, ...], after: int) -> dict[str, tuple[str, ...]]:

@@ -79,7 +79,7 @@ CAUSES: dict[str, Picture] = {
     "home.link.loss": healthy.but(closer=losses(*EVERYTHING, router=10)),
     "home.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1492, told=HOME),)),
     "isp.access.outage": nothing,
-    "isp.access.loss": healthy.but(closer=losses(*EVERYTHING)),
+    "isp.access.loss": healthy.but(closer=(*losses(*EVERYTHING), rates(HOME, (20.0, 150, 150)))),
     "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
     "isp.core.branch": healthy.but(closer=flows(EDGES[0], ISP[1])),
     "isp.routing.loop": healthy.but(silent=EVERYTHING, ways=loops(EVERYTHING, ISP[1], ISP[2])),
@@ -182,6 +182,12 @@ NASTY: dict[str, Nasty] = {
             closer=(*losses("151.0.1.10", router=40), rates("151.0.1.10", (20.0, 60, 47), (1.25, 12, 10))),
         ),
     ),
+    "a home router that loses a part of what all lose": Nasty(
+        "home", healthy.but(closer=(*losses(*EVERYTHING, lost=14, router=5), rates(HOME, (20.0, 150, 131))))
+    ),
+    "a line that loses, and a home network that loses a hundredth": Nasty(
+        "isp", healthy.but(closer=(*losses(*EVERYTHING, lost=14, router=1), rates(HOME, (20.0, 150, 149))))
+    ),
     "a control that loses": Nasty("none", healthy.but(closer=losses("9.9.9.9"))),
     "a narrow line that says so": Nasty("none", healthy.but(closer=(sizes(EDGES[0], 1492, told=HOME),))),
     "one place that dislikes large pings": Nasty(
@@ -226,6 +232,18 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
     "one network's silence that was not tested at other rates": (healthy.but(closer=losses("151.0.1.10")), False),
     "loss everywhere, and a home router that may lose or not": (
         healthy.but(closer=losses(*EVERYTHING, router=5)),
+        False,
+    ),
+    "loss everywhere, and more of it than the home router's, whose own may be noticed or not": (
+        healthy.but(closer=(*losses(*EVERYTHING, lost=14, router=3), rates(HOME, (20.0, 150, 141)))),
+        False,
+    ),
+    "loss everywhere, and a home router that was asked too little to be clean": (
+        healthy.but(closer=losses(*EVERYTHING)),
+        False,
+    ),
+    "loss everywhere, and a home router that answers few pings a second": (
+        healthy.but(closer=(*losses(*EVERYTHING, lost=14, router=5), rates(HOME, (20.0, 150, 38)))),
         False,
     ),
     "large answers of some networks die on the way back": (healthy.but(stalled=BEHIND_A), False),

@@ -334,7 +334,15 @@ def _dead_branch(net: Internet) -> None:
     _hook("core", "prerouting", "iifname bng-b drop")
 
 
-_EVERY_EIGHTH = "numgen random mod 100 < 12 drop"
+_AN_EIGHTH = "numgen random mod 100 < 12 drop"
+
+
+def _lossy_home(_: Internet) -> None:
+    """The radio link loses both ways, what the home router says itself too."""
+    _hook("home", "prerouting", f"iifname to-client {_AN_EIGHTH}")
+    inside("home", "nft", "add chain ip s out { type filter hook postrouting priority 0; }")
+    inside("home", "nft", f"add rule ip s out oifname to-client {_AN_EIGHTH}")
+
 
 FAULTS: dict[str, Callable[[Internet], None]] = {
     "healthy": lambda _: None,
@@ -374,9 +382,9 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "mtu-black-hole": lambda _: _narrow("core", "border", "core", "border"),
     "mtu-black-hole-back": _small_only_back,
     "dead-branch": _dead_branch,
-    "lossy-home": lambda _: _hook("home", "prerouting", _EVERY_EIGHTH),
-    "lossy-line": lambda net: net.nft("bng", _EVERY_EIGHTH),
-    "lossy-transit": lambda net: net.nft("transit", _EVERY_EIGHTH),
+    "lossy-home": _lossy_home,
+    "lossy-line": lambda net: net.nft("bng", _AN_EIGHTH),
+    "lossy-transit": lambda net: net.nft("transit", _AN_EIGHTH),
     "no-public-resolvers": _no_public_resolvers,
 }
 

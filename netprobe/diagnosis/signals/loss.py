@@ -54,21 +54,24 @@ class _Count:
 
 def _counts(view: View) -> list[_Count]:
     places = {place.address: place for place in (*view.edges, *view.controls)}
-    tests = {t.flow.destination: t.phases for _, t in view.facts.rates}
-    counts = []
-    for index, train in view.facts.losses:
-        if train.destination not in places:
-            continue
-        sent, lost = _lost(train)
-        silence = None
-        if train.destination in tests:
-            phases = tests[train.destination]
-            silence = judge([*_phase(train), *phases]).silence
-            sent += sum(p.sent for p in phases)
-            lost += sum(p.sent - p.answered for p in phases)
-        counts.append(_Count(places[train.destination], index, sent, lost, silence))
+    counts = [
+        _Count(places[train.destination], index, *_all_lost(view, train))
+        for index, train in view.facts.losses
+        if train.destination in places
+    ]
     limiting = {_block(c.place.address) for c in counts if c.limits}  # of one kind: only one of them was tested
     return [replace(c, silence=Silence.LIMITER) if _block(c.place.address) in limiting else c for c in counts]
+
+
+def _all_lost(view: View, train: Train) -> tuple[int, int, Silence | None]:
+    """How many probes a place was sent at all rates, how many of them were lost, and what that says together."""
+    sent, lost = _lost(train)
+    test = next((t for _, t in view.facts.rates if t.flow.destination == train.destination), None)
+    if test is None:
+        return sent, lost, None
+    sent += sum(p.sent for p in test.phases)
+    lost += sum(p.sent - p.answered for p in test.phases)
+    return sent, lost, judge([*_phase(train), *test.phases]).silence
 
 
 def _lost(train: Train) -> tuple[int, int]:
@@ -107,10 +110,8 @@ def loss(view: View) -> Finding | None:
     told = f"{_told(view, noticed)} are lost"
     if not any(c.place.platform for c in noticed):
         return Finding("elsewhere", f"{told}, but to the platform hardly any are.", facts)
-    gateways = [(i, *_lost(t)) for i, t in view.facts.losses if view.facts.at_home(t.destination)]
     if not clean:
-        gateway = wilson(gateways[0][2], gateways[0][1]) if gateways else None
-        return _of_everything(view, noticed, gateway, told, (*facts, *(g[0] for g in gateways)))
+        return _of_everything(view, noticed, told, facts)
     told = f"{told}, and {_told(view, clean)}"
     state = _tell_apart(view, noticed, clean)
     if state in _WHERE:
@@ -127,21 +128,31 @@ def _in_passing(view: View) -> Finding | None:
     return Finding("light", f"{of(lost, sent)} probes are lost in passing.", tuple(i for i, _ in trains))
 
 
-def _of_everything(
-    view: View, noticed: list[_Count], gateway: Interval | None, told: str, facts: tuple[int, ...]
-) -> Finding:
-    """All places lose. The home router says whether it begins before it."""
+def _of_everything(view: View, noticed: list[_Count], told: str, facts: tuple[int, ...]) -> Finding:
+    """All places lose. The home router says whether it begins before it.
+
+    Both sides of it can lose at once, so each is judged by itself: what it loses would surely be noticed, or surely
+    not. In between nobody is named.
+    """
     pooled = _pooled(noticed)
     if len({_owner(c) for c in noticed}) < 2:
         return Finding("unclear", f"{told}, and nothing else was there to compare with.", facts)
-    if gateway is None:
+    asked = next(((i, t) for i, t in view.facts.losses if view.facts.at_home(t.destination)), None)
+    if asked is None:
         return Finding("line", f"{told}, at home or on the line: your home router does not answer pings.", facts)
-    router = f"of those to your home router {100 * gateway.fraction:.0f} %"
-    if exceeds(pooled, gateway):
+    tests = (i for i, t in view.facts.rates if t.flow.destination == asked[1].destination)
+    facts = (*facts, asked[0], *tests)
+    sent, lost, silence = _all_lost(view, asked[1])
+    if silence in _LIMITS:
+        return Finding("line", f"{told}, at home or on the line: your home router answers few pings a second.", facts)
+    gateway = wilson(lost, sent)
+    bounds = f"{100 * gateway.low:.0f} to {100 * gateway.high:.0f} %"
+    router = f"of {sent} to your home router {100 * gateway.fraction:.0f} % (surely {bounds})"
+    if gateway.low >= NOTICED:
+        return Finding("home", f"{told}, and {router}: it begins before it.", facts)
+    if gateway.high < NOTICED and exceeds(pooled, gateway):
         state = _beyond_all(view)
         return Finding(state, f"{told}, {router}: it happens behind it, on the part that all ways share.", facts)
-    if gateway.low >= NOTICED:
-        return Finding("home", f"{told}, and {router}: it happens before it.", facts)
     return Finding("line", f"{told}, {router}: at home or on the line.", facts)
 
 
@@ -164,10 +175,14 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
     """The part of the way in which the routers stand that all that lose share, and none that does not."""
     routers = {c.place.address: _routers(view, c.place) for c in (*noticed, *clean)}
     passed = set().union(*(routers[c.place.address] for c in clean))
-    suspects = set.intersection(*(routers[c.place.address] for c in noticed)) - passed
+    seen = [routers[c.place.address] for c in noticed]
+    shared = set.intersection(*seen) - passed
+    # A hop that stayed silent right behind them may be any router that the other ways have there.
+    told = [r for c, r in zip(noticed, seen, strict=True) if not _silence_behind(view, c.place, shared)]
+    if not told:
+        return "unclear"  # whoever stays silent on all ways may be the one
+    suspects = set.intersection(*told) - passed
     segments = {view.paths.segment_of(router) for router in suspects} - {Segment.EXCHANGE}
-    if any(_silence_behind(view, c.place, suspects) for c in noticed):
-        return "unclear"  # whoever stays silent there may be the one
     if len({_owner(c) for c in noticed}) == 1:
         if not any(c.silence is Silence.LOSS for c in noticed) and not _agreed(view, noticed):
             return "unclear"  # it may limit its answers
@@ -180,15 +195,17 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
 
 
 def _silence_behind(view: View, place: Destination, suspects: set[str]) -> bool:
-    """Whether the hop behind the last suspect on the way to `place` stayed silent."""
+    """Whether the hop behind the last suspect on the way to `place` stayed silent whenever it was asked."""
+    answered: dict[int, set[str]] = {}
     for index, path in view.facts.all_paths:
-        steps = view.paths.steps(index, path)
-        last = max((s.ttl for s in steps if s.address in suspects), default=0)
-        if path.flow.destination == place.address and last and last < len(path.hops):
-            answered = {s.ttl for s in steps} | {h.ttl for h in path.hops if place.address in h.addresses}
-            if last + 1 not in answered:
-                return True
-    return False
+        if path.flow.destination == place.address:
+            for step in view.paths.steps(index, path):
+                answered.setdefault(step.ttl, set()).add(step.address)
+            for hop in path.hops:
+                if place.address in hop.addresses:
+                    answered.setdefault(hop.ttl, set()).add(place.address)
+    last = max((ttl for ttl, addresses in answered.items() if addresses & suspects), default=0)
+    return 0 < last < max(answered, default=0) and last + 1 not in answered
 
 
 def _agreed(view: View, noticed: list[_Count]) -> bool:
