@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help venv demo test check lint format bench fuzz fuzzer docs requirements tools clean
+.PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
@@ -32,6 +32,9 @@ format: $(VENV)/.ready  ## lay the code out
 
 bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
 	$(BIN)/python -m tests.benchmarks $(ROWS)
+
+fidelities: $(VENV)/.ready tools  ## every scenario with real packets, in both fidelities, beside virtual time: what differs (half an hour; NAMES=...)
+	$(BIN)/python -m tests.sim.fidelities $(NAMES)
 
 fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
 	$(BIN)/python -m tests.fuzz --keep build/fuzz

@@ -28,14 +28,26 @@ def list_scenarios(*, as_json: bool) -> None:
     scenarios = [load(name) for name in library.names()]
     if as_json:
         show_json(
-            to_json([{"name": s.name, "component": s.expect.component, "sentence": s.sentence} for s in scenarios])
+            to_json(
+                [
+                    {
+                        "name": s.name,
+                        "component": s.expect.component,
+                        "cause": s.expect.cause,
+                        "sentence": s.sentence,
+                        "open": s.expect.open,
+                    }
+                    for s in scenarios
+                ]
+            )
         )
         return
     longest = max((len(s.name) for s in scenarios), default=0)
     lines: list[Line] = []
     for scenario in scenarios:
         lead = (Span(f"{scenario.name:<{longest}}  ", "strong"), Span(f"{scenario.expect.component:<13} ", "mark"))
-        lines.append((*lead, Span(clean(scenario.sentence, 200))))
+        mark = (Span("  (truth not found yet)", "faint"),) if scenario.expect.open else ()
+        lines.append((*lead, Span(clean(scenario.sentence, 200)), *mark))
     show(lines)
 
 
@@ -124,10 +136,17 @@ def score_scenarios(
             Span(f"{name:<{longest}}  "),
             Span(f"{one.right_component:>4} of {one.runs:<4}", style),
             Span(f"  {answers}", "faint"),
+            Span("  open" if one.open else "", "mark"),
         )
 
     longest = max(map(len, result.per_scenario), default=0)
     show([row(name, one) for name, one in result.per_scenario.items()])
+    settled, still_open = result.settled, result.open
+    apart = (
+        f"without the {still_open.scenarios} whose truth is not found yet (open): component right "
+        f"{settled.component_accuracy:.1%}, cause right {settled.cause_accuracy:.1%}, "
+        f"wrongly blamed {settled.wrong_blame_rate:.1%}, answered {settled.coverage:.1%} of {settled.runs} runs"
+    )
     show(
         [
             line(
@@ -135,6 +154,7 @@ def score_scenarios(
                 f"wrongly blamed {result.wrong_blame_rate:.1%}, answered {result.coverage:.1%} of {result.runs} runs",
                 "strong",
             ),
+            *([line(apart)] if still_open.runs else []),
             line(
                 f"Brier score {result.brier:.3f}, expected calibration error {result.ece:.3f}; "
                 f"{result.packets} packets, {duration(result.virtual_s)} inside, {result.wall_s:.1f} s outside",

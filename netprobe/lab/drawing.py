@@ -147,9 +147,12 @@ def _fault(fault: Fault) -> str:
 
 def _expectation(scenario: Scenario, width: int) -> Sequence[Line]:
     expect = scenario.expect
-    text = f"{expect.component}, because of {expect.cause}"
+    text = f"{expect.component}, because of {listed((expect.cause, *expect.also))}"
     lines = paragraph(text, width=width, first=(Span("Expected  ", "strong"),), indent=10, style="good")
     if expect.never:
         never = f"never to be blamed: {', '.join(expect.never)}"
         lines += paragraph(never, width=width, first=(Span(" " * 10),), indent=10, style="faint")
+    if expect.open:
+        why = f"not found yet: {clean(expect.open, 400)}"
+        lines += paragraph(why, width=width, first=(Span(" " * 10),), indent=10, style="warn")
     return lines

@@ -36,6 +36,10 @@ class Run(Record, frozen=True):
     probability: float
     virtual_s: float
     packets: int
+    expected_also: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    open: str = ""
 
     @property
     def right(self) -> bool:
@@ -47,19 +51,47 @@ class Run(Record, frozen=True):
         """A component was named, and it is not the one."""
         return self.component != Component.UNDETERMINED and not self.right
 
+    @property
+    def right_cause(self) -> bool:
+        """The right cause, and every other that is there at the same time."""
+        return self.cause == self.expected_cause and set(self.expected_also) <= set(self.also)
+
+    @property
+    def blames_innocent(self) -> bool:
+        """Somebody was named who must never be: the worst that a diagnosis can do."""
+        return any(cause.partition(".")[0] in self.never for cause in (self.component.value, *self.also))
+
 
 class ScenarioScore(Record, frozen=True):
-    """How one scenario fared over its seeds."""
+    """How one scenario fared over its seeds. `open` says why its truth is not found yet, empty where it is settled."""
 
     runs: int
     right_component: int
     right_cause: int
     wrong_blame: int
+    innocent_blamed: int
     causes: dict[str, int]
+    open: str = ""
+
+
+class Rates(Record, frozen=True):
+    """The rates of a part of all runs."""
+
+    scenarios: int
+    runs: int
+    component_accuracy: float
+    cause_accuracy: float
+    wrong_blame_rate: float
+    innocent_blamed_rate: float
+    coverage: float
 
 
 class Score(Record, frozen=True):
-    """The contract's `lab score --json`. `confusion` is expected component -> answered component -> runs."""
+    """The contract's `lab score --json`. `confusion` is expected component -> answered component -> runs.
+
+    All figures are over all runs; `settled` and `open` are over the scenarios whose truth the diagnosis is held to,
+    and over those whose truth it does not find yet.
+    """
 
     runs: int
     component_accuracy: float
@@ -73,6 +105,8 @@ class Score(Record, frozen=True):
     wall_s: float
     virtual_s: float
     packets: int
+    settled: Rates
+    open: Rates
 
 
 def run_virtual(
@@ -137,12 +171,17 @@ def runs(
                 report.verdict.probability,
                 report.timing.wall_s,
                 report.timing.packets_sent,
+                scenario.expect.also,
+                scenario.expect.never,
+                report.verdict.also,
+                scenario.expect.open,
             )
 
 
 def score(done: Sequence[Run], wall_s: float) -> Score:
     """Sum up `done`; rates are 0 where there is nothing to divide by."""
-    named = [run for run in done if run.component != Component.UNDETERMINED]
+    named = _named(done)
+    total = _rates(done)
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     scenarios: dict[str, list[Run]] = defaultdict(list)
     for run in done:
@@ -150,10 +189,10 @@ def score(done: Sequence[Run], wall_s: float) -> Score:
         scenarios[run.scenario].append(run)
     return Score(
         runs=len(done),
-        component_accuracy=_share(run.right for run in done),
-        cause_accuracy=_share(run.cause == run.expected_cause for run in done),
-        wrong_blame_rate=_share(run.wrong_blame for run in done),
-        coverage=len(named) / len(done) if done else 0.0,
+        component_accuracy=total.component_accuracy,
+        cause_accuracy=total.cause_accuracy,
+        wrong_blame_rate=total.wrong_blame_rate,
+        coverage=total.coverage,
         brier=_mean([(run.probability - run.right) ** 2 for run in named]),
         ece=_calibration_error(named),
         confusion={expected: dict(sorted(answers.items())) for expected, answers in sorted(confusion.items())},
@@ -161,6 +200,24 @@ def score(done: Sequence[Run], wall_s: float) -> Score:
         wall_s=round(wall_s, 3),
         virtual_s=round(sum(run.virtual_s for run in done), 3),
         packets=sum(run.packets for run in done),
+        settled=_rates([run for run in done if not run.open]),
+        open=_rates([run for run in done if run.open]),
+    )
+
+
+def _named(part: Sequence[Run]) -> list[Run]:
+    return [run for run in part if run.component != Component.UNDETERMINED]
+
+
+def _rates(part: Sequence[Run]) -> Rates:
+    return Rates(
+        scenarios=len({run.scenario for run in part}),
+        runs=len(part),
+        component_accuracy=_share(run.right for run in part),
+        cause_accuracy=_share(run.right_cause for run in part),
+        wrong_blame_rate=_share(run.wrong_blame for run in part),
+        innocent_blamed_rate=_share(run.blames_innocent for run in part),
+        coverage=len(_named(part)) / len(part) if part else 0.0,
     )
 
 
@@ -168,9 +225,11 @@ def _scenario(group: Sequence[Run]) -> ScenarioScore:
     return ScenarioScore(
         runs=len(group),
         right_component=sum(run.right for run in group),
-        right_cause=sum(run.cause == run.expected_cause for run in group),
+        right_cause=sum(run.right_cause for run in group),
         wrong_blame=sum(run.wrong_blame for run in group),
+        innocent_blamed=sum(run.blames_innocent for run in group),
         causes=dict(sorted(Counter(run.cause for run in group).items())),
+        open=group[0].open,
     )
 
 

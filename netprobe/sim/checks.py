@@ -6,10 +6,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
-from netprobe.model.verdict import Component
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.truths import ExpectationError, check_expect
 
 #: Fault kinds: where one may be, and which keys say more about it (besides kind, at, begin_s, end_s).
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -158,14 +158,11 @@ def _known(name: str, known: list[str], what: str, where: str) -> None:
 
 
 def _check_expect(scenario: Scenario) -> None:
-    components = [component.value for component in Component]
-    for component in (scenario.expect.component, *scenario.expect.never):
-        if component not in components:
-            msg = f"[expect]: there is no component '{component}' ({hint(component, components)})"
-            raise WrongError(msg)
-    if scenario.expect.component in scenario.expect.never:
-        msg = f"[expect]: component '{scenario.expect.component}' is expected and in never"
-        raise WrongError(msg)
+    try:
+        check_expect(scenario.expect)
+    except ExpectationError as error:
+        msg = f"[expect]: {error}"
+        raise WrongError(msg) from None
 
 
 def _check_fault(scenario: Scenario, fault: Fault) -> None:

@@ -150,11 +150,17 @@ class Fault(Record, frozen=True):
 
 
 class Expect(Record, frozen=True):
-    """The verdict of a perfect diagnosis, and the components that must never be blamed."""
+    """The verdict of a perfect diagnosis, and the components that must never be blamed.
+
+    `also` are further causes at the same time; `cause` is the nearest to the user. `open` says why today's diagnosis
+    does not find this truth yet: which evidence is missing. Empty: it does, and tests hold it to it.
+    """
 
     component: str
     cause: str
     never: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    open: str = ""
 
 
 class Scenario(Record, frozen=True):

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from netprobe.lab.score import Run, score
@@ -35,6 +36,30 @@ def test_per_scenario_sums() -> None:
     total = score(runs, 3.0)
     assert {name: s.right_component for name, s in total.per_scenario.items()} == {"a": 1, "b": 1}
     assert (total.runs, total.virtual_s, total.packets, total.wall_s) == (2, 4.0, 200, 3.0)
+
+
+def test_open_scenarios_are_counted_and_shown_apart() -> None:
+    """They count in every figure of all runs; the figures of the settled ones stand beside them."""
+    found, missing = a_run(Component.ISP, Component.ISP), a_run(Component.HOME, Component.ISP, scenario="b")
+    total = score([found, msgspec.structs.replace(missing, open="needs Wi-Fi counters")], 1.0)
+    assert (total.component_accuracy, total.wrong_blame_rate) == (0.5, 0.5)
+    assert (total.settled.scenarios, total.settled.component_accuracy, total.settled.wrong_blame_rate) == (1, 1.0, 0.0)
+    assert (total.open.scenarios, total.open.component_accuracy, total.open.wrong_blame_rate) == (1, 0.0, 1.0)
+    assert {name: one.open for name, one in total.per_scenario.items()} == {"s": "", "b": "needs Wi-Fi counters"}
+
+
+def test_two_causes_at_once_are_both_to_be_named() -> None:
+    """The nearer one alone is half of the answer."""
+    both = msgspec.structs.replace(a_run(Component.ISP, Component.ISP), expected_also=("policy.x",))
+    assert not both.right_cause
+    assert msgspec.structs.replace(both, also=("policy.x",)).right_cause
+
+
+def test_a_second_cause_can_blame_an_innocent_too() -> None:
+    """Whoever must never be blamed must not be blamed beside somebody else."""
+    blamed = msgspec.structs.replace(a_run(Component.ISP, Component.ISP), never=("home",), also=("home.dns.blocklist",))
+    assert (blamed.wrong_blame, blamed.blames_innocent) == (False, True)
+    assert score([blamed], 1.0).per_scenario["s"].innocent_blamed == 1
 
 
 def test_nothing_to_score() -> None:
