@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
+from netprobe.sim.contradictions import complaint
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import CLIENT, Routing
@@ -15,16 +16,20 @@ from netprobe.sim.truths import ExpectationError, check_expect
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "down": (("router", "server", "resolver", "client"), ("reroute",)),
     "drop": (("router",), ("match", "fraction")),
-    "reset": (("router",), ("match", "fraction")),
+    "reset": (("router",), ("match", "fraction", "injected", "fin")),
     "loop": (("router",), ("match", "fraction")),
     "delay": (("router",), ("match", "fraction", "delay_ms")),
+    "throttle": (("router",), ("match", "rate_kbit", "burst_kb", "queue_ms")),
+    "cutoff": (("router",), ("match", "after_bytes", "after_packets")),
+    "block_page": (("router",), ("match", "status", "headers", "title", "body")),
+    "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
     "rate_limit": (("router", "server"), ("rate", "burst")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name")),
     "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
-    "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms")),
+    "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms", "separate")),
 }
 BALANCES = ("", "flow", "packet")
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
@@ -191,6 +196,8 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         raise WrongError(msg)
     for address in fault.addresses:
         _check_address(address, f"'addresses' in {where}")
+    if wrong := complaint(fault, scenario):
+        raise WrongError(wrong)
 
 
 def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tuple[str, ...]) -> None:
@@ -199,9 +206,6 @@ def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tup
         _known(at, known, " or ".join(places), f"'at' in {where}")
     if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):
         msg = f"'at' in {where}: " + ("a loop is between two routers" if fault.at else "it is nowhere")
-        raise WrongError(msg)
-    if fault.kind == "dns" and (fault.silence or fault.delay_ms) and set(fault.at) & set(_names(scenario, "router")):
-        msg = f"{where} at a router forges answers: for silence or delay use the kinds 'drop' and 'delay'"
         raise WrongError(msg)
 
 

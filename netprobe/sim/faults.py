@@ -4,36 +4,21 @@ Between two moments at which a fault begins or ends nothing changes, so such a s
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from netprobe.sim.middlebox import Matcher
-from netprobe.sim.packet import Packet
-from netprobe.sim.records import Fault, Match, RateLimit, Scenario
+from netprobe.sim.boxes import BOXES
+from netprobe.sim.records import Fault, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.servers.answers import Records
-
-#: What a router does to packets in passing. The other kinds are looked up where they apply; `dns` at a resolver too.
-IN_PASSING = ("drop", "reset", "loop", "delay", "dns")
 
 
 class Hook:
-    """One fault at one router that may act on a packet in passing."""
+    """One fault at one router that may act on packets in passing."""
 
     def __init__(self, fault: Fault, at: str, draw: random.Random) -> None:
         self.kind = fault.kind
-        self.forged = Records(fault.rcode or "NOERROR", addresses=fault.addresses)
-        self.delay_s = fault.delay_ms / 1e3
         self.at = at
         self.other = next((name for name in fault.at if name != at), at)
-        match = Match(protocol="udp", port=53, query_name=fault.names or ("*",)) if fault.kind == "dns" else fault.match
-        self._matches: Callable[[Packet], bool] = Matcher(match).matches
-        self._fraction = fault.fraction
-        self._draw = draw
-
-    def acts_on(self, packet: Packet) -> bool:
-        """Whether it acts on this one; draws a number only for packets that match a partial fault."""
-        return self._matches(packet) and (self._fraction >= 1.0 or self._draw.random() < self._fraction)
+        self.meet = BOXES[fault.kind](fault, draw).meet
 
 
 @dataclass(slots=True)
@@ -62,7 +47,7 @@ class Timeline:
         self._scenario = scenario
         self._hooks: dict[tuple[int, str], Hook] = {}
         for number, fault in enumerate(scenario.faults):
-            if fault.kind in IN_PASSING:
+            if fault.kind in BOXES:
                 for at in fault.at:
                     draw = random.Random(f"{seed}/fault/{number}/{at}")  # a model, not a secret
                     self._hooks[number, at] = Hook(fault, at, draw)
@@ -84,7 +69,7 @@ class Timeline:
 
         hooks: dict[str, tuple[Hook, ...]] = {}
         for number, fault in on:
-            for at in fault.at if fault.kind in IN_PASSING else ():
+            for at in fault.at if fault.kind in BOXES else ():
                 hooks[at] = (*hooks.get(at, ()), self._hooks[number, at])
         return Epoch(
             begin_s=max((edge for edge in self._edges if edge <= now), default=0.0),

@@ -13,6 +13,7 @@ from typing import TypeVar
 from netprobe.sim.packet import TCP, UDP, Packet
 from netprobe.sim.records import Match
 
+K = TypeVar("K")
 V = TypeVar("V")
 _Flow = tuple[str, str, int, int]
 
@@ -24,7 +25,7 @@ _FLOWS = 4096  # how many flows a middlebox remembers
 _HELLO_LIMIT = 16384  # RFC 8446, 5.1: a record's plaintext
 _LABEL_LIMIT = 63
 _NAME_LIMIT = 255
-_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"CONNECT ")
+METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"CONNECT ")
 
 
 def server_name(data: bytes) -> str:
@@ -60,7 +61,7 @@ def _short(data: bytes, at: int) -> int:
 
 def http_host(data: bytes) -> str:
     """The Host of a plain HTTP request."""
-    if not data.startswith(_METHODS):
+    if not data.startswith(METHODS):
         return ""
     for line in data.split(b"\r\n")[1:]:
         key, _, value = line.partition(b":")
@@ -147,14 +148,15 @@ class Matcher:
         name = server_name(data) or http_host(data)
         if name:
             if self._server_name.match(name):
-                _remember(self._hit, flow, None)
+                remember(self._hit, flow, None)
                 return True
         elif data[0] == _HANDSHAKE and len(data) < _HELLO_LIMIT:
-            _remember(self._begun, flow, (packet.seq + len(packet.payload), data))
+            remember(self._begun, flow, (packet.seq + len(packet.payload), data))
         return False
 
 
-def _remember(memory: dict[_Flow, V], key: _Flow, value: V) -> None:
+def remember(memory: dict[K, V], key: K, value: V) -> None:
+    """Keep `value`; a middlebox that remembers too much forgets what it has heard first."""
     if len(memory) >= _FLOWS:
         del memory[next(iter(memory))]
     memory[key] = value

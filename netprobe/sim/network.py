@@ -16,7 +16,7 @@ from netprobe.sim.balancing import five_tuple, hash_of
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import RateLimit, Router, Scenario
-from netprobe.sim.replies import echo_reply, forged_answer, forged_resets, refusal
+from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
 
 SERVERS = "servers"
@@ -90,6 +90,7 @@ class Network:
         self._last: dict[tuple[str, str], float] = {}
         self._queue: list[tuple[float, int, str, Packet]] = []
         self._count = 0
+        self._late: list[tuple[Packet, str, float]] = []  # what injectors send once they have seen a copy of the packet
 
     # --- the border: what comes in and goes out
 
@@ -99,6 +100,8 @@ class Network:
         origin = CLIENT if at == CLIENT else self._owner.get(packet.source)
         if origin is not None and origin not in epoch.down:
             self._travel(packet, origin, now, epoch)
+            while self._late:
+                self._travel(*self._late.pop(0), epoch)
 
     def next_at(self) -> float | None:
         """When the next packet comes out; None when nothing is under way."""
@@ -180,16 +183,20 @@ class Network:
         """What faults do to it before hop `stop`: the seconds that they hold it up, None when it goes no further."""
         held = 0.0
         for index, hook in plan.hooks:
-            if index >= stop or not hook.acts_on(packet):
+            if index >= stop:
                 continue
-            if hook.kind == "delay":
-                held += hook.delay_s
-            elif hook.kind == "dns":
-                at = now + held + plan.way.arrive_s[index]
-                self._travel(forged_answer(packet, hook.forged), plan.way.hops[index], at, epoch)
-            else:
-                self._fall(packet, plan, index, hook, now + held, epoch)
+            at, router = now + held + plan.way.arrive_s[index], plan.way.hops[index]
+            deed = hook.meet(packet, at)
+            for forged in deed.forged:
+                if deed.lag_s:
+                    self._late.append((forged, router, at + deed.lag_s))
+                else:
+                    self._travel(forged, router, at, epoch)
+            if not deed.passes:
+                if hook.kind == "loop":
+                    self._circle(packet, hook, packet.ttl - 1 - index, at, epoch)
                 return None
+            held += deed.held_s
         return held
 
     def _plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None) -> _Plan | None:
@@ -249,25 +256,11 @@ class Network:
         at, word = now + way.arrive_s[index], way.mtu[index + 1]
         self._error(packet, way.hops[index], ip.FRAGMENTATION_NEEDED, packet.ttl - index, at, epoch, word=word)
 
-    def _fall(self, packet: Packet, plan: _Plan, index: int, hook: Hook, now: float, epoch: Epoch) -> None:
-        """A fault at hop `index` keeps the packet."""
-        way = plan.way
-        at = now + way.arrive_s[index]
-        if hook.kind == "reset":
-            self._reset(packet, way.hops[index], at, epoch)
-        elif hook.kind == "loop":
-            between = self._routing.way(hook.at, hook.other)
-            steps = packet.ttl - 1 - index
-            at += steps * (between.arrive_s[-1] if between else 0.0)
-            self._expire(packet, hook.other if steps % 2 else hook.at, 1, at, epoch)
-
-    def _reset(self, packet: Packet, router: str, at: float, epoch: Epoch) -> None:
-        """Injected RSTs, to both sides, each in the other's name (RFC 9293, 3.5.3: in the window, so believed)."""
-        if packet.protocol != ip.TCP or packet.flags & ip.RST:
-            return
-        back, onward = forged_resets(packet)
-        self._travel(back, router, at, epoch)
-        self._travel(onward, router, at, epoch)
+    def _circle(self, packet: Packet, hook: Hook, steps: int, at: float, epoch: Epoch) -> None:
+        """A packet goes back and forth between the two ends of a loop until its TTL runs out, `steps` later."""
+        between = self._routing.way(hook.at, hook.other)
+        at += steps * (between.arrive_s[-1] if between else 0.0)
+        self._expire(packet, hook.other if steps % 2 else hook.at, 1, at, epoch)
 
     # --- ends
 

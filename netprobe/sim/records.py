@@ -143,6 +143,17 @@ class Fault(Record, frozen=True):
     silence: bool = False
     expired: bool = False
     unknown_issuer: bool = False
+    injected: bool = False
+    fin: bool = False
+    separate: bool = False
+    rate_kbit: float = 0.0
+    burst_kb: float = 8.0
+    queue_ms: float = 0.0
+    after_bytes: int = 0
+    after_packets: int = 0
+    title: str = ""
+    body: str = ""
+    idle_s: float = math.inf
 
     def active(self, now: float) -> bool:
         """Whether it is on at `now` seconds since the start."""

@@ -46,9 +46,13 @@ _FORGED_TTL, _FORGED_WINDOW = 128, 1503
 _KNUTH = 2654435761
 
 
-def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
-    """RSTs back to the sender and on to the receiver, in each other's name and in sequence: both believe them."""
+def forged_ends(packet: Packet, *, fin: bool = False, behind: bool = False) -> tuple[Packet, Packet]:
+    """RSTs back to the sender and on to the receiver, in each other's name and in sequence: both believe them.
+
+    `fin`: FINs instead. `behind`: the packet itself arrives first, so the one to the receiver is in sequence after it.
+    """
     ident = (packet.seq * _KNUTH >> 8) % 0xFFFE + 1
+    end = (packet.seq + len(packet.payload) + bool(packet.flags & ip.SYN)) & 0xFFFFFFFF
     back = Packet(
         packet.destination,
         packet.source,
@@ -59,8 +63,8 @@ def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
         source_port=packet.destination_port,
         destination_port=packet.source_port,
         seq=packet.ack,
-        ack=(packet.seq + len(packet.payload) + bool(packet.flags & ip.SYN)) & 0xFFFFFFFF,
-        flags=ip.RST | ip.ACK,
+        ack=end,
+        flags=ip.FIN | ip.ACK if fin else ip.RST | ip.ACK,
         window=_FORGED_WINDOW,
     )
     onward = Packet(
@@ -72,11 +76,50 @@ def forged_resets(packet: Packet) -> tuple[Packet, Packet]:
         dont_fragment=False,
         source_port=packet.source_port,
         destination_port=packet.destination_port,
-        seq=packet.seq,
-        flags=ip.RST,
+        seq=end if behind else packet.seq,
+        ack=packet.ack if fin else 0,
+        flags=ip.FIN | ip.ACK if fin else ip.RST,
         window=_FORGED_WINDOW,
     )
     return back, onward
+
+
+_PIECE = 1400  # bytes of a forged segment: narrow enough for any way to a client
+
+
+def segments_in_answer(request: Packet, data: bytes) -> tuple[Packet, ...]:
+    """Segments with `data` and then a FIN, in the name of the server that `request` is for, and in its sequence."""
+    acknowledged = (request.seq + len(request.payload)) & 0xFFFFFFFF
+    starts = range(0, len(data), _PIECE)
+    return tuple(
+        Packet(
+            request.destination,
+            request.source,
+            protocol=ip.TCP,
+            source_port=request.destination_port,
+            destination_port=request.source_port,
+            seq=(request.ack + start) & 0xFFFFFFFF,
+            ack=acknowledged,
+            flags=ip.PSH | ip.ACK | (ip.FIN if start == starts[-1] else 0),
+            payload=data[start : start + _PIECE],
+        )
+        for start in starts
+    )
+
+
+def acknowledgement(packet: Packet) -> Packet:
+    """What the receiver of a segment says to it: that it has come."""
+    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
+    return Packet(
+        packet.destination,
+        packet.source,
+        protocol=ip.TCP,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        seq=packet.ack,
+        ack=(packet.seq + length) & 0xFFFFFFFF,
+        flags=ip.ACK,
+    )
 
 
 def forged_answer(question: Packet, records: Records) -> Packet:

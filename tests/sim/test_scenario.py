@@ -178,7 +178,37 @@ WRONG = (
     (
         "",
         '[[fault]]\nkind = "dns"\nat = "core"\nsilence = true\n',
-        "[[fault]] 'dns' at a router forges answers: for silence or delay use the kinds 'drop' and 'delay'",
+        "'at' in [[fault]] 'dns': a router forges answers: for silence or delay use the kinds 'drop' and 'delay'",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "throttle"\nat = "core"\n',
+        "'rate_kbit' in [[fault]] 'throttle': nothing passes at 0 kbit/s: give a rate, or use the kind 'drop'",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "cutoff"\nat = "core"\n',
+        "'after_bytes' in [[fault]] 'cutoff': cut off after how much? Give after_bytes, after_packets, or use the kind 'drop'",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "block_page"\nat = "core"\nstatus = 204\ntitle = "Blocked"\n',
+        "'status' in [[fault]] 'block_page': an answer with this status has no page (RFC 9110, 15.3.5)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "block_page"\nat = "core"\n',
+        "'title' in [[fault]] 'block_page': the page says nothing: give 'title', 'body', or 'headers' with a location",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "stateful"\nat = "core"\nmatch = { protocol = "udp" }\n',
+        "'match' in [[fault]] 'stateful': this kind is about TCP only",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "dns"\nat = "isp"\naddresses = ["10.0.0.1", "10.0.0.2"]\nseparate = true\n',
+        "'separate' in [[fault]] 'dns': an answer for each address is for two addresses or more, and for routers: a resolver answers once",
     ),
     (
         "",

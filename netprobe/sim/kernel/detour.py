@@ -10,11 +10,9 @@ import os
 import random
 from collections.abc import Mapping
 
-from netprobe.sim import packet as ip
 from netprobe.sim.faults import Hook
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault
-from netprobe.sim.replies import forged_answer, forged_resets
 
 _PACKET_LIMIT = 65536
 _BATCH = 64  # packets read before due ones leave
@@ -66,27 +64,27 @@ class Detour:
 
     def _pass(self, packet: Packet, now: float) -> None:
         held_s = 0.0
+        late: list[Packet] = []
         for hook in self._on:
-            if not hook.acts_on(packet):
-                continue
-            if hook.kind == "delay":
-                held_s += hook.delay_s
-            elif hook.kind == "dns":
-                self._return(forged_answer(packet, hook.forged))
+            deed = hook.meet(packet, now + held_s)
+            if deed.lag_s:
+                late += deed.forged
             else:
-                if hook.kind == "reset" and packet.protocol == ip.TCP and not packet.flags & ip.RST:
-                    for forged in forged_resets(packet):
-                        self._return(forged)
+                self._return(*deed.forged)
+            if not deed.passes:
                 return
+            held_s += deed.held_s
         if held_s:
             packet.ttl += 1
             heapq.heappush(self._held, (now + held_s, next(self._count), packet.to_bytes()))
         else:
             self._return(packet)
+        self._return(*late)
 
-    def _return(self, packet: Packet) -> None:
-        packet.ttl += 1
-        self._send(packet.to_bytes())
+    def _return(self, *packets: Packet) -> None:
+        for packet in packets:
+            packet.ttl += 1
+            self._send(packet.to_bytes())
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # a full queue loses packets, as in life

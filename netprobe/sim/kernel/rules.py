@@ -6,6 +6,9 @@ through a device behind which a process of ours stands (`detour`).
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
+from netprobe.sim.boxes import BOTH_WAYS, BOXES
 from netprobe.sim.firewall import match_words, table
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
@@ -28,7 +31,7 @@ def active(scenario: Scenario, now: float) -> tuple[Fault, ...]:
 def takes_a_detour(fault: Fault) -> bool:
     """Whether a router cannot do this by itself."""
     named = bool(fault.match.server_name or fault.match.query_name)
-    return fault.kind in {"reset", "delay", "dns"} or (fault.kind == "drop" and named)
+    return fault.kind in BOXES.keys() - {"drop", "loop"} or (fault.kind == "drop" and named)
 
 
 def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[Fault]) -> str:
@@ -102,7 +105,10 @@ def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
     for fault in mine:
         if takes_a_detour(fault):
             match = Match(protocol="udp", port=_DNS_PORT) if fault.kind == "dns" else fault.match
-            for words in match_words(match):
+            matches = [match]
+            if fault.kind in BOTH_WAYS and (match.source or match.destination):
+                matches.append(replace(match, source=match.destination, destination=match.source))
+            for words in (words for match in matches for words in match_words(match)):
                 yield f"{_PASSING} {words}meta mark set {DETOUR_MARK}"
 
 

@@ -1,0 +1,91 @@
+"""Faults of middleboxes that contradict themselves: what is wrong with one, in words with a hint."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from netprobe.sim.records import Fault, Scenario
+
+
+class _Contradiction(NamedTuple):
+    """Faults of `kinds` for which `holds` are refused, because of `key`: `text` says why and what to do."""
+
+    kinds: tuple[str, ...]
+    key: str
+    text: str
+    holds: Callable[[Fault, Scenario], bool]
+
+
+def _at_router(fault: Fault, scenario: Scenario) -> bool:
+    return bool(set(fault.at) & {router.name for router in scenario.routers})
+
+
+CONTRADICTIONS = (
+    _Contradiction(
+        ("dns",),
+        "at",
+        "a router forges answers: for silence or delay use the kinds 'drop' and 'delay'",
+        lambda f, s: (f.silence or f.delay_ms > 0) and _at_router(f, s),
+    ),
+    _Contradiction(
+        ("dns",),
+        "separate",
+        "an answer for each address is for two addresses or more, and for routers: a resolver answers once",
+        lambda f, s: f.separate and (len(f.addresses) < 2 or not _at_router(f, s)),
+    ),
+    _Contradiction(
+        ("throttle",),
+        "rate_kbit",
+        "nothing passes at 0 kbit/s: give a rate, or use the kind 'drop'",
+        lambda f, _: f.rate_kbit <= 0,
+    ),
+    _Contradiction(
+        ("throttle",),
+        "burst_kb",
+        "a bucket that holds no whole packet lets none pass: 1.5 is the least",
+        lambda f, _: f.burst_kb < 1.5,
+    ),
+    _Contradiction(
+        ("cutoff",),
+        "after_bytes",
+        "cut off after how much? Give after_bytes, after_packets, or use the kind 'drop'",
+        lambda f, _: not f.after_bytes and not f.after_packets,
+    ),
+    _Contradiction(
+        ("block_page",),
+        "body",
+        "'body' is the whole page and has a title of its own: give one of the two",
+        lambda f, _: bool(f.title and f.body),
+    ),
+    _Contradiction(
+        ("block_page",),
+        "title",
+        "the page says nothing: give 'title', 'body', or 'headers' with a location",
+        lambda f, _: not (f.title or f.body or f.headers),
+    ),
+    _Contradiction(
+        ("block_page",),
+        "status",
+        "an answer with this status has no page (RFC 9110, 15.3.5)",
+        lambda f, _: f.status in {204, 304} or 0 < f.status < 200,
+    ),
+    _Contradiction(
+        ("stateful",),
+        "idle_s",
+        "a firewall that forgets at once lets no connection live",
+        lambda f, _: f.idle_s <= 0,
+    ),
+    _Contradiction(
+        ("reset", "block_page", "stateful"),
+        "match",
+        "this kind is about TCP only",
+        lambda f, _: f.match.protocol not in {"", "tcp"} or bool(f.match.query_name),
+    ),
+)
+
+
+def complaint(fault: Fault, scenario: Scenario) -> str:
+    """What is wrong with `fault`; empty when nothing is."""
+    for row in CONTRADICTIONS:
+        if fault.kind in row.kinds and row.holds(fault, scenario):
+            return f"'{row.key}' in [[fault]] '{fault.kind}': {row.text}"
+    return ""
