@@ -17,7 +17,7 @@ import msgspec
 from netprobe.live import errors
 from netprobe.live.certificate import read
 from netprobe.live.hearing import Ear, Hearing
-from netprobe.live.page import headers, title
+from netprobe.live.page import headers, request, title
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
 from netprobe.live.text import clean
 from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, Response
@@ -26,7 +26,6 @@ _CHUNK = 65536
 _READS_AT_ONCE = 16
 _HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
 _DETAIL_LIMIT = 200
-_USER_AGENT = "netprobe (network diagnosis)"
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
 _TCP_INFO_BYTES = 208
@@ -200,25 +199,17 @@ class Conversation:
             self._end("")
             return
         try:
-            request = h11.Request(
-                method=self._fetch.method,
-                target=self._fetch.path,
-                headers=[
-                    ("Host", self._handshake.server_name or self._handshake.address),
-                    ("User-Agent", _USER_AGENT),
-                    ("Accept", "*/*"),
-                    ("Connection", "close"),
-                ],
-            )
-            head = self._http.send(request) or b""
+            sent = self._http.send(request(self._fetch)) or b""
+            if self._fetch.upload_bytes:
+                sent += self._http.send(h11.Data(data=bytes(self._fetch.upload_bytes))) or b""
             self._http.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
             self._end("local", str(error))
             return
         if self._tls is None:
-            self._outgoing.write(head)
+            self._outgoing.write(sent)
         else:
-            self._tls.write(head)
+            self._tls.write(sent)
         self._flush()
         self._phase_began = self._reactor.now()
         self._read_tls()  # the answer may already be here

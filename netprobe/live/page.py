@@ -1,14 +1,28 @@
-"""What is kept of an HTTP answer: the headers that matter, and a page's title; both are hostile text."""
+"""HTTP: the request's head, and what is kept of an answer: headers that matter and a page's title, hostile text."""
 
 import re
 
 import h11
 
 from netprobe.live.text import clean
-from netprobe.model.services import HEADERS_THAT_MATTER
+from netprobe.model.services import HEADERS_THAT_MATTER, Fetch
 
+_USER_AGENT = "netprobe (network diagnosis)"
 _TITLE_LIMIT = 120
 _TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{0,2000})", re.IGNORECASE)
+
+
+def request(fetch: Fetch) -> h11.Request:
+    """The head of the request, as it is sent."""
+    fields = [
+        ("Host", fetch.handshake.server_name or fetch.handshake.address),
+        ("User-Agent", _USER_AGENT),
+        ("Accept", "*/*"),
+        ("Connection", "close"),
+    ]
+    if fetch.upload_bytes:
+        fields.append(("Content-Length", str(fetch.upload_bytes)))
+    return h11.Request(method=fetch.method, target=fetch.path, headers=fields)
 
 
 def headers(answer: h11.Response) -> dict[str, str]:

@@ -95,19 +95,25 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
 
 
 class Fetch(Record, frozen=True):
-    """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read."""
+    """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read.
+
+    The request has a body of `upload_bytes` zeros.
+    """
 
     handshake: Handshake
     path: str = "/"
     method: str = "GET"
     body_limit: int = 65536
+    upload_bytes: int = 0
 
 
 class Response(Fact, frozen=True, tag="response"):
     """What became of a fetch. `status` is 0 without an answer; `error` as in Handshaken, plus `malformed`.
 
-    `first_byte_s` counts from the request's last byte to the answer's first (the server's thinking and one round trip).
-    `headers` holds lower-case names of those that matter only: server, via, x-cache, retry-after, location, date.
+    `first_byte_s` counts from the request's last byte to the answer's first (the server's thinking and one round trip);
+    of a request with a body, from when it was handed to the kernel.
+    `headers` holds lower-case names of those that matter only: server, via, x-cache, retry-after, location, date,
+    content-type, cf-mitigated (Cloudflare's word for a challenge in a page's stead).
     """
 
     fetch: Fetch
@@ -121,4 +127,4 @@ class Response(Fact, frozen=True, tag="response"):
 
 
 #: The headers that a Response keeps.
-HEADERS_THAT_MATTER = ("server", "via", "x-cache", "retry-after", "location", "date", "content-type")
+HEADERS_THAT_MATTER = ("server", "via", "x-cache", "retry-after", "location", "date", "content-type", "cf-mitigated")

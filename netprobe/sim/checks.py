@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
-from netprobe.sim.contradictions import complaint
+from netprobe.sim.contradictions import CERTIFICATES, complaint
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import CLIENT, Routing
@@ -27,8 +27,9 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "silent": (("router",), ()),
     "rate_limit": (("router", "server"), ("rate", "burst")),
     "refuse": (("server", "resolver"), ()),
-    "http": (("server",), ("status", "headers", "delay_ms", "server_name")),
-    "certificate": (("server",), ("expired", "unknown_issuer", "server_name")),
+    "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
+    "certificate": (("server",), (*CERTIFICATES, "server_name")),
+    "hangup": (("server",), ("when", "how", "after_bytes", "server_name", "fraction")),
     "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms", "separate")),
 }
 BALANCES = ("", "flow", "packet")

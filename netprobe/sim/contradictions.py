@@ -1,9 +1,15 @@
-"""Faults of middleboxes that contradict themselves: what is wrong with one, in words with a hint."""
+"""Faults of middleboxes and servers that contradict themselves: what is wrong with one, in words with a hint."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from netprobe.sim.records import Fault, Scenario
+
+#: What can be wrong with a certificate: one of these.
+CERTIFICATES = ("expired", "not_yet_valid", "unknown_issuer", "self_signed", "wrong_name")
+#: At which moment of a connection a server hangs up, and how.
+HANGUP_WHEN = ("accepted", "hello", "upload", "request", "answer")
+HANGUP_HOW = ("reset", "close", "silence")
 
 
 class _Contradiction(NamedTuple):
@@ -79,6 +85,28 @@ CONTRADICTIONS = (
         "match",
         "this kind is about TCP only",
         lambda f, _: f.match.protocol not in {"", "tcp"} or bool(f.match.query_name),
+    ),
+    _Contradiction(
+        ("certificate",),
+        "expired",
+        f"one thing is wrong with it: {', '.join(CERTIFICATES)}",
+        lambda f, _: sum(bool(getattr(f, key)) for key in CERTIFICATES) != 1,
+    ),
+    _Contradiction(
+        ("hangup",), "when", f"it is one of {', '.join(HANGUP_WHEN)}", lambda f, _: f.when not in HANGUP_WHEN
+    ),
+    _Contradiction(("hangup",), "how", f"it is one of {', '.join(HANGUP_HOW)}", lambda f, _: f.how not in HANGUP_HOW),
+    _Contradiction(
+        ("hangup",),
+        "server_name",
+        "nobody has said a name yet when a connection is accepted",
+        lambda f, _: f.when == "accepted" and bool(f.server_name),
+    ),
+    _Contradiction(
+        ("hangup",),
+        "after_bytes",
+        "it counts bytes of an upload or an answer",
+        lambda f, _: f.after_bytes > 0 and f.when not in {"upload", "answer"},
     ),
 )
 

@@ -23,11 +23,10 @@ from netprobe.probing.injection import Heard
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
-from netprobe.sim.machines import Shown
 from netprobe.sim.network import DNS_PORT
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.servers.answers import Condition
+from netprobe.sim.servers.answers import Condition, Shown
 from netprobe.sim.tcp import Tcp, as_reply
 
 _UDP_HEADERS = 28
@@ -35,6 +34,10 @@ _IP_TCP_HEADERS = 40
 _DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
 _TITLE = re.compile(r"<title>([^<]*)")
+_CHAIN_COMPLAINTS = {
+    Condition.UNKNOWN_ISSUER: "unable to get local issuer certificate",
+    Condition.SELF_SIGNED: "self-signed certificate",
+}
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
 _TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
 
@@ -224,25 +227,26 @@ class Conversation:
         """What OpenSSL says against a certificate, in its order; empty when nothing."""
         name = self._handshake.server_name
         now = self._wall_clock_s + self._clock.now + self._clock_ahead_s
-        if shown.condition is Condition.UNKNOWN_ISSUER:
-            return "unable to get local issuer certificate"
+        if shown.condition in _CHAIN_COMPLAINTS:
+            return _CHAIN_COMPLAINTS[shown.condition]
+        if not any(_covers(pattern, name) for pattern in shown.names):
+            return f"Hostname mismatch, certificate is not valid for '{name}'."
         if now < certificate.not_before_s:
             return "certificate is not yet valid"
         if now > certificate.not_after_s:
             return "certificate has expired"
-        if not any(_covers(pattern, name) for pattern in shown.names):
-            return f"Hostname mismatch, certificate is not valid for '{name}'."
         return ""
 
     def _as_certificate(self, shown: Shown) -> Certificate:
         start = self._wall_clock_s
-        expired = shown.condition is Condition.EXPIRED
+        expired, early = shown.condition is Condition.EXPIRED, shown.condition is Condition.NOT_YET_VALID
         issuer = "nobody's root" if shown.condition is Condition.UNKNOWN_ISSUER else "netprobe lab root"
+        issuer = shown.names[0] if shown.condition is Condition.SELF_SIGNED else issuer
         return Certificate(
             subject=f"CN={shown.names[0]}",
             issuer=f"CN={issuer}",
             names=shown.names,
-            not_before_s=start - 30 * _DAY_S,
+            not_before_s=start + _DAY_S if early else start - 30 * _DAY_S,
             not_after_s=start - _DAY_S if expired else start + 60 * _DAY_S,
         )
 
@@ -252,10 +256,7 @@ class Conversation:
         if self._fetch is None:
             self._end("")
             return
-        host = self._handshake.server_name or self._handshake.address
-        request = (
-            f"{self._fetch.method} {self._fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-        )
+        request = _request(self._fetch)
         self.tcp.send(wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request)
 
     def _http(self, data: bytes) -> None:
@@ -310,6 +311,13 @@ class Conversation:
                 body_bytes=len(body),
             )
         )
+
+
+def _request(fetch: Fetch) -> bytes:
+    host, size = fetch.handshake.server_name or fetch.handshake.address, fetch.upload_bytes
+    length = f"Content-Length: {size}\r\n" if size else ""
+    head = f"{fetch.method} {fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}\r\n"
+    return head.encode() + bytes(size)
 
 
 def _fields(head: bytes) -> dict[str, str]:

@@ -4,45 +4,32 @@ What they say is decided in servers/answers.py, for them as for the real servers
 """
 
 import struct
-from collections.abc import Callable
-from email.utils import formatdate
-from html import escape
-
-import msgspec
 
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
-from netprobe.sim.middlebox import query_name, server_name
+from netprobe.sim.middlebox import query_name
 from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import Resolver, Scenario, Server
+from netprobe.sim.records import Resolver, Scenario
 from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.servers import answers
-from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Condition, Records
+from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Records
 from netprobe.sim.tcp import Tcp
+from netprobe.sim.website import Website
 
 HTTP_PORT, HTTPS_PORT = 80, 443
-_FLIGHT_BYTES = 2600  # a ServerHello with a chain of two ECDSA certificates
-_THINKING_S = 0.001  # one signature
 _CHALLENGE_S = 0.5  # Linux's tcp_invalid_ratelimit
-_NO_BODY = frozenset({204, 304})
 
 _Flow = tuple[str, int, str, int]
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """What a server proves about itself in its first flight."""
-
-    names: tuple[str, ...]
-    condition: Condition
 
 
 class Machines:
     """Everything beyond the network. `wall_clock_s` is Unix time at the start."""
 
-    def __init__(self, scenario: Scenario, wall_clock_s: float) -> None:
+    def __init__(self, scenario: Scenario, wall_clock_s: float, seed: int = 0) -> None:
         self.scenario = scenario
+        self.seed = seed
         self.wall_clock_s = wall_clock_s
         self.clock: Clockwork
         self._servers = {address: server for server in scenario.servers for address in server.addresses}
@@ -111,9 +98,9 @@ class Machines:
     def _syn(self, packet: Packet, flow: _Flow) -> None:
         server = self._servers.get(packet.destination)
         port = packet.destination_port
-        service: _Service | _Listener
+        service: Website | _Listener
         if server is not None and server.serves and port in {HTTP_PORT, HTTPS_PORT}:
-            service = _Service(self, server, flow, tls=port == HTTPS_PORT)
+            service = Website(self, server, flow, tls=port == HTTPS_PORT)
         elif port == DNS_PORT and packet.destination in self._resolvers:
             service = _Listener(self, flow)
         else:
@@ -247,86 +234,3 @@ class _Listener:
         """Forget it."""
         del how, by
         self._machines.drop(self._flow)
-
-
-class _Service:
-    """TLS and HTTP at the server's end of one connection."""
-
-    def __init__(self, machines: Machines, server: Server, flow: _Flow, *, tls: bool) -> None:
-        self.connection: Tcp
-        self._machines = machines
-        self._server = server
-        self._flow = flow
-        self._tls = tls
-        self._shaken = not tls
-        self._buffer = b""
-        self._request = b""
-
-    def connected(self) -> None:
-        """The client speaks first."""
-
-    def received(self, data: bytes) -> None:
-        """Collect whole records, or plain HTTP."""
-        if not self._tls:
-            self._http(data)
-            return
-        self._buffer += data
-        while (found := wirebytes.split_record(self._buffer)) is not None:
-            kind, content, rest = found
-            record, self._buffer = self._buffer[: len(self._buffer) - len(rest)], rest
-            if kind == wirebytes.HANDSHAKE and not self._shaken:
-                self._shaken = True
-                name = server_name(record)
-                self._later(_THINKING_S, lambda name=name: self._flight(name))  # type: ignore[misc]  # bound early
-            elif kind == wirebytes.APPLICATION:
-                self._http(content)
-            elif kind == wirebytes.ALERT:
-                self.connection.close()
-                self._machines.drop(self._flow)
-                return
-
-    def ended(self, how: str, by: Packet | None) -> None:
-        """Forget it."""
-        del how, by
-        self._machines.drop(self._flow)
-
-    def _later(self, delay_s: float, then: Callable[[], None]) -> None:
-        clock = self._machines.clock
-        clock.at(clock.now + delay_s, then)
-
-    def _flight(self, name: str) -> None:
-        """ServerHello to Finished."""
-        machines = self._machines
-        condition = answers.condition(machines.scenario, self._server, name, machines.clock.now)
-        body = msgspec.json.encode(Shown(self._server.serves, condition))
-        self._say(wirebytes.tls_record(wirebytes.HANDSHAKE, b"\x02" + body.ljust(_FLIGHT_BYTES)))
-
-    def _http(self, data: bytes) -> None:
-        self._request += data
-        if not self._request.endswith(b"\r\n\r\n"):
-            return
-        first, *lines = self._request.decode("latin-1").split("\r\n")
-        self._request = b""
-        fields = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
-        path = first.split(" ")[1]
-        now = self._machines.clock.now
-        page = answers.page(self._machines.scenario, self._server, fields.get("host", ""), path, now)
-        self._later(page.delay_s, lambda: self._answer(page))
-
-    def _answer(self, page: answers.Page) -> None:
-        machines = self._machines
-        title = escape(page.title)
-        html = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-        body = b"" if page.status in _NO_BODY else html.encode()
-        date = formatdate(machines.wall_clock_s + machines.clock.now, usegmt=True)
-        fields = {"date": date, "content-type": "text/html; charset=utf-8"}
-        fields |= {key.lower(): value for key, value in page.headers.items()}
-        if body:
-            fields["content-length"] = str(len(body))
-        head = f"HTTP/1.1 {page.status} \r\n" + "".join(f"{key}: {value}\r\n" for key, value in fields.items())
-        message = head.encode("latin-1") + b"\r\n" + body
-        self._say(wirebytes.tls_record(wirebytes.APPLICATION, message) if self._tls else message)
-
-    def _say(self, data: bytes) -> None:
-        if self.connection.state == "established":
-            self.connection.send(data)

@@ -63,6 +63,7 @@ class Server(Record, frozen=True):
     """A machine that answers echo requests and serves `serves` over TLS (443) and HTTP (80).
 
     `serves` are names, `*.` for one more label; a server without any answers no TCP. `delay_ms` is its thinking time.
+    Its pages are filled up to `body_bytes`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Server(Record, frozen=True):
     headers: dict[str, str] = {}
     delay_ms: float = 1.0
     initial_ttl: int = 64
+    body_bytes: int = 0
 
 
 class Resolver(Record, frozen=True):
@@ -154,6 +156,12 @@ class Fault(Record, frozen=True):
     title: str = ""
     body: str = ""
     idle_s: float = math.inf
+    not_yet_valid: bool = False
+    self_signed: bool = False
+    wrong_name: str = ""
+    body_bytes: int = 0
+    when: str = ""
+    how: str = ""
 
     def active(self, now: float) -> bool:
         """Whether it is on at `now` seconds since the start."""

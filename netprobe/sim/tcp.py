@@ -21,6 +21,7 @@ _HEADERS = 40  # RFC 9293, 3.7.1: an MTU less the IP and TCP headers is the MSS
 _LARGEST, _LEAST = 1460, 48  # bytes of a segment over Ethernet, and over the narrowest link that IP allows
 _DEFAULT = 536  # of a peer that offers none (RFC 9293, 3.7.1)
 _MODULUS = 1 << 32
+_NUMBERED = ip.SYN | ip.FIN  # flags that take a sequence number
 
 
 def header_of(packet: Packet) -> TcpHeader:
@@ -105,6 +106,7 @@ class Tcp:
         self._rto_s = SYN_TIMEOUT_S
         self._attempts = 0
         self._sent_s = 0.0
+        self._finishing = False
 
     def connect(self) -> None:
         """Send the SYN."""
@@ -128,6 +130,18 @@ class Tcp:
         """Send a FIN and forget the rest: nobody here waits for the other side to finish."""
         if self.state == "established":
             self._transmit(self._next, ip.FIN | ip.ACK, b"")
+        self._stop()
+
+    def finish(self) -> None:
+        """Send a FIN behind what is still to be acknowledged, and wait until all of it is."""
+        if self.state == "established":
+            self._finishing = True
+            self._queue(ip.FIN | ip.ACK, b"")
+
+    def reset(self) -> None:
+        """End it with a RST (RFC 9293, 3.10.5); what was not delivered is lost."""
+        if self.state == "established":
+            self._transmit(self._next, ip.RST | ip.ACK, b"")
         self._stop()
 
     def abort(self) -> None:
@@ -219,7 +233,7 @@ class Tcp:
     def _queue(self, flags: int, data: bytes) -> None:
         self._unacked.append((self._next, flags, data))
         self._transmit(self._next, flags, data)
-        self._next = (self._next + len(data) + bool(flags & ip.SYN)) % _MODULUS
+        self._next = (self._next + len(data) + bool(flags & _NUMBERED)) % _MODULUS
         if self._timer is None:
             self._attempts = 0
             self._sent_s = self._clock.now
@@ -246,7 +260,7 @@ class Tcp:
         progress = False
         while self._unacked:
             seq, flags, data = self._unacked[0]
-            end = (seq + len(data) + bool(flags & ip.SYN)) % _MODULUS
+            end = (seq + len(data) + bool(flags & _NUMBERED)) % _MODULUS
             if (upto - end) % _MODULUS >= _MODULUS // 2:
                 break
             self._unacked.popleft()
@@ -261,6 +275,8 @@ class Tcp:
             self._timer = None
         if self._unacked:
             self._arm()
+        elif self._finishing:
+            self._end("closed", None)
 
     def _transmit(self, seq: int, flags: int, data: bytes) -> None:
         self._ident = self._ident % 0xFFFF + 1

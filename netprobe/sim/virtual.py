@@ -45,7 +45,7 @@ class VirtualVantage:
         self._own = scenario.client_address
         self._mtu = scenario.own_mtu
         self._gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
-        self._machines = Machines(scenario, WALL_CLOCK_S)
+        self._machines = Machines(scenario, WALL_CLOCK_S, seed)
         self._draw = random.Random(f"{seed}/client")  # a model, not a secret
         self._network = Network(scenario, seed)
         self._clock = self._machines.clock = Clockwork(self._network, self._own, self._deliver)

@@ -288,6 +288,25 @@ def test_a_request_larger_than_the_buffers_leaves_whole(network: Network, get: G
         assert get(path="/" + "x" * 6_000_000).status == 414
 
 
+def test_a_body_is_sent(network: Network, get: Get) -> None:
+    """As many bytes as were asked for, of a length that the head announces, also when they fill the buffers."""
+    seen: queue.Queue[tuple[bytes, int]] = queue.Queue()
+
+    def take(connection: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data or len(data.partition(b"\r\n\r\n")[2]) < 3_000_000:
+            data += connection.recv(1 << 20)
+        head, _, body = data.partition(b"\r\n\r\n")
+        seen.put((head, len(body)))
+        connection.sendall(PAGE)
+
+    with serving(network.server, SERVER, 80, take):
+        found = get(method="PUT", upload_bytes=3_000_000)
+    head, size = seen.get(timeout=1)
+    assert (found.status, head.split()[0], size) == (200, b"PUT", 3_000_000)
+    assert b"Content-Length: 3000000" in head
+
+
 def test_an_impossible_request_is_local(network: Network, get: Get) -> None:
     """A path with a line break is not sent."""
     with serving(network.server, SERVER, 80, silence):

@@ -151,6 +151,29 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "certificate"\nat = "akamai-fra"\nexpired = true\nself_signed = true\n',
+        (
+            "'expired' in [[fault]] 'certificate': one thing is wrong with it: "
+            "expired, not_yet_valid, unknown_issuer, self_signed, wrong_name"
+        ),
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "hangup"\nat = "akamai-fra"\nwhen = "helo"\nhow = "reset"\n',
+        "'when' in [[fault]] 'hangup': it is one of accepted, hello, upload, request, answer",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "hangup"\nat = "akamai-fra"\nwhen = "accepted"\nhow = "reset"\nserver_name = ["a"]\n',
+        "'server_name' in [[fault]] 'hangup': nobody has said a name yet when a connection is accepted",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "hangup"\nat = "akamai-fra"\nwhen = "hello"\nhow = "reset"\nafter_bytes = 3\n',
+        "'after_bytes' in [[fault]] 'hangup': it counts bytes of an upload or an answer",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "drop"\nat = "core"\nstatus = 503\n',
         "key 'status' means nothing in [[fault]] 'drop' (its keys: match, fraction)",
     ),

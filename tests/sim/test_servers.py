@@ -79,12 +79,20 @@ def test_status_of_a_vendor_s_own_is_kept(line: Scenario) -> None:
 def test_certificate_fault_lasts_its_time(line: Scenario) -> None:
     """A certificate is wrong while the fault is on, for the names that it concerns."""
     bad = faulty(line, Fault("certificate", ("edge",), 5.0, 6.0, expired=True, server_name=(NAME,)))
-    assert [answers.condition(bad, edge(bad), NAME, now) for now in (0.0, 5.0, 6.0)] == [
+    assert [answers.certificate(bad, edge(bad), NAME, now).condition for now in (0.0, 5.0, 6.0)] == [
         Condition.VALID,
         Condition.EXPIRED,
         Condition.VALID,
     ]
-    assert answers.condition(bad, edge(bad), "tiktok.com", 5.0) is Condition.VALID
+    assert answers.certificate(bad, edge(bad), "tiktok.com", 5.0).condition is Condition.VALID
+
+
+def test_certificate_of_somebody_else_is_valid_for_them(line: Scenario) -> None:
+    """A CDN that has lost a customer's certificate shows its own, which is in order."""
+    bad = faulty(line, Fault("certificate", ("edge",), wrong_name="a248.e.akamai.net"))
+    assert answers.certificate(bad, edge(bad), NAME, 0.0) == answers.Shown(("a248.e.akamai.net",))
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        handshake(web.Site(bad, edge(bad), lambda: 0.0, AUTHORITY).context(NAME), NAME)
 
 
 def test_alias_leads_to_the_addresses(line: Scenario) -> None:
@@ -160,7 +168,10 @@ def test_served_names_are_vouched_for(line: Scenario, name: str) -> None:
         ("www.example.com", Condition.VALID, "Hostname mismatch"),
         ("a.b.tiktok.com", Condition.VALID, "Hostname mismatch"),
         (NAME, Condition.EXPIRED, "certificate has expired"),
+        (NAME, Condition.NOT_YET_VALID, "certificate is not yet valid"),
         (NAME, Condition.UNKNOWN_ISSUER, "unable to get local issuer certificate"),
+        (NAME, Condition.SELF_SIGNED, "self-signed certificate"),
+        ("www.example.com", Condition.EXPIRED, "Hostname mismatch"),
     ],
 )
 def test_wrong_certificates_are_refused(line: Scenario, name: str, condition: Condition, complaint: str) -> None:

@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from http import HTTPStatus
 
+import msgspec
+
+from netprobe.sim.balancing import hash_of
 from netprobe.sim.middlebox import name_pattern
 from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
@@ -12,6 +16,7 @@ FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream
 
 _ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
+_NO_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Condition(StrEnum):
@@ -19,17 +24,39 @@ class Condition(StrEnum):
 
     VALID = "valid"
     EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
     UNKNOWN_ISSUER = "unknown_issuer"
+    SELF_SIGNED = "self_signed"
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a server proves about itself in its first flight: its certificate's names, and what is wrong with it."""
+
+    names: tuple[str, ...]
+    condition: Condition = Condition.VALID
 
 
 @dataclass(slots=True, frozen=True)
 class Page:
-    """An HTTP answer: `delay_s` is the time until its first byte leaves, `title` what its HTML says it is."""
+    """An HTTP answer: `delay_s` is the time until its first byte leaves, `title` what its HTML says it is.
+
+    Its body is filled up to `body_bytes`.
+    """
 
     status: int
     headers: dict[str, str]
     title: str
     delay_s: float
+    body_bytes: int = 0
+
+    @property
+    def body(self) -> bytes:
+        """The page, in HTML; empty where the status allows none (RFC 9110, 6.4.1)."""
+        if self.status in _NO_BODY:
+            return b""
+        text = escape(self.title)
+        page = f"<!doctype html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>\n"
+        return page.encode().ljust(self.body_bytes)
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,7 +85,8 @@ def _covers(patterns: tuple[str, ...], name: str) -> bool:
 
 def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -> Page:
     """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`."""
-    status, headers, delay_ms = server.status, dict(server.headers), server.delay_ms
+    status, headers, delay_ms, title = server.status, dict(server.headers), server.delay_ms, ""
+    size = server.body_bytes
     if path.partition("?")[0] == "/generate_204":  # what phones ask to learn whether there is an Internet
         status = HTTPStatus.NO_CONTENT
     for fault in active(scenario, "http", server.name, now):
@@ -66,7 +94,10 @@ def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -
             status = fault.status or status
             headers |= fault.headers
             delay_ms += fault.delay_ms
-    return Page(status, headers, _reason(status) if status >= HTTPStatus.BAD_REQUEST else host, delay_ms / 1e3)
+            title = fault.title or title
+            size = max(size, fault.body_bytes)
+    title = title or (_reason(status) if status >= HTTPStatus.BAD_REQUEST else host)
+    return Page(status, headers, title, delay_ms / 1e3, size)
 
 
 def _reason(status: int) -> str:
@@ -76,12 +107,32 @@ def _reason(status: int) -> str:
         return str(status)
 
 
-def condition(scenario: Scenario, server: Server, name: str, now: float) -> Condition:
-    """What is wrong with the certificate that `server` shows to a client that asks for `name` at `now`."""
+def certificate(scenario: Scenario, server: Server, name: str, now: float) -> Shown:
+    """What `server` shows to a client that asks for `name` at `now`."""
     for fault in active(scenario, "certificate", server.name, now):
         if _covers(fault.server_name, name):
-            return Condition.UNKNOWN_ISSUER if fault.unknown_issuer else Condition.EXPIRED
-    return Condition.VALID
+            wrong = next((c for c in Condition if getattr(fault, c, False)), Condition.VALID)
+            return Shown((fault.wrong_name,) if fault.wrong_name else server.serves, wrong)
+    return Shown(server.serves)
+
+
+def hangup(scenario: Scenario, server: Server, when: str, name: str, flow: str, now: float) -> Fault | None:
+    """The fault that ends a connection of `server` at the moment `when`, if one does.
+
+    `name` is what the client asked for (lower case; empty where it has not said it yet). Of a partial fault it is the
+    text `flow` that decides: what happens to a connection once happens to it again.
+    """
+    for number, fault in enumerate(scenario.faults):
+        if fault.kind != "hangup" or fault.when != when or server.name not in fault.at or not fault.active(now):
+            continue
+        if _covers(fault.server_name, name) and drawn(f"{number}/{flow}", fault.fraction):
+            return fault
+    return None
+
+
+def drawn(text: str, fraction: float) -> bool:
+    """Whether the chance `fraction` takes the one that is called `text`."""
+    return fraction >= 1.0 or hash_of(text) < fraction * 2**32
 
 
 def thinking_s(scenario: Scenario, resolver: Resolver, name: str, now: float) -> float:

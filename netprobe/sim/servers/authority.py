@@ -59,13 +59,19 @@ class Authority:
         begin, end = now - 30 * _DAY, now + 60 * _DAY
         if condition is Condition.EXPIRED:
             end = now - _DAY
+        elif condition is Condition.NOT_YET_VALID:
+            begin = now + _DAY
         issuer, issuer_key = self._root, self._root_key
         if condition is Condition.UNKNOWN_ISSUER:
             issuer, issuer_key = self._stranger, self._stranger_key
+        subject = _named(names[0][:_COMMON_NAME_LIMIT])
+        issued_by = issuer.subject
+        if condition is Condition.SELF_SIGNED:
+            issued_by, issuer_key = subject, self._key
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(_named(names[0][:_COMMON_NAME_LIMIT]))
-            .issuer_name(issuer.subject)
+            .subject_name(subject)
+            .issuer_name(issued_by)
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)

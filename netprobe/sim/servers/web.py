@@ -1,26 +1,33 @@
 """HTTP/1.1 over TLS and plain, as the servers of a scenario speak it. One listener an address and port."""
 
 import asyncio
+import fcntl
 import socket
 import ssl
+import struct
+import sys
 import time
 from collections.abc import Callable, Collection
 from email.utils import formatdate
-from html import escape
 from http import HTTPStatus
 
 import h11
 
-from netprobe.sim.records import Scenario, Server
-from netprobe.sim.servers.answers import Condition, condition, page
+from netprobe.sim.middlebox import server_name
+from netprobe.sim.records import Fault, Scenario, Server
+from netprobe.sim.servers.answers import Page, Shown, certificate, hangup, page
 from netprobe.sim.servers.authority import Authority
+from netprobe.sim.servers.tls import Tls
 
 HTTPS_PORT = 443
 HTTP_PORT = 80
 _IDLE_S = 30.0
 _HANDSHAKE_S = 15.0
-_SHUTDOWN_S = 1.0
 _BACKLOG = 512
+_RECORD_HEADER, _RECORD_LIMIT = 5, 16384 + 5  # RFC 8446, 5.1
+_HANDSHAKE_RECORD = 0x16
+_SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that the other side has not acknowledged
+_POLL_S = 0.002
 _IP_FREEBIND = 15  # linux/in.h: the addresses may come to this machine later
 
 
@@ -35,18 +42,10 @@ async def serve(
     for server in scenario.servers:
         if not server.serves or (machines and server.name not in machines):
             continue
-        site = Site(scenario, server, now)
-        context = _tls(site, authority)
+        site = Site(scenario, server, now, authority)
         for address in server.addresses:
-            await loop.create_server(site.connection, sock=listener(address, HTTP_PORT), backlog=_BACKLOG)
-            await loop.create_server(
-                site.connection,
-                sock=listener(address, HTTPS_PORT),
-                ssl=context,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=_HANDSHAKE_S,
-                ssl_shutdown_timeout=_SHUTDOWN_S,
-            )
+            for port, factory in ((HTTP_PORT, site.connection), (HTTPS_PORT, site.secure_connection)):
+                await loop.create_server(factory, sock=listener(address, port), backlog=_BACKLOG)
 
 
 def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
@@ -59,66 +58,93 @@ def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STRE
     return sock
 
 
-def _tls(site: "Site", authority: Authority) -> ssl.SSLContext:
-    """A context that looks at the name that a client asks for, and at the time, to choose the certificate.
-
-    A name that the server does not serve gets the certificate that it has, as at a CDN.
-    """
-    contexts = {Condition.VALID: authority.context(site.server.serves)}
-
-    def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        wanted = site.condition((name or "").lower())
-        if wanted not in contexts:
-            contexts[wanted] = authority.context(site.server.serves, wanted)
-        connection.context = contexts[wanted]
-
-    contexts[Condition.VALID].sni_callback = choose
-    return contexts[Condition.VALID]
-
-
 class Site:
-    """One server of the scenario and the clock."""
+    """One server of the scenario, the clock, and the authority that vouches for it where it speaks TLS."""
 
-    def __init__(self, scenario: Scenario, server: Server, now: Callable[[], float]) -> None:
+    def __init__(
+        self, scenario: Scenario, server: Server, now: Callable[[], float], authority: Authority | None = None
+    ) -> None:
         self.scenario = scenario
         self.server = server
         self.now = now
+        self._authority = authority or Authority()
+        self._contexts: dict[Shown, ssl.SSLContext] = {}
 
-    def condition(self, name: str) -> Condition:
-        """Which certificate a client that asks for `name` sees now."""
-        return condition(self.scenario, self.server, name, self.now())
+    def context(self, name: str) -> ssl.SSLContext:
+        """TLS for a client that asks for `name` now.
+
+        A name that the server does not serve gets the certificate that it has, as at a CDN.
+        """
+        shown = certificate(self.scenario, self.server, name, self.now())
+        if shown not in self._contexts:
+            self._contexts[shown] = self._authority.context(shown.names, shown.condition)
+        return self._contexts[shown]
 
     def connection(self) -> "Connection":
-        """A client has connected."""
+        """A client has connected to the port of plain HTTP."""
         return Connection(self)
+
+    def secure_connection(self) -> "Connection":
+        """A client has connected to the port of TLS."""
+        return Connection(self, secure=True)
 
 
 class Connection(asyncio.Protocol):
     """One client's connection. What it sends is hostile: h11 bounds it, and whatever it refuses ends the connection."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, secure: bool = False) -> None:
         self._site = site
+        self._secure = secure
+        self._tls: Tls | None = None
+        self._hello = b""
+        self._name = ""
+        self._flow = ""
         self._http = h11.Connection(h11.SERVER)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._request: h11.Request | None = None
+        self._uploaded = 0
+        self._mute = False  # it hears and says nothing any more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a stream server is given
         self._transport = transport
-        self._wait(_IDLE_S, transport.abort)
+        self._flow = f"{transport.get_extra_info('peername')} {transport.get_extra_info('sockname')}"
+        self._wait(_HANDSHAKE_S if self._secure else _IDLE_S, transport.abort)
+        self._hang_up("accepted")
 
     def data_received(self, data: bytes) -> None:
-        """Feed h11 and act on what it makes of it."""
-        self._http.receive_data(data)
-        self._advance()
+        """Feed TLS and h11, and act on what they make of it."""
+        if self._mute or self._transport is None:
+            return
+        if self._secure and self._tls is None:
+            self._hello += data
+            if not _whole(self._hello):
+                return
+            data, self._hello = self._hello, b""
+            self._name = server_name(data)
+            if self._hang_up("hello"):
+                return
+            self._tls = Tls(self._site.context(self._name), self._transport.write)
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except ssl.SSLError:
+                self._close()
+                return
+        if data:
+            self._http.receive_data(data)
+            self._advance()
+        if self._tls is not None and self._tls.ended:
+            self.eof_received()
 
     def eof_received(self) -> bool | None:
         """A client that has finished sending still gets its answer (half-closed, RFC 9293, 3.6)."""
-        self._http.receive_data(b"")
-        self._advance()
-        return self._http.our_state is h11.SEND_RESPONSE
+        if self._http.their_state is not h11.CLOSED and not self._mute:
+            self._http.receive_data(b"")
+            self._advance()
+        return self._mute or self._http.our_state is h11.SEND_RESPONSE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -140,41 +166,56 @@ class Connection(asyncio.Protocol):
                 event = self._http.next_event()
                 if isinstance(event, h11.Request):
                     self._request = event
+                    self._uploaded = 0
+                    if self._http.they_are_waiting_for_100_continue:
+                        self._write(h11.InformationalResponse(status_code=100, headers=[]))
+                elif isinstance(event, h11.Data):
+                    self._uploaded += len(event.data)
+                    if self._hang_up("upload"):
+                        return
                 elif isinstance(event, h11.EndOfMessage):
                     self._answer_later()
                 elif event is h11.NEED_DATA or event is h11.PAUSED:
                     return
                 elif isinstance(event, h11.ConnectionClosed):
                     if self._http.our_state is not h11.SEND_RESPONSE:
-                        self._transport.close()
+                        self._close()
                     return
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint)
 
-    def _answer_later(self) -> None:
-        request = self._request
-        if request is None:
-            return
-        host = next((value for key, value in request.headers if key == b"host"), b"").decode("latin-1").lower()
-        path = request.target.decode("latin-1")
-        answer = page(self._site.scenario, self._site.server, host.partition(":")[0], path, self._site.now())
-        self._wait(answer.delay_s, lambda: self._answer(answer.status, answer.headers, answer.title))
+    def _host(self) -> str:
+        headers = self._request.headers if self._request else ()
+        host = next((value for key, value in headers if key == b"host"), b"").decode("latin-1").lower()
+        return host.partition(":")[0]
 
-    def _answer(self, status: int, headers: dict[str, str], title: str) -> None:
+    def _answer_later(self) -> None:
+        if self._request is None or self._hang_up("request"):
+            return
+        path = self._request.target.decode("latin-1")
+        answer = page(self._site.scenario, self._site.server, self._host(), path, self._site.now())
+        self._wait(answer.delay_s, lambda: self._answer(answer))
+
+    def _answer(self, said: Page) -> None:
         if self._transport is None or self._request is None:
             return
-        body = b"" if status in {204, 304} else _html(title)
+        body = said.body
         true_time = time.time() - self._site.scenario.client.clock_ahead_s
         fields = {"date": formatdate(true_time, usegmt=True), "content-type": "text/html; charset=utf-8"}
-        fields |= {key.lower(): value for key, value in headers.items()}
+        fields |= {key.lower(): value for key, value in said.headers.items()}
         if body:
             fields["content-length"] = str(len(body))
         if self._request.method == b"HEAD":
             body = b""
-        head = h11.Response(status_code=status, headers=list(fields.items()), reason=_reason(status))
+        head = h11.Response(status_code=said.status, headers=list(fields.items()), reason=_reason(said.status))
+        fault = self._fault("answer")
+        if fault is not None:
+            self._write(head, h11.Data(data=body[: fault.after_bytes]))
+            self._do(fault)
+            return
         self._write(head, h11.Data(data=body), h11.EndOfMessage())
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.CLOSED:
-            self._transport.close()
+            self._close()
             return
         self._http.start_next_cycle()
         self._request = None
@@ -188,12 +229,70 @@ class Connection(asyncio.Protocol):
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers = [("content-length", "0"), ("connection", "close")]
             self._write(h11.Response(status_code=status, headers=headers, reason=_reason(status)), h11.EndOfMessage())
-        self._transport.close()
+        self._close()
 
     def _write(self, *events: h11.Event) -> None:
         if self._transport is None:
             return
-        self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
+        data = b"".join(self._http.send(event) or b"" for event in events)
+        if self._tls is not None:
+            self._tls.write(data)
+        else:
+            self._transport.write(data)
+
+    # --- the end
+
+    def _fault(self, when: str) -> Fault | None:
+        site = self._site
+        return hangup(site.scenario, site.server, when, self._host() or self._name, self._flow, site.now())
+
+    def _hang_up(self, when: str) -> bool:
+        """End the connection at this moment if a fault wants that. Says whether."""
+        fault = self._fault(when)
+        if fault is None or (when == "upload" and self._uploaded <= fault.after_bytes):
+            return False
+        self._do(fault)
+        return True
+
+    def _do(self, fault: Fault) -> None:
+        self._mute = True
+        if self._timer:
+            self._timer.cancel()
+        if fault.how == "reset":
+            self._reset()
+        elif fault.how == "close":
+            self._close()
+        elif self._transport is not None:
+            self._transport.pause_reading()  # as who is stuck: what comes fills the kernel's buffer
+
+    def _reset(self) -> None:
+        """End it with a RST as soon as the other side has what was sent."""
+        sock = self._transport.get_extra_info("socket") if self._transport else None
+        if self._transport is None or sock is None:
+            return
+        if self._transport.get_write_buffer_size() or _unacknowledged(sock):
+            self._wait(_POLL_S, self._reset)
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            if self._tls is not None:
+                self._tls.finish()
+            self._transport.close()
+
+
+def _whole(hello: bytes) -> bool:
+    """Whether the record that a client begins with is there, or will never be one."""
+    if hello[0] != _HANDSHAKE_RECORD or len(hello) >= _RECORD_LIMIT:
+        return True
+    return len(hello) >= _RECORD_HEADER and len(hello) >= _RECORD_HEADER + int.from_bytes(hello[3:5])
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Bytes that were sent and not acknowledged."""
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _reason(status: int) -> bytes:
@@ -201,8 +300,3 @@ def _reason(status: int) -> bytes:
         return HTTPStatus(status).phrase.encode()
     except ValueError:  # some vendors have numbers of their own (520, 530)
         return b""
-
-
-def _html(title: str) -> bytes:
-    text = escape(title)
-    return f"<!doctype html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>\n".encode()
