@@ -28,6 +28,7 @@ _LINUX_WINDOW = 64240
 _ESTABLISHED_WINDOW = 502  # what a Linux client's ACK says after the handshake, scaled by 7
 _MTU, _WINDOW_SCALE = 1500, 7
 HEAD_BYTES = 24  # of a datagram's payload: what goes before the nonce of QUIC, and the nonce
+_MAKE_UP_BYTES = 2  # see to it that a checksum is the one that is wanted
 NUMBER_BYTES = 2  # of a nonce, which begin a datagram: where DNS has the transaction number
 _DNS_HEADER_BYTES = 12
 _QUIC_BYTES = 1200  # RFC 9000, 14.1: a server ignores smaller Initial packets
@@ -99,19 +100,27 @@ def _pseudo_header(header: Header, protocol: int, length: int) -> bytes:
     return source + destination + struct.pack("!BBH", 0, protocol, length)
 
 
-def build_echo(header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int = 0) -> bytes:
+def build_echo(
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int = 0, fill: int = 0
+) -> bytes:
     """An ICMP or ICMPv6 echo request whose checksum is `check` (1 to 0xFFFE), whatever the sequence and nonce.
 
     Load balancers hash the checksum: constant per flow, it keeps a flow on one path (Paris traceroute). Two bytes of
-    the payload after the nonce make up for what changes.
+    the payload after the nonce make up for what changes. Of `size` bytes, filled up with `fill`; what is too small for
+    that has the beginning of the nonce, or no payload to speak of and the checksum that comes of it.
     """
-    padding = b"\0" * max(0, size - header_bytes(header.destination) - ICMP.size - NONCE_BYTES - 2)
-    if is_v6(header.destination):
-        body = ICMP.pack(ICMPV6_ECHO, 0, check, ident, sequence) + nonce
-        pseudo = _pseudo_header(header, PROTOCOL_ICMPV6, len(body) + 2 + len(padding))
-        return _ip(header, PROTOCOL_ICMPV6, body + struct.pack("!H", checksum(pseudo + body)) + padding)
-    body = ICMP.pack(ICMP_ECHO, 0, check, ident, sequence) + nonce
-    return _ip(header, PROTOCOL_ICMP, body + struct.pack("!H", checksum(body)) + padding)
+    over_v6 = is_v6(header.destination)
+    kind, protocol = (ICMPV6_ECHO, PROTOCOL_ICMPV6) if over_v6 else (ICMP_ECHO, PROTOCOL_ICMP)
+    room = size - header_bytes(header.destination) - ICMP.size if size else NONCE_BYTES + _MAKE_UP_BYTES
+    pseudo = _pseudo_header(header, protocol, ICMP.size + room) if over_v6 else b""
+    if room < _MAKE_UP_BYTES:
+        rest = struct.pack("!HH", ident, sequence) + bytes([fill]) * room
+        total = checksum(pseudo + bytes([kind, 0]) + rest)
+        return _ip(header, protocol, struct.pack("!BBH", kind, 0, total) + rest)
+    body = ICMP.pack(kind, 0, check, ident, sequence) + nonce[: _even(room - _MAKE_UP_BYTES)]
+    padding = bytes([fill]) * (ICMP.size + room - len(body) - _MAKE_UP_BYTES)
+    made_up = checksum(pseudo + body + padding)
+    return _ip(header, protocol, body + struct.pack("!H", made_up) + padding)
 
 
 def build_syn(header: Header, source_port: int, destination_port: int, sequence: int, timestamp: int) -> bytes:
@@ -145,23 +154,56 @@ def _tcp(header: Header, numbers: tuple[int, int, int, int], flags: int, window:
     return _ip(header, PROTOCOL_TCP, TCP.pack(*fields, total, 0) + options)
 
 
-def build_udp(header: Header, source_port: int, destination_port: int, check: int, payload: bytes) -> bytes:
-    """A UDP datagram whose checksum is `check` (1 to 0xFFFE): two bytes behind `payload` (of even length) see to it."""
-    length = UDP.size + len(payload) + 2
-    head = UDP.pack(source_port, destination_port, length, check)
-    make_up = checksum(_pseudo_header(header, PROTOCOL_UDP, length) + head + payload)
-    return _ip(header, PROTOCOL_UDP, head + payload + struct.pack("!H", make_up))
+def build_udp(
+    header: Header, source_port: int, destination_port: int, check: int, payload: bytes, size: int = 0, fill: int = 0
+) -> bytes:
+    """A UDP datagram whose checksum is `check` (1 to 0xFFFE): two bytes behind `payload` (of even length) see to it.
+
+    Of `size` bytes, filled up with `fill`; one without room for those two has the checksum that comes of its content.
+    """
+    room = size - header_bytes(header.destination) - UDP.size if size else len(payload) + _MAKE_UP_BYTES
+    ports, length = (source_port, destination_port), UDP.size + room
+    pseudo = _pseudo_header(header, PROTOCOL_UDP, length)
+    if room < _MAKE_UP_BYTES:
+        payload = bytes([fill]) * room
+        total = checksum(pseudo + UDP.pack(*ports, length, 0) + payload) or 0xFFFF  # RFC 768: 0 says there is none
+        return _ip(header, PROTOCOL_UDP, UDP.pack(*ports, length, total) + payload)
+    padding = bytes([fill]) * (room - len(payload) - _MAKE_UP_BYTES)
+    head = UDP.pack(*ports, length, check)
+    made_up = checksum(pseudo + head + payload + padding)
+    return _ip(header, PROTOCOL_UDP, head + payload + struct.pack("!H", made_up) + padding)
 
 
 def udp_payload(size: int, destination: str, nonce: bytes) -> bytes:
-    """The payload that makes an IP packet of about `size` bytes (to the even number above) with `build_udp`.
+    """What a datagram in an IP packet of `size` bytes (0: the smallest) begins with, as far as `build_udp` has room.
 
-    It begins as a DNS query (RFC 1035, 4.1.1) without a question: the first bytes of `nonce` are its number, which a
-    server that does not understand it brings back. The rest of `nonce` follows that header.
+    It is the head of a DNS query (RFC 1035, 4.1.1) without a question: the first bytes of `nonce` are its number, which
+    a server that does not understand it brings back. The rest of `nonce` follows.
     """
     head = nonce[:NUMBER_BYTES] + bytes(_DNS_HEADER_BYTES - NUMBER_BYTES) + nonce[NUMBER_BYTES:]
-    need = max(len(head), size - header_bytes(destination) - UDP.size - 2)
-    return head.ljust(need + need % 2, b"\0")
+    room = size - header_bytes(destination) - UDP.size - _MAKE_UP_BYTES if size else len(head)
+    return head[: _even(max(0, room))]
+
+
+def least_bytes(protocol: int, destination: str) -> tuple[int, int]:
+    """The smallest IP packet that an ICMP or UDP probe to `destination` can be, and the smallest with all in it."""
+    headers = header_bytes(destination) + UDP.size  # ICMP's is as long
+    identity = _DNS_HEADER_BYTES - NUMBER_BYTES if protocol == PROTOCOL_UDP else 0
+    return headers, headers + identity + NONCE_BYTES + _MAKE_UP_BYTES
+
+
+def as_sent(packet: bytes) -> tuple[int, bytes]:
+    """The transport checksum of an ICMP or UDP probe, and the first bytes of its payload, as many as a nonce has."""
+    over_v6 = is_v6_packet(packet)
+    at = IPV6.size if over_v6 else IP.size
+    udp = packet[6 if over_v6 else 9] == PROTOCOL_UDP
+    payload = packet[at + UDP.size : at + UDP.size + NONCE_BYTES]
+    return int.from_bytes(packet[at + 6 : at + 8] if udp else packet[at + 2 : at + 4]), payload
+
+
+def _even(number: int) -> int:
+    """The even number at or below."""
+    return number & ~1
 
 
 def quic_payload(nonce: bytes) -> bytes:

@@ -94,7 +94,7 @@ class Echoes:
         made_up = codec.checksum(struct.pack("!HH", mark.sequence, mark.check) + mark.nonce)
         body = codec.ICMP.pack(_REQUEST[family], 0, 0, ping.ident, mark.sequence) + mark.nonce
         body += struct.pack("!H", made_up)
-        body = body.ljust(probe.size - codec.header_bytes(destination), b"\0")
+        body = body.ljust(probe.size - codec.header_bytes(destination), bytes([probe.fill]))
         at_s = self._reactor.now()
         self._hand_over(ping, body, family, probe)
         ping.departures.sent(token)

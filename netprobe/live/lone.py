@@ -123,7 +123,7 @@ class LoneSockets:
         if flow.protocol is Protocol.QUIC:
             payload = codec.quic_payload(nonce) + bytes(2)
         else:
-            payload = nonce.ljust(probe.size - headers, b"\0")
+            payload = nonce.ljust(probe.size - headers, bytes([probe.fill]))
         sock = self._socket(probe, family, socket.SOCK_DGRAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _TX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY)

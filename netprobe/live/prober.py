@@ -12,7 +12,7 @@ import msgspec
 from netprobe.live import codec, dissect, replies, stamps
 from netprobe.live.dissect import Datagram, EchoReply, IcmpError, Message, Segment
 from netprobe.live.hearing import Hearing
-from netprobe.live.identity import Identity
+from netprobe.live.identity import Identity, Mark
 from netprobe.live.outstanding import SEGMENTS, Outstanding, Sent, keys_of
 from netprobe.live.own_wire import Watch
 from netprobe.live.quotes import COMPARED_BYTES
@@ -99,34 +99,26 @@ class Prober:
                 raise ValueError(destination)  # noqa: TRY301
         except (OSError, ValueError) as error:
             raise OSError(errno.EAFNOSUPPORT, f"not an address: {flow.destination!r}") from error
-        fits = 0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and 0 <= flow.tos <= 0xFF
-        if not fits or probe.size > _LARGEST_PACKET:
+        least, whole = _sizes(flow)
+        fits = 0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and 0 <= flow.tos <= 0xFF and 0 <= probe.fill <= 0xFF
+        if not fits or 0 < probe.size < least or probe.size > _LARGEST_PACKET:
             raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
         source = self._source(destination, now)
         local = self._local_number(flow, family, now)
-        over_v6 = family == socket.AF_INET6
-        label = self._identity.flow_label(flow) if over_v6 else 0
+        label = self._identity.flow_label(flow) if family == socket.AF_INET6 else 0
         for attempt in range(_MARK_ATTEMPTS):
             mark = self._identity.mark(flow, token, attempt)
-            ident = label or mark.ip_id
-            keys = keys_of(flow, destination, local, mark, ident)
+            header = codec.Header(source, destination, probe.ttl, label or mark.ip_id, flow.tos)
+            packet, payload = _packet(probe, header, local, mark)
+            if 0 < probe.size < whole:  # less of the mark is in it
+                check, nonce = codec.as_sent(packet)
+                mark = mark._replace(check=check, nonce=nonce)
+            keys = keys_of(flow, destination, local, mark, header.ident)
             if not self._outstanding.taken(keys):
                 break
-        header = codec.Header(source, destination, probe.ttl, ident, flow.tos)
-        payload = b""
-        match flow.protocol:
-            case Protocol.ICMP:
-                packet = codec.build_echo(header, local, mark.sequence, mark.check, mark.nonce, probe.size)
-            case Protocol.TCP:
-                packet = codec.build_syn(header, local, flow.port, mark.isn, mark.timestamp)
-            case Protocol.ACK:
-                packet = codec.build_ack(header, local, flow.port, mark.isn, mark.timestamp, mark.nonce)
-            case Protocol.UDP:
-                payload = codec.udp_payload(probe.size, destination, mark.nonce)
-                packet = codec.build_udp(header, local, flow.port, mark.check, payload)
-            case Protocol.QUIC:
-                payload = codec.quic_payload(mark.nonce)
-                packet = codec.build_udp(header, local, flow.port, mark.check, payload)
+        else:
+            if flow.protocol is Protocol.UDP and 0 < probe.size < whole:  # its checksum may be all that it has
+                raise OSError(errno.EINVAL, "too small to be told from one that is under way")
         start, head = packet[:COMPARED_BYTES], payload[: codec.HEAD_BYTES]
         return packet, Sent(token, now, source, destination, probe.ttl, mark, keys, len(packet), start, head)
 
@@ -275,3 +267,32 @@ class Prober:
             self._reactor.lateness.note(arrival.at_s, arrival.waited_s)
             datagram = Datagram(arrival.source, arrival.ttl, arrival.port, port, arrival.data)
             self._tell(self._understand(datagram, arrival.at_s))
+
+
+def _sizes(flow: Flow) -> tuple[int, int]:
+    """The smallest packet of `flow` and the smallest with all by which a reply is known; 0 where it has one size."""
+    match flow.protocol:
+        case Protocol.ICMP:
+            return codec.least_bytes(codec.PROTOCOL_ICMP, flow.destination)
+        case Protocol.UDP:
+            return codec.least_bytes(codec.PROTOCOL_UDP, flow.destination)
+    return 0, 0
+
+
+def _packet(probe: Probe, header: codec.Header, local: int, mark: Mark) -> tuple[bytes, bytes]:
+    """The packet of `probe`, and of a datagram the payload, as far as it identifies it."""
+    port = probe.flow.port
+    match probe.flow.protocol:
+        case Protocol.ICMP:
+            shape = probe.size, probe.fill
+            return codec.build_echo(header, local, mark.sequence, mark.check, mark.nonce, *shape), b""
+        case Protocol.TCP:
+            return codec.build_syn(header, local, port, mark.isn, mark.timestamp), b""
+        case Protocol.ACK:
+            return codec.build_ack(header, local, port, mark.isn, mark.timestamp, mark.nonce), b""
+        case Protocol.UDP:
+            payload = codec.udp_payload(probe.size, header.destination, mark.nonce)
+            return codec.build_udp(header, local, port, mark.check, payload, probe.size, probe.fill), payload
+        case Protocol.QUIC:
+            payload = codec.quic_payload(mark.nonce)
+            return codec.build_udp(header, local, port, mark.check, payload), payload

@@ -37,12 +37,17 @@ class Flow(Record, frozen=True):
 
 
 class Probe(Record, frozen=True):
-    """One packet to send: a TTL-limited member of a flow. `size` is the IP packet's in bytes, 0 for the smallest."""
+    """One packet to send: a TTL-limited member of a flow.
+
+    `size` is the IP packet's in bytes (of ICMP and UDP; a SYN carries nothing), 0 for the smallest that has all by
+    which a reply is known. `fill` is the byte that fills it up.
+    """
 
     flow: Flow
     ttl: int = 64
     sequence: int = 0
     size: int = 0
+    fill: int = 0
 
 
 class ReplyKind(StrEnum):

@@ -28,27 +28,34 @@ class Traceroute:
     With `patience_s` the TTLs of the first round leave one after the other, each when the one before has been answered
     or has had that long to be: where many paths share a rate, a round trip passes between two turns of one of them
     anyway, and what would have gone beyond the destination, or only asked how far it is, is saved.
+
+    The path begins at `first_ttl`. Once the destination has answered, other hops have half a round trip and `grace_s`
+    more.
     """
 
     def __init__(  # what to ask, and how long to wait
         self,
         flow: Flow,
         *,
+        first_ttl: int = 1,
         max_ttl: int = 30,
         tries: int = 2,
         timeout_s: float = 1.0,
         first_ttls: int = FIRST_TTLS,
         patience_s: float = 0.0,
+        grace_s: float = _SLOW_ANSWER_S,
     ) -> None:
         self._flow = flow
+        self._first_ttl = first_ttl
         self._max_ttl = max_ttl
         self._tries = tries
         self._timeout_s = timeout_s
         away = _DESTINATION_LABEL if flow.protocol is Protocol.TCP else 0
         self._ask_destination = flow.labelled(flow.label + away)
-        first = range(1, min(first_ttls, max_ttl) + 1)
+        first = range(first_ttl, min(first_ttl + first_ttls - 1, max_ttl) + 1)
         self._queue: deque[int] = deque(first if patience_s else (FULL_TTL, *first))
         self._patience_s = patience_s
+        self._grace_s = grace_s
         self._latest = 0  # the token of the probe that left last,
         self._next_at = 0.0  # and when the next one may follow though it is unanswered
         self._sent: dict[int, list[Exchange]] = {}  # by TTL, in order of sending
@@ -72,7 +79,8 @@ class Traceroute:
             return None
         ttl = self._queue.popleft()
         self._sequence += 1
-        return Probe(self._ask_destination if ttl == FULL_TTL else self._flow, ttl=ttl, sequence=self._sequence)
+        flow = self._ask_destination if ttl == FULL_TTL else self._flow
+        return Probe(flow, ttl=ttl, sequence=self._sequence)
 
     def sent(self, request: Request, token: int, now: float) -> None:
         """Note when it left."""
@@ -96,10 +104,10 @@ class Traceroute:
         self._open.discard(token)
         if not outcome.from_destination:
             if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED} and outcome.error not in PASSING:
-                self._bar(1 if ttl == FULL_TTL and outcome.kind is ReplyKind.SEND_FAILED else ttl)
+                self._bar(self._first_ttl if ttl == FULL_TTL and outcome.kind is ReplyKind.SEND_FAILED else ttl)
             return
         if self._rtt_s is None:
-            self._round_ends_at = min(self._round_ends_at, now + _SLOW_ANSWER_S + 0.5 * outcome.rtt_s)
+            self._round_ends_at = min(self._round_ends_at, now + self._grace_s + 0.5 * outcome.rtt_s)
         self._rtt_s = min(outcome.rtt_s, self._rtt_s or outcome.rtt_s)
         if ttl != FULL_TTL:
             self._length = min(ttl, self._length or ttl)
@@ -124,7 +132,7 @@ class Traceroute:
             last = min(asked, max(self._farthest, self._guess - 1))
         else:
             last = min(asked, self._farthest + _GAP)
-        hops = tuple(Hop(ttl, tuple(self._sent.get(ttl, ()))) for ttl in range(1, last + 1))
+        hops = tuple(Hop(ttl, tuple(self._sent.get(ttl, ()))) for ttl in range(self._first_ttl, last + 1))
         probes = sum(len(tries) for tries in self._sent.values())
         return Path(self._flow, hops, self._rtt_s is not None, self._rtt_s, probes)
 
@@ -142,12 +150,12 @@ class Traceroute:
         """How long a reply may take: a good round trip once the destination has answered."""
         if self._rtt_s is None:
             return self._timeout_s
-        return min(self._timeout_s, 1.5 * self._rtt_s + _SLOW_ANSWER_S)
+        return min(self._timeout_s, 1.5 * self._rtt_s + self._grace_s)
 
     @property
     def _farthest(self) -> int:
         """The farthest TTL at which a router answered."""
-        return max((ttl for ttl in self._sent if ttl != FULL_TTL and self._answered(ttl)), default=0)
+        return max((ttl for ttl in self._sent if ttl != FULL_TTL and self._answered(ttl)), default=self._first_ttl - 1)
 
     def _answered(self, ttl: int) -> bool:
         replies = (exchange.reply for exchange in self._sent.get(ttl, ()))
@@ -161,20 +169,20 @@ class Traceroute:
         if not self._sent:
             return False
         # What is still in flight once every hop up to the destination has answered went beyond it.
-        complete = self._length is not None and all(map(self._answered, range(1, self._length + 1)))
+        complete = self._length is not None and all(map(self._answered, range(self._first_ttl, self._length + 1)))
         return complete or not self._open or now >= self._round_ends_at
 
     def _next_round(self) -> list[int]:
         """The TTLs that are still worth a probe; none: done."""
         if self._length is not None or self._barred is not None:
             last = self._length or self._barred or 0
-            return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
+            return [ttl for ttl in range(self._first_ttl, last + 1) if self._open_for(ttl)]
         if self._rtt_s is not None:
             margin = _GUESS_MARGIN if self._guess else _GAP  # not every vantage sees the TTL of a reply
             last = min(max(self._farthest, self._guess or 0) + margin, self._max_ttl)
-            return [ttl for ttl in range(1, last + 1) if self._open_for(ttl)]
+            return [ttl for ttl in range(self._first_ttl, last + 1) if self._open_for(ttl)]
         last = min(self._farthest + _GAP, self._max_ttl)
-        unsent = [ttl for ttl in range(1, last + 1) if ttl not in self._sent]
+        unsent = [ttl for ttl in range(self._first_ttl, last + 1) if ttl not in self._sent]
         if unsent:
             return unsent
         # The end of a path is what a verdict rests on: only its silence is asked again, and the destination itself.

@@ -36,16 +36,39 @@ def ip(header: Header) -> IP:
     return IP(src=header.source, dst=header.destination, ttl=header.ttl, id=header.ident, tos=header.tos, flags="DF")
 
 
-@given(headers, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 1500))
+sizes = st.integers(38, 1500) | st.just(0)
+
+
+@given(headers, ports, words, words, st.binary(min_size=8, max_size=8), sizes, st.integers(0, 255))
 def test_echo_request_is_what_scapy_builds(
-    header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int, fill: int
 ) -> None:
     """An echo request is byte for byte scapy's with the same payload, its computed checksum included."""
-    built = codec.build_echo(header, ident, sequence, check, nonce, size)
+    built = codec.build_echo(header, ident, sequence, check, nonce, size, fill)
     assert built == bytes(ip(header) / ICMP(id=ident, seq=sequence) / built[28:])
     assert struct.unpack_from("!H", built, 22) == (check,)
     assert built[28:36] == nonce
-    assert len(built) == max(size, 38)
+    assert built[38:] == bytes([fill]) * (len(built) - 38)
+    assert len(built) == (size or 38)
+
+
+@given(headers, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 20), st.integers(0, 255))
+def test_what_has_no_room_for_a_nonce_has_its_beginning(
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, room: int, fill: int
+) -> None:
+    """Small packets have exactly the size asked for and right checksums; those asked for, from two bytes on."""
+    echo = codec.build_echo(header, ident, sequence, check, nonce, 28 + room, fill)
+    assert echo == bytes(ip(header) / ICMP(id=ident, seq=sequence) / echo[28:])
+    payload = codec.udp_payload(28 + room, header.destination, nonce)
+    datagram = codec.build_udp(header, 1, 2, check, payload, 28 + room, fill)
+    assert datagram == bytes(ip(header) / UDP(sport=1, dport=2) / datagram[28:])
+    assert len(echo) == len(datagram) == 28 + room
+    assert codec.as_sent(echo) == (int.from_bytes(echo[22:24]), echo[28:36])
+    assert codec.as_sent(datagram) == (int.from_bytes(datagram[26:28]), datagram[28:36])
+    if room >= 2:
+        assert codec.as_sent(echo)[0] == codec.as_sent(datagram)[0] == check
+        kept = min(8, (room - 2) // 2 * 2)
+        assert echo[28 : 28 + kept] == nonce[:kept]
 
 
 @given(headers, ports, ports, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
@@ -91,13 +114,15 @@ def test_datagram_is_what_scapy_builds(header: Header, source: int, destination:
     assert struct.unpack_from("!H", built, 26) == (check,)
 
 
-@given(st.integers(0, 1500))
-def test_udp_padding_makes_the_size(size: int) -> None:
-    """A datagram has the size that was asked for, or one byte more."""
+@given(st.integers(48, 1500), st.integers(0, 255))
+def test_udp_padding_makes_the_size(size: int, fill: int) -> None:
+    """A datagram has the size that was asked for, filled up behind what identifies it."""
     payload = codec.udp_payload(size, "192.0.2.2", bytes(range(1, 9)))
-    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, payload)
-    assert max(size, 48) <= len(built) <= max(size, 48) + 1
-    assert payload[:18] == b"\1\2" + bytes(10) + b"\3\4\5\6\7\x08", "a DNS header without a question, and the rest"
+    built = codec.build_udp(Header("192.0.2.1", "192.0.2.2", 9, 9), 1, 2, 3, payload, size, fill)
+    assert len(built) == size
+    assert payload == b"\1\2" + bytes(10) + b"\3\4\5\6\7\x08", "a DNS header without a question, and the rest"
+    assert payload == codec.udp_payload(0, "192.0.2.2", bytes(range(1, 9)))
+    assert built[48:] == bytes([fill]) * (size - 48)
 
 
 def test_quic_probe_is_as_long_as_a_server_demands() -> None:
@@ -227,7 +252,7 @@ def test_parser_never_raises_on_damaged_packets(data: st.DataObject, which: int)
 # -- IPv6 -------------------------------------------------------------------------------------------------------------
 
 
-@given(headers_v6, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 1500))
+@given(headers_v6, ports, words, words, st.binary(min_size=8, max_size=8), st.integers(58, 1500) | st.just(0))
 def test_echo_request_of_ipv6_is_what_scapy_builds(
     header: Header, ident: int, sequence: int, check: int, nonce: bytes, size: int
 ) -> None:
@@ -235,7 +260,7 @@ def test_echo_request_of_ipv6_is_what_scapy_builds(
     built = codec.build_echo(header, ident, sequence, check, nonce, size)
     assert built == bytes(ip_v6(header) / ICMPv6EchoRequest(id=ident, seq=sequence, data=built[48:]))
     assert struct.unpack_from("!H", built, 42) == (check,)
-    assert len(built) == max(size, 58)
+    assert len(built) == (size or 58)
 
 
 @given(headers_v6, ports, ports, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF))
@@ -254,6 +279,20 @@ def test_datagram_of_ipv6_is_what_scapy_builds(
     built = codec.build_udp(header, source, destination, check, half + half)
     assert built == bytes(ip_v6(header) / UDP(sport=source, dport=destination) / built[48:])
     assert struct.unpack_from("!H", built, 46) == (check,)
+
+
+@given(headers_v6, words, words, words, st.binary(min_size=8, max_size=8), st.integers(0, 20), st.integers(0, 255))
+def test_small_packets_of_ipv6_are_what_scapy_builds(
+    header: Header, ident: int, sequence: int, check: int, nonce: bytes, room: int, fill: int
+) -> None:
+    """The smallest have right checksums too, and a datagram's is never 0, which IPv6 does not allow."""
+    echo = codec.build_echo(header, ident, sequence, check, nonce, 48 + room, fill)
+    assert echo == bytes(ip_v6(header) / ICMPv6EchoRequest(id=ident, seq=sequence, data=echo[48:]))
+    payload = codec.udp_payload(48 + room, header.destination, nonce)
+    datagram = codec.build_udp(header, 1, 2, check, payload, 48 + room, fill)
+    assert datagram == bytes(ip_v6(header) / UDP(sport=1, dport=2) / datagram[48:])
+    assert len(echo) == len(datagram) == 48 + room
+    assert codec.as_sent(datagram)[0] != 0
 
 
 @given(headers_v6, ports, words, st.binary(max_size=40))

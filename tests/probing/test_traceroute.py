@@ -145,3 +145,32 @@ def test_never_invents_and_always_ends(
     assert path.reached == (dead_after is None or dead_after > hops)
     assert len(vantage.probes) <= 2 * 31
     assert all(isinstance(probe, Probe) for probe in vantage.probes)
+
+
+@pytest.mark.parametrize("hops", [8, 24])
+def test_a_path_may_begin_later(hops: int) -> None:
+    """From `first_ttl` on everything is as it was; what lies before is not asked."""
+    vantage = LineVantage(hops, silent=frozenset({7}))
+    path = trace(vantage, first_ttl=5)
+    assert addresses(path)[:2] == routers(5, 6)
+    assert addresses(path)[2] == ()
+    assert addresses(path)[3:] == [*routers(8, hops), (DESTINATION,)]
+    assert [hop.ttl for hop in path.hops] == [*range(5, hops + 2)]
+    assert min(probe.ttl for probe in vantage.probes) == 5
+
+
+def test_a_path_that_begins_in_silence_says_so() -> None:
+    """A path that is dead before its first TTL is the silence from there on, and not reached."""
+    path = trace(LineVantage(8, dead_after=2), first_ttl=4, max_ttl=12)
+    assert not path.reached
+    assert [hop.ttl for hop in path.hops] == [4, 5, 6, 7, 8]
+    assert path.last_responding is None
+
+
+@pytest.mark.parametrize(("grace_s", "waits_s"), [(0.15, 0.15), (0.05, 0.05)])
+def test_hops_have_some_time_after_the_destination(grace_s: float, waits_s: float) -> None:
+    """What a silent hop costs beyond the destination's round trip is set by `grace_s`."""
+    vantage = LineVantage(3, silent=frozenset({2}))
+    path = trace(vantage, tries=1, grace_s=grace_s)  # type: ignore[arg-type]  # the one option that is no integer
+    assert path.rtt_s is not None
+    assert vantage.clock - 100.0 == pytest.approx(1.5 * path.rtt_s + waits_s, rel=0.01)
