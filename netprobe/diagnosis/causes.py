@@ -37,7 +37,10 @@ class Step(Record, frozen=True):
 
 
 class Tables(Record, frozen=True):
-    """Everything that the weighing and the wording need. `prior` and `likelihood` are natural logarithms."""
+    """Everything that the weighing and the wording need. `prior` and `likelihood` are natural logarithms.
+
+    They are over the causes that are weighed; `causes` has those too that no evidence tells yet.
+    """
 
     causes: dict[str, Cause]
     advice: dict[str, Step]
@@ -67,8 +70,9 @@ def load(causes_path: Path, likelihoods_path: Path) -> Tables:
         _known(name, "node", "inner place", key, inner_nodes(causes))
     name = likelihoods_path.name
     _keys(name, "the top", weights, ("source", "prior", "signal"))
-    prior = _prior(name, weights.get("prior", {}), causes)
-    return Tables(causes, advice, nodes, prior, _likelihood(name, weights.get("signal", {}), causes))
+    weighed = {ident: cause for ident, cause in causes.items() if cause.weighed}
+    prior = _prior(name, weights.get("prior", {}), weighed)
+    return Tables(causes, advice, nodes, prior, _likelihood(name, weights.get("signal", {}), weighed))
 
 
 def inner_nodes(causes: Iterable[str]) -> list[str]:

@@ -20,7 +20,6 @@ from netprobe.model.verdict import Advice, Candidate, Component, Evidence, Level
 
 RUNNERS_UP = 3
 _UNKNOWN_CAUSE = "undetermined"
-_UNKNOWN_ADVICE = ("connection", "support")
 
 #: From the user outwards: of two troubles at once, the nearer one is in the way of the other.
 _NEARNESS = (Component.HOME, Component.ISP, Component.TRANSIT, Component.POLICY, Component.PLATFORM, Component.NONE)
@@ -76,7 +75,7 @@ def _verdict(
     ranked = sorted(first.posterior, key=lambda c: (-first.posterior[c], c))
     rivals = [c for c in ranked if c != first.leaf and not (second and c == second.leaf)]
     leaf = table.causes[first.leaf]
-    advice = leaf.advice if first.determined else _UNKNOWN_ADVICE
+    advice = leaf.advice if first.determined else table.causes[_UNKNOWN_CAUSE].advice
     return Verdict(
         component=first.component,
         cause=first.node or _UNKNOWN_CAUSE,

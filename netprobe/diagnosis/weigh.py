@@ -67,7 +67,7 @@ def _capped(weights: Mapping[str, float]) -> dict[str, float]:
 
 def decide(groups: Groups, tables: Tables) -> Decision:
     """Weigh all causes by `groups`."""
-    gains = {c: sum(g[c] for g in groups.values()) for c in tables.causes}
+    gains = {c: sum(g[c] for g in groups.values()) for c in tables.prior}
     scores = {c: tables.prior[c] + gain for c, gain in gains.items()}
     top = max(scores.values())
     total = sum(math.exp(s - top) for s in scores.values())

@@ -55,7 +55,11 @@ class Evidence(Record, frozen=True):
 
 
 class Cause(Record, frozen=True):
-    """A row of causes.toml: one thing that can be wrong, in a hierarchy of ids (`isp.dns.failure`)."""
+    """A row of causes.toml: one thing that can be wrong, in a hierarchy of ids (`isp.dns.failure`).
+
+    `reference` are the rows of the guide's list of causes that it is one of. One that is not `weighed` has no
+    likelihoods yet, so that no verdict names it.
+    """
 
     id: str
     component: Component
@@ -65,6 +69,8 @@ class Cause(Record, frozen=True):
     duration: str
     look_alike: str
     discriminator: str
+    reference: tuple[str, ...] = ()
+    weighed: bool = True
 
 
 class Candidate(Record, frozen=True):

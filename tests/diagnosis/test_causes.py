@@ -121,7 +121,7 @@ def test_cause_is_named(cause: str) -> None:
 
 def test_every_cause_has_a_picture() -> None:
     """A cause without a situation in which it is found would be decoration."""
-    assert set(CAUSES) == set(tables().causes)
+    assert set(CAUSES) == set(tables().prior)
 
 
 @dataclass(frozen=True)

@@ -372,8 +372,9 @@ def test_every_built_in_scenario_serves_the_catalogue(name: str) -> None:
 def test_every_cause_has_a_scenario() -> None:
     """What a verdict may name is something that a diagnosis was tried on."""
     table = Path(library.folder().parent, "netprobe", "data", "causes.toml")
-    causes = {row["id"] for row in tomllib.loads(table.read_text(encoding="utf-8"))["cause"]}
-    assert causes == {load(name).expect.cause for name in ALL}
+    rows = tomllib.loads(table.read_text(encoding="utf-8"))["cause"]
+    causes = {row["id"] for row in rows if row.get("weighed", True)}
+    assert causes <= {load(name).expect.cause for name in ALL}
 
 
 def test_the_schema_describes_what_is_read() -> None:
