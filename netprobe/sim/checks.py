@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from netprobe.model.hint import hint
-from netprobe.model.record import Record
+from netprobe.sim import lines
 from netprobe.sim.contradictions import CERTIFICATES, complaint
+from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import CLIENT, Routing
 from netprobe.sim.truths import ExpectationError, check_expect
+
+__all__ = ["KINDS", "WrongError", "check"]
 
 #: Fault kinds: where one may be, and which keys say more about it (besides kind, at, begin_s, end_s).
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -25,23 +28,19 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
-    "rate_limit": (("router", "server"), ("rate", "burst")),
+    "congestion": (("router", "client"), ("load", "towards")),
+    "rate_limit": (("router", "server"), ("rate", "burst", "per")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
     "certificate": (("server",), (*CERTIFICATES, "server_name")),
     "hangup": (("server",), ("when", "how", "after_bytes", "server_name", "fraction")),
     "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms", "separate")),
 }
-BALANCES = ("", "flow", "packet")
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
-_LOOP_ENDS = 2
+_TWO = 2
+_ENDS = {"loop": "routers", "congestion": "neighbours"}
 _PLACES = ("router", "server", "resolver")
 _RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")  # RFC 1035, 4.1.1
-_FRACTIONS = ("loss", "fraction")
-
-
-class WrongError(ValueError):
-    """What is wrong and where, still without the file."""
 
 
 def check(scenario: Scenario) -> None:
@@ -79,7 +78,7 @@ def _check_addresses(scenario: Scenario) -> None:
     except ValueError:
         msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
         raise WrongError(msg) from None
-    owned = [("router", r.name, r.address) for r in scenario.routers]
+    owned = [("router", r.name, a) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
     owned += [("server", s.name, address) for s in scenario.servers for address in s.addresses]
     seen: dict[str, str] = {scenario.client_address: "[client]"}
     for kind, name, address in owned:
@@ -123,17 +122,15 @@ def _check_places(scenario: Scenario) -> None:
     _known(scenario.client.gateway, routers, "router", "'gateway' in [client]")
     for link in scenario.links:
         where = f"[[link]] {link.ends[0]} - {link.ends[1]}"
-        _check_numbers(link, where)
+        check_numbers(link, where)
         for end in link.ends:
             _known(end, ends, "router", f"'ends' in {where}")
+        lines.check_link(link, where)
     for router in scenario.routers:
-        _check_numbers(router, f"[[router]] '{router.name}'")
-        if router.balance not in BALANCES:
-            known = hint(router.balance, BALANCES[1:])
-            msg = f"'balance' in [[router]] '{router.name}': unknown '{router.balance}' ({known})"
-            raise WrongError(msg)
+        check_numbers(router, f"[[router]] '{router.name}'")
+        lines.check_router(router, f"[[router]] '{router.name}'")
     for server in scenario.servers:
-        _check_numbers(server, f"[[server]] '{server.name}'")
+        check_numbers(server, f"[[server]] '{server.name}'")
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
@@ -143,18 +140,6 @@ def _check_places(scenario: Scenario) -> None:
     for route in scenario.routes:
         _check_prefixes((route.prefix,), "'prefix' in [[route]]")
         _known(route.to, routers, "router", f"'to' in [[route]] '{route.prefix}'")
-
-
-def _check_numbers(row: Record, where: str) -> None:
-    """No number is negative, and what is a fraction is one."""
-    for key in row.__struct_fields__:
-        value = getattr(row, key)
-        if isinstance(value, int | float) and value < 0:
-            msg = f"'{key}' in {where}: {value:g} is below 0"
-            raise WrongError(msg)
-        if key in _FRACTIONS and value > 1:
-            msg = f"'{key}' in {where}: {value:g} is not between 0 and 1"
-            raise WrongError(msg)
 
 
 def _known(name: str, known: list[str], what: str, where: str) -> None:
@@ -183,7 +168,8 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
             msg = f"key '{key}' means nothing in {where} (its keys: {', '.join(keys) or 'none'})"
             raise WrongError(msg)
     _check_fault_place(scenario, fault, where, places)
-    _check_numbers(fault, where)
+    check_numbers(fault, where)
+    lines.check_choice(fault.per, lines.PER, f"'per' in {where}")
     if not 0 <= fault.begin_s < fault.end_s:
         msg = f"{where} begins at {fault.begin_s:g} s and ends at {fault.end_s:g} s"
         raise WrongError(msg)
@@ -191,7 +177,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         msg = f"'rcode' in {where}: there is no response code '{fault.rcode}' ({hint(fault.rcode, _RCODES)})"
         raise WrongError(msg)
     _check_prefixes((*fault.match.source, *fault.match.destination), f"'match' in {where}")
-    _check_numbers(fault.match, f"'match' of {where}")
+    check_numbers(fault.match, f"'match' of {where}")
     if fault.match.protocol and fault.match.protocol not in PROTOCOLS:
         msg = f"'match' in {where}: unknown protocol '{fault.match.protocol}' ({hint(fault.match.protocol, PROTOCOLS)})"
         raise WrongError(msg)
@@ -205,9 +191,13 @@ def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tup
     known = _names(scenario, *places)
     for at in fault.at:
         _known(at, known, " or ".join(places), f"'at' in {where}")
-    if not fault.at or (fault.kind == "loop" and len(fault.at) != _LOOP_ENDS):
-        msg = f"'at' in {where}: " + ("a loop is between two routers" if fault.at else "it is nowhere")
+    if not fault.at or (fault.kind in _ENDS and len(set(fault.at)) != _TWO):
+        msg = f"'at' in {where}: " + (
+            f"a {fault.kind} is between two {_ENDS[fault.kind]}" if fault.at else "it is nowhere"
+        )
         raise WrongError(msg)
+    if fault.kind == "congestion":
+        lines.check_congestion(scenario, fault, where)
 
 
 def _check_connected(scenario: Scenario) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from netprobe.sim.boxes import BOXES
 from netprobe.sim.records import Fault, RateLimit, Scenario
-from netprobe.sim.routing import CLIENT
+from netprobe.sim.routing import CLIENT, directions
 
 
 class Hook:
@@ -33,6 +33,7 @@ class Epoch:
     refusing: frozenset[str]
     limits: dict[str, RateLimit]
     hooks: dict[str, tuple[Hook, ...]]
+    loads: dict[tuple[str, str], float]  # by the two ends of a link in one direction
 
     @property
     def link_up(self) -> bool:
@@ -79,6 +80,7 @@ class Timeline:
             silent=places("silent") | frozenset(r.name for r in self._scenario.routers if r.silent),
             refusing=places("refuse"),
             limits={r.name: r.rate_limit for r in self._scenario.routers if r.rate_limit}
-            | {at: RateLimit(f.rate, f.burst) for _, f in on if f.kind == "rate_limit" for at in f.at},
+            | {at: RateLimit(f.rate, f.burst, f.per) for _, f in on if f.kind == "rate_limit" for at in f.at},
             hooks=hooks,
+            loads={ends: f.load for _, f in on if f.kind == "congestion" for ends in directions(f)},
         )

@@ -7,17 +7,18 @@ since the network's start.
 
 import heapq
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from netprobe.sim import packet as ip
-from netprobe.sim.balancing import five_tuple, hash_of
 from netprobe.sim.faults import Epoch, Hook, Timeline
+from netprobe.sim.limits import Limiter
+from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import RateLimit, Router, Scenario
-from netprobe.sim.replies import echo_reply, refusal
-from netprobe.sim.routing import CLIENT, Routing, Way, node_addresses
+from netprobe.sim.plans import Plan, Plans
+from netprobe.sim.records import Router, Scenario
+from netprobe.sim.replies import echo_reply, refusal, router_error
+from netprobe.sim.routing import CLIENT, Routing, node_addresses
 
 SERVERS = "servers"
 DNS_PORT = 53
@@ -34,39 +35,12 @@ class Delivery:
 
 
 @dataclass(slots=True, frozen=True)
-class _Plan:
-    """A way with what the present epoch does to it: at which hop it dies, and who acts on packets in passing."""
-
-    way: Way
-    dead_at: int  # index of the first hop that is down; len(hops) + 1 when none is
-    hooks: tuple[tuple[int, Hook], ...]
-    mtu: int
-
-
-@dataclass(slots=True, frozen=True)
 class _End:
     """Where packets to an address end: at `node`, which owns it unless `owned` is false."""
 
     node: str
     owned: bool = True
     silent: bool = False
-
-
-class _Bucket:
-    """A token bucket (as in Linux's icmp_ratelimit): says whether one more ICMP error may leave at `at`."""
-
-    def __init__(self, limit: RateLimit) -> None:
-        self.limit = limit
-        self._tokens = float(limit.burst)
-        self._at = 0.0
-
-    def take(self, at: float) -> bool:
-        self._tokens = min(float(self.limit.burst), self._tokens + max(0.0, at - self._at) * self.limit.rate)
-        self._at = max(self._at, at)
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
 
 class Network:
@@ -82,13 +56,10 @@ class Network:
         self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
         self._routes = _routes(scenario)
         self._ends: dict[str, _End | None] = {}
-        self._plans: dict[tuple[str, str], tuple[_Plan, ...]] = {}
-        self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
-        self._seed = seed
-        self._epoch: Epoch | None = None
-        self._buckets: dict[str, _Bucket] = {}
+        self._plans = Plans(scenario, self._routing, seed, self._draw)
+        self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
-        self._queue: list[tuple[float, int, str, Packet]] = []
+        self._queue: list[tuple[float, int, str | Gate, Packet]] = []
         self._count = 0
         self._late: list[tuple[Packet, str, float]] = []  # what injectors send once they have seen a copy of the packet
 
@@ -96,12 +67,10 @@ class Network:
 
     def inject(self, packet: Packet, at: str, now: float) -> None:
         """Take over `packet` at "client", or at "servers", where its source tells which server sends it."""
-        epoch = self._at(now)
+        epoch = self._timeline.at(now)
         origin = CLIENT if at == CLIENT else self._owner.get(packet.source)
         if origin is not None and origin not in epoch.down:
-            self._travel(packet, origin, now, epoch)
-            while self._late:
-                self._travel(*self._late.pop(0), epoch)
+            self._set_out(packet, origin, now, epoch)
 
     def next_at(self) -> float | None:
         """When the next packet comes out; None when nothing is under way."""
@@ -113,22 +82,25 @@ class Network:
         queue = self._queue
         while queue and queue[0][0] <= now:
             at, _, node, packet = heapq.heappop(queue)
-            out.append(Delivery(node, packet, at))
+            if isinstance(node, Gate):
+                self._cross(node, packet, at)
+            else:
+                out.append(Delivery(node, packet, at))
         return out
 
     def gateway_alive(self, now: float) -> bool:
         """Whether the gateway answers ARP."""
-        return self.scenario.client.gateway not in self._at(now).down
+        return self.scenario.client.gateway not in self._timeline.at(now).down
 
     def link_up(self, now: float) -> bool:
         """Whether the client's own link has a carrier."""
-        return self._at(now).link_up
+        return self._timeline.at(now).link_up
 
     def reaches(self, origin: str, address: str, now: float) -> float | None:
         """Seconds from node `origin` to `address` at `now`; None when a dead router is on the way."""
-        epoch = self._at(now)
+        epoch = self._timeline.at(now)
         end = self._end(address)
-        plan = self._plan(origin, end.node, epoch) if end else None
+        plan = self._plans.plan(origin, end.node, epoch) if end else None
         if plan is None or plan.dead_at <= len(plan.way.hops) or origin in epoch.down:
             return None
         return plan.way.arrive_s[-1]
@@ -137,49 +109,89 @@ class Network:
         """The routers that packets to `address` cross: what a perfect traceroute shows before the destination."""
         end = self._end(address)
         way = self._routing.way(origin, end.node) if end else None
-        return tuple(self._routers[name] for name in way.hops) if way else ()
+        routers = [self._routers[name] for name in way.hops] if way else []
+        return tuple(router for router in routers if router.propagate_ttl)
 
     # --- forwarding
 
-    def _at(self, now: float) -> Epoch:
-        epoch = self._timeline.at(now)
-        if epoch is not self._epoch:
-            self._epoch = epoch
-            self._plans.clear()
-        return epoch
+    def _set_out(self, packet: Packet, origin: str, now: float, epoch: Epoch, via: str = "") -> None:
+        """Let it travel, and then what those send who have seen it pass."""
+        self._travel(packet, origin, now, epoch, via)
+        while self._late:
+            self._travel(*self._late.pop(0), epoch)
 
-    def _travel(self, packet: Packet, origin: str, now: float, epoch: Epoch) -> None:
-        """Work out what becomes of `packet`, which leaves `origin` at `now`."""
+    def _travel(self, packet: Packet, origin: str, now: float, epoch: Epoch, via: str = "") -> None:
+        """Work out what becomes of `packet`, which leaves `origin` at `now`; with `via` it is on the wire to there."""
         end = self._end(packet.destination)
         if end is None:
             self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
             return
-        plan = self._plan(origin, end.node, epoch, packet)
+        plan = self._plans.plan(origin, end.node, epoch, packet, via)
         if plan is None or packet.ttl <= 0:
             return
         way = plan.way
+        stop = plan.stop(packet.ttl)
+        if plan.gates:
+            gate = next((gate for gate in plan.gates if gate <= stop and (gate or not via)), None)
+            if gate is not None:
+                self._approach(packet, (origin, end.node), plan, gate, now, epoch)
+                return
+        at = self._pass(packet, plan, stop, now, epoch)
+        if at is None:
+            return
         last = len(way.hops)
-        stop = min(packet.ttl - 1, last)
+        if stop < last:
+            if plan.tunnels and stop in plan.tunnels:
+                self._expire_switched(packet, plan, stop, at, epoch)
+            else:
+                self._expire(packet, way.hops[stop], 1, at, epoch)
+            return
+        packet.ttl -= last if plan.ticks is None else len(plan.ticks)
+        self._arrive(packet, end, at, epoch)
+
+    def _pass(
+        self, packet: Packet, plan: Plan, stop: int, now: float, epoch: Epoch, *, onward: bool = False
+    ) -> float | None:
+        """When it comes to the place `stop`; None when it does not, and what there is to say of that has been said.
+
+        `onward`: the router there passes it on, and may do to it what it does to what it passes on.
+        """
+        way = plan.way
         if plan.dead_at <= stop or (way.survive[stop] < 1.0 and self._draw.random() >= way.survive[stop]):
-            return
-        narrow = self._too_narrow(packet, plan, stop) if plan.mtu < packet.size else None
+            return None
+        met = stop + onward
+        narrow = self._too_narrow(packet, plan, met) if plan.mtu < packet.size else None
         # Who drops a packet does so before the router could say that it does not fit.
-        held = self._meet(packet, plan, stop if narrow is None else narrow + 1, now, epoch) if plan.hooks else 0.0
+        held = self._meet(packet, plan, met if narrow is None else narrow + 1, now, epoch) if plan.hooks else 0.0
         if held is None:
-            return
+            return None
         if narrow is not None:
             self._too_big(packet, plan, narrow, now + held, epoch)
-            return
+            return None
         at = now + held + way.arrive_s[stop]
         if way.jitter_s[stop]:
             at += self._draw.expovariate(1.0 / way.jitter_s[stop])
-        if stop < last:
-            self._expire(packet, way.hops[stop], packet.ttl - stop, at, epoch)
-            return
-        packet.ttl -= last
-        self._arrive(packet, end, at, epoch)
+        return at
 
-    def _meet(self, packet: Packet, plan: _Plan, stop: int, now: float, epoch: Epoch) -> float | None:
+    def _approach(self, packet: Packet, ends: tuple[str, str], plan: Plan, gate: int, now: float, epoch: Epoch) -> None:
+        """Bring it to the link `gate` of its way, where it queues behind those who come earlier."""
+        at: float | None = now
+        if gate:
+            at = self._pass(packet, plan, gate - 1, now, epoch, onward=True)
+        if at is not None:
+            packet.ttl -= plan.spent(gate)
+            near, far = (ends[0], *plan.way.hops, ends[1])[gate : gate + 2]
+            self._schedule(at, self._plans.gates[near, far], packet)
+
+    def _cross(self, gate: Gate, packet: Packet, at: float) -> None:
+        """It is its turn at a link that remembers."""
+        epoch = self._timeline.at(at)
+        leaves = gate.cross(packet.size, at, epoch.loads.get(gate.ends, 0.0))
+        if leaves is not None:
+            near, far = gate.ends
+            self._set_out(packet, near, leaves, epoch, far)
+
+    def _meet(self, packet: Packet, plan: Plan, stop: int, now: float, epoch: Epoch) -> float | None:
         """What faults do to it before hop `stop`: the seconds that they hold it up, None when it goes no further."""
         held = 0.0
         for index, hook in plan.hooks:
@@ -194,53 +206,12 @@ class Network:
                     self._travel(forged, router, at, epoch)
             if not deed.passes:
                 if hook.kind == "loop":
-                    self._circle(packet, hook, packet.ttl - 1 - index, at, epoch)
+                    self._circle(packet, hook, packet.ttl - 1 - plan.spent(index), at, epoch)
                 return None
             held += deed.held_s
         return held
 
-    def _plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None) -> _Plan | None:
-        """The way that `packet` takes; the first of several without one."""
-        try:
-            plans = self._plans[origin, node]
-        except KeyError:
-            plans = self._plans[origin, node] = self._make_plans(origin, node, epoch)
-        if len(plans) > 1 and packet is not None:
-            return self._balanced(plans, origin, node, packet)
-        return plans[0] if plans else None
-
-    def _balanced(self, plans: Sequence[_Plan], origin: str, node: str, packet: Packet) -> _Plan:
-        """Which of several ways: each router on it that has a choice makes its own."""
-        flow = five_tuple(packet)
-        at, here = 0, origin
-        while len(plans) > 1:
-            nexts = sorted({(*plan.way.hops, node)[at] for plan in plans})
-            chosen = nexts[0]
-            if len(nexts) > 1:
-                by_packet = self._balance.get(here) == "packet"
-                number = self._draw.getrandbits(32) if by_packet else hash_of(f"{self._seed}/{here}/{flow}")
-                chosen = nexts[number % len(nexts)]
-            plans = [plan for plan in plans if (*plan.way.hops, node)[at] == chosen]
-            at, here = at + 1, chosen
-        return plans[0]
-
-    def _make_plans(self, origin: str, node: str, epoch: Epoch) -> tuple[_Plan, ...]:
-        ways = self._routing.ways(origin, node, epoch.rerouted) or self._routing.ways(origin, node)
-        return tuple(self._make_plan(way, node, epoch) for way in ways)
-
-    def _make_plan(self, way: Way, node: str, epoch: Epoch) -> _Plan:
-        places = (*way.hops, node)
-        dead_at = next((i for i, name in enumerate(places) if name in epoch.down), len(places))
-        hooks = tuple(
-            (index, hook)
-            for index, name in enumerate(way.hops)
-            for hook in epoch.hooks.get(name, ())
-            # A loop closes where a packet for somewhere beyond has crossed one of the two and comes to the other.
-            if hook.kind != "loop" or (node != CLIENT and hook.other in way.hops[:index])
-        )
-        return _Plan(way, dead_at, hooks, min(way.mtu[1:], default=65535))
-
-    def _too_narrow(self, packet: Packet, plan: _Plan, stop: int) -> int | None:
+    def _too_narrow(self, packet: Packet, plan: Plan, stop: int) -> int | None:
         """Before hop `stop`, the first router whose next link is too narrow for it; None when none is.
 
         Without DF it goes on whole: fragments are not modelled.
@@ -250,11 +221,13 @@ class Network:
         way = plan.way
         return next((i for i in range(min(stop, len(way.hops))) if way.mtu[i + 1] < packet.size), None)
 
-    def _too_big(self, packet: Packet, plan: _Plan, index: int, now: float, epoch: Epoch) -> None:
+    def _too_big(self, packet: Packet, plan: Plan, index: int, now: float, epoch: Epoch) -> None:
         """The router at `index` says that the next link does not carry it, and what it carries (RFC 1191)."""
         way = plan.way
         at, word = now + way.arrive_s[index], way.mtu[index + 1]
-        self._error(packet, way.hops[index], ip.FRAGMENTATION_NEEDED, packet.ttl - index, at, epoch, word=word)
+        self._error(
+            packet, way.hops[index], ip.FRAGMENTATION_NEEDED, packet.ttl - plan.spent(index), at, epoch, word=word
+        )
 
     def _circle(self, packet: Packet, hook: Hook, steps: int, at: float, epoch: Epoch) -> None:
         """A packet goes back and forth between the two ends of a loop until its TTL runs out, `steps` later."""
@@ -320,6 +293,27 @@ class Network:
     def _expire(self, packet: Packet, name: str, arrived_ttl: int, at: float, epoch: Epoch) -> None:
         self._error(packet, name, 0, arrived_ttl, at, epoch, kind=ip.TIME_EXCEEDED)
 
+    def _expire_switched(self, packet: Packet, plan: Plan, index: int, at: float, epoch: Epoch) -> None:
+        """A label's TTL runs out inside a label switched path: what is said of it goes on to the path's end first.
+
+        The quoted TTL is the IP header's, which nobody has counted down since the path began (Donnet et al.,
+        "Revealing MPLS tunnels obscured from traceroute", 2012).
+        """
+        tunnel, way = plan.tunnels[index], plan.way
+        name, egress = way.hops[index], way.hops[tunnel.egress]
+        if self._answers(packet, name, at, epoch):
+            router = self._routers[name]
+            error = router_error(packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=tunnel.place, labelled=True)
+            error.ttl -= tunnel.egress - index
+            at += self._slow_path(router) + way.arrive_s[tunnel.egress] - way.arrive_s[index]
+            self._travel(error, egress, at, epoch)
+
+    def _answers(self, packet: Packet, name: str, at: float, epoch: Epoch) -> bool:
+        """Whether node `name` may and will say what happened to `packet`."""
+        if packet.is_error or packet.fragment or name in epoch.silent or name in epoch.down:
+            return False
+        return self._may_answer(name, packet.source, at, epoch)
+
     def _error(
         self,
         packet: Packet,
@@ -333,33 +327,30 @@ class Network:
         word: int = 0,
     ) -> None:
         """Node `name` says what happened to `packet`, if it may and will."""
-        if packet.is_error or packet.fragment or name in epoch.silent or name in epoch.down:
-            return
-        if not self._may_answer(name, at, epoch):
+        if not self._answers(packet, name, at, epoch):
             return
         router = self._routers.get(name)
         if router is None:  # a server's own kernel
             error = packet.error(packet.destination, kind, code, ttl=64, arrived_ttl=arrived_ttl)
         else:
             at += self._slow_path(router)
-            address, ttl, quote = router.address, router.icmp_ttl, router.quote
-            error = packet.error(address, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
+            error = router_error(packet, router, kind, code, arrived_ttl=arrived_ttl, word=word)
         self._travel(error, name, at, epoch)
 
-    def _may_answer(self, name: str, at: float, epoch: Epoch) -> bool:
-        """Whether the limit on ICMP messages of node `name` leaves room for one more; takes it."""
+    def _may_answer(self, name: str, peer: str, at: float, epoch: Epoch) -> bool:
+        """Whether the limit on ICMP messages of node `name` leaves room for one more to `peer`; takes it."""
         limit = epoch.limits.get(name)
         if limit is None:
             return True
-        bucket = self._buckets.get(name)
-        if bucket is None or bucket.limit != limit:
-            bucket = self._buckets[name] = _Bucket(limit)
-        return bucket.take(at)
+        limiter = self._limiters.get(name)
+        if limiter is None or limiter.limit != limit:
+            limiter = self._limiters[name] = Limiter(limit)
+        return limiter.take(peer, at)
 
     def _heeds(self, packet: Packet, node: str, at: float, epoch: Epoch) -> bool:
         """Whether a server takes it: one that limits its echo replies ignores further requests."""
         asks = packet.protocol == ip.ICMP and packet.icmp_type == ip.ECHO
-        return not asks or self._may_answer(node, at, epoch)
+        return not asks or self._may_answer(node, packet.source, at, epoch)
 
     def _deliver(self, packet: Packet, node: str, at: float) -> None:
         """Schedule it, never before an earlier packet between the same ends: jitter delays, it does not overtake."""
@@ -371,8 +362,11 @@ class Network:
         elif len(last) >= _FLOWS:
             last.clear()
         last[ends] = at
+        self._schedule(at, node, packet)
+
+    def _schedule(self, at: float, where: str | Gate, packet: Packet) -> None:
         self._count += 1
-        heapq.heappush(self._queue, (at, self._count, node, packet))
+        heapq.heappush(self._queue, (at, self._count, where, packet))
 
 
 def _routes(scenario: Scenario) -> tuple[tuple[int, int, _End], ...]:

@@ -24,17 +24,27 @@ class Client(Record, frozen=True):
 
 
 class RateLimit(Record, frozen=True):
-    """A token bucket over ICMP errors: `rate` a second after a burst of `burst`."""
+    """A token bucket over ICMP errors: `rate` a second after a burst of `burst`.
+
+    `per` "router": one for all; "peer": one for each address that errors go to, as Linux's icmp_ratelimit. `total_rate`
+    and `total_burst` are one more over all peers (Linux: icmp_msgs_per_sec, icmp_msgs_burst); a rate of 0: none.
+    """
 
     rate: float
     burst: int = 6
+    per: str = "router"
+    total_rate: float = 0.0
+    total_burst: int = 50
 
 
 class Router(Record, frozen=True):
     """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812).
 
     `balance` spreads packets over ways that cost the same: by `flow` (RFC 2992: a hash over the five-tuple), or by
-    `packet`; empty: all take one.
+    `packet`; empty: all take one. Errors come from `icmp_source` where it is given, and have the fields `mangle` of the
+    quoted IP header garbled. `mpls` are the labels that packets come to it with, being in the middle of a label
+    switched path: its time exceeded shows them (RFC 4950), saying where by `extension` (RFC 4884). Unless
+    `propagate_ttl` the path does not count the IP TTL down, and nobody sees the router (RFC 3443, pipe model).
     """
 
     name: str
@@ -47,16 +57,50 @@ class Router(Record, frozen=True):
     rate_limit: RateLimit | None = None
     quote: int = 0
     balance: str = ""
+    icmp_source: str = ""
+    mangle: tuple[str, ...] = ()
+    mpls: tuple[int, ...] = ()
+    propagate_ttl: bool = True
+    extension: str = "rfc4884"
+
+
+class Back(Record, frozen=True):
+    """What is different about a link from its second end to its first; None: nothing."""
+
+    delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss: float | None = None
+    loss_burst: float | None = None
+    rate_mbit: float | None = None
+    queue_ms: float | None = None
+    cost: float | None = None
 
 
 class Link(Record, frozen=True):
-    """A wire between two nodes: one-way delay, exponential jitter added to it, loss each way."""
+    """A wire between two nodes: one-way delay, exponential jitter added to it, loss each way.
+
+    `loss_burst` is the mean number of packets that are lost in a row, 1 for chance alone. `rate_mbit` (of IP packets;
+    0: no limit) has a queue of `queue_ms` in front of it, which drops what comes when it is full. Ways are chosen by
+    the sum of `cost`, which is `delay_ms` unless given. `back` is what differs from the second end to the first.
+    """
 
     ends: tuple[str, str]
     delay_ms: float
     jitter_ms: float = 0.0
     loss: float = 0.0
     mtu: int = 1500
+    loss_burst: float = 1.0
+    rate_mbit: float = 0.0
+    queue_ms: float = 50.0
+    cost: float | None = None
+    back: Back | None = None
+
+    def leaving(self, near: str) -> "Link":
+        """The link as it is for what leaves its end `near`."""
+        if self.back is None or near == self.ends[0]:
+            return self
+        other = {key: value for key, value in msgspec.structs.asdict(self.back).items() if value is not None}
+        return msgspec.structs.replace(self, **other)
 
 
 class Server(Record, frozen=True):
@@ -135,6 +179,9 @@ class Fault(Record, frozen=True):
     reroute: bool = False
     rate: float = 1.0
     burst: int = 6
+    per: str = "router"
+    load: float = 0.0
+    towards: str = ""
     delay_ms: float = 0.0
     status: int = 0
     headers: dict[str, str] = {}

@@ -1,7 +1,9 @@
 """What the stacks of routers and hosts answer a packet with, and what a middlebox forges in their name."""
 
 from netprobe.sim import packet as ip
+from netprobe.sim.extensions import add_labels, mangled
 from netprobe.sim.packet import Packet
+from netprobe.sim.records import Router
 from netprobe.sim.servers.answers import Records
 from netprobe.sim.wirebytes import dns_answer
 
@@ -20,6 +22,23 @@ def echo_reply(packet: Packet, ttl: int) -> Packet:
         icmp_seq=packet.icmp_seq,
         payload=packet.payload,
     )
+
+
+def router_error(
+    packet: Packet, router: Router, kind: int, code: int, *, arrived_ttl: int, word: int = 0, labelled: bool = False
+) -> Packet:
+    """What `router` says of `packet`, the way its record says that it says such things.
+
+    `labelled`: the packet came with the router's labels on it.
+    """
+    source = router.icmp_source or router.address
+    ttl, quote = router.icmp_ttl, router.quote
+    error = packet.error(source, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
+    if router.mangle:
+        error.payload = mangled(error.payload, router.mangle)
+    if labelled:
+        add_labels(error, router.mpls, router.extension)
+    return error
 
 
 def refusal(packet: Packet, ttl: int = 64) -> Packet:

@@ -1,17 +1,17 @@
-"""Which way packets go: shortest paths by delay over the links, and what a way costs up to each hop.
+"""Which way packets go: cheapest paths over the links, and how long a way takes up to each hop.
 
 Nodes are the client, the routers, and the servers and resolvers that hang on a router by a short wire of their own.
-Paths are found on the delays of the file; only afterwards does the seed perturb the delays, so that each seed is
-another network with the same truth about its hops.
+Paths are found on the costs of the file, which are its delays where it gives none; only afterwards does the seed
+perturb the delays, so that each seed is another network with the same truth about its hops.
 """
 
 import heapq
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from netprobe.sim.records import Link, Scenario
+from netprobe.sim.records import Fault, Link, Scenario
 
 CLIENT = "client"
 _RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)  # the wire from a server to its router
@@ -25,7 +25,8 @@ class Way:
     """The routers that a packet crosses between two nodes, both ends left out, in order.
 
     The other tuples have one entry more than `hops`, the last being the far end: seconds until arrival there, the mean
-    of the exponential jitter up to there, the probability of surviving up to there, and the MTU of the link to there.
+    of the exponential jitter up to there, the probability of surviving up to there (bursts of
+    loss are the gates' business), and the MTU of the link to there.
     """
 
     hops: tuple[str, ...]
@@ -36,29 +37,54 @@ class Way:
 
 
 @dataclass(slots=True, frozen=True)
-class _Wire:
+class Wire:
+    """One direction of a link, as the seed has drawn it."""
+
     delay_s: float
     jitter_s: float
     loss: float
     mtu: int
+    loss_burst: float
+    rate_mbit: float
+    queue_s: float
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what becomes of a packet depends on those before it."""
+        return self.loss_burst > 1 or self.rate_mbit > 0
 
 
 class Routing:
     """All ways of a scenario's network. `way(origin, end)` is None where there is none."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self._wires: dict[tuple[str, str], _Wire] = {}
+        self._wires: dict[tuple[str, str], Wire] = {}
         self._cost: dict[str, dict[str, float]] = {}
+        self._cost_to: dict[str, dict[str, float]] = {}  # the same by the far end
         self._trees: dict[str, dict[str, str]] = {}
         self._balancing = frozenset(router.name for router in scenario.routers if router.balance)
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in links:
             one, other = sorted(link.ends)
             draw = random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
-            wire = _Wire(link.delay_ms * draw / 1e3, link.jitter_ms / 1e3, link.loss, link.mtu)
             for near, far in ((one, other), (other, one)):
-                self._wires[near, far] = wire
-                self._cost.setdefault(near, {})[far] = link.delay_ms
+                way = link.leaving(near)
+                self._wires[near, far] = Wire(
+                    way.delay_ms * draw / 1e3,
+                    way.jitter_ms / 1e3,
+                    way.loss,
+                    way.mtu,
+                    way.loss_burst,
+                    way.rate_mbit,
+                    way.queue_ms / 1e3,
+                )
+                cost = way.delay_ms if way.cost is None else way.cost
+                self._cost.setdefault(near, {})[far] = cost
+                self._cost_to.setdefault(far, {})[near] = cost
+
+    def gated(self) -> Iterable[tuple[tuple[str, str], Wire]]:
+        """The directions of links that remember what crossed them."""
+        return [(ends, wire) for ends, wire in self._wires.items() if wire.remembers]
 
     def way(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> Way | None:
         """The way from `origin` to `end`; routers in `without` are known to be gone and are avoided."""
@@ -96,25 +122,8 @@ class Routing:
         return tuple(sorted(found, key=lambda way: way.hops))
 
     def _costs(self, end: str, without: frozenset[str]) -> dict[str, float]:
-        """What it costs to get from each node to `end`: links cost the same both ways."""
-        cost = {end: 0.0}
-        for node, before in self._ordered(end, without):
-            cost[node] = cost[before] + self._cost[before][node]
-        return cost
-
-    def _ordered(self, origin: str, without: frozenset[str]) -> list[tuple[str, str]]:
-        """Each node with its predecessor, the predecessors first."""
-        tree = self._tree(origin, without)
-        ordered: list[tuple[str, str]] = []
-        done = {origin}
-        for node in tree:
-            chain = [node]
-            while chain[-1] not in done:
-                chain.append(tree[chain[-1]])
-            for near, far in pairwise(reversed(chain)):
-                ordered.append((far, near))
-                done.add(far)
-        return ordered
+        """What it costs to get from each node to `end`."""
+        return _dijkstra(self._cost_to, end, without)[0]
 
     def _along(self, nodes: list[str]) -> Way:
         """The way over these nodes."""
@@ -124,7 +133,7 @@ class Routing:
             wire = self._wires[near, far]
             at += wire.delay_s
             jitter += wire.jitter_s
-            alive *= 1.0 - wire.loss
+            alive *= 1.0 if wire.loss_burst > 1 else 1.0 - wire.loss
             arrive_s.append(at)
             jitter_s.append(jitter)
             survive.append(alive)
@@ -132,32 +141,49 @@ class Routing:
         return Way(tuple(nodes[1:-1]), tuple(arrive_s), tuple(jitter_s), tuple(survive), tuple(mtu))
 
     def _tree(self, origin: str, without: frozenset[str]) -> dict[str, str]:
-        """Each reachable node's predecessor on the shortest path from `origin` (Dijkstra; the first name wins ties)."""
-        best: dict[str, float] = {origin: 0.0}
-        before: dict[str, str] = {}
-        queue = [(0.0, origin)]
-        while queue:
-            cost, node = heapq.heappop(queue)
-            if cost > best[node]:
-                continue
-            for far, delay in sorted(self._cost.get(node, {}).items()):
-                total = cost + delay
-                if far not in without and total < best.get(far, float("inf")):
-                    best[far] = total
-                    before[far] = node
-                    heapq.heappush(queue, (total, far))
-        return before
+        """Each reachable node's predecessor on the cheapest path from `origin`."""
+        return _dijkstra(self._cost, origin, without)[1]
+
+
+def _dijkstra(
+    costs: Mapping[str, Mapping[str, float]], origin: str, without: frozenset[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """What each reachable node costs from `origin`, and its predecessor; the first name wins ties."""
+    best: dict[str, float] = {origin: 0.0}
+    before: dict[str, str] = {}
+    queue = [(0.0, origin)]
+    while queue:
+        cost, node = heapq.heappop(queue)
+        if cost > best[node]:
+            continue
+        for far, more in sorted(costs.get(node, {}).items()):
+            total = cost + more
+            if far not in without and total < best.get(far, float("inf")):
+                best[far] = total
+                before[far] = node
+                heapq.heappush(queue, (total, far))
+    return best, before
 
 
 def node_addresses(scenario: Scenario) -> dict[str, str]:
     """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
     owner = {scenario.client_address: CLIENT}
     owner.update((router.address, router.name) for router in scenario.routers)
+    for router in scenario.routers:
+        if router.icmp_source:
+            owner.setdefault(router.icmp_source, router.name)
     for server in scenario.servers:
         owner.update((address, server.name) for address in server.addresses)
     for resolver in scenario.resolvers:
         owner.setdefault(resolver.address, resolver.name)
     return owner
+
+
+def directions(fault: Fault) -> tuple[tuple[str, str], ...]:
+    """Which ways of the link between two neighbours a fault is about: both, or the one towards `towards`."""
+    one, other = fault.at
+    both = ((one, other), (other, one))
+    return tuple(ends for ends in both if fault.towards in {"", ends[1]})
 
 
 def _racks(scenario: Scenario) -> Iterable[Link]:

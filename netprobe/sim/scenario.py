@@ -17,6 +17,7 @@ from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.sim import checks, library
 from netprobe.sim.records import (
+    Back,
     Client,
     Entry,
     Expect,
@@ -44,7 +45,7 @@ _ROWS: dict[str, type[Record]] = {
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
 _SCENARIO_KEYS = ("sentence", "network", "symptom", "expect", *_NETWORK_KEYS, "fault")
-_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit}
+_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 

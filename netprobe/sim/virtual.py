@@ -17,6 +17,7 @@ from netprobe.probing.port import Event, Outcome, Request, Usage
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation, Question
+from netprobe.sim.extensions import labels_of
 from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
@@ -286,6 +287,8 @@ class VirtualVantage:
             own, mark = quote.icmp_ident, quote.icmp_seq
         else:
             own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
+            if quote.protocol == ip.UDP and (ip.UDP, quote.destination, own, mark) not in self._probes:
+                mark = (mark >> 8) | (mark & 0xFF) << 8  # routers quote it in their own order of bytes
         key = (quote.protocol, "" if quote.protocol == ip.ICMP else quote.destination, own, mark)
         if error.source == self._own:
             self._not_sent(key)
@@ -328,6 +331,7 @@ class VirtualVantage:
             quoted_tos=quoted[1],
             ip_id=packet.ident,
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
+            mpls=labels_of(packet) if packet.is_error else (),
             mtu=mtu,
             dropped_locally=self._dropping,
         )

@@ -195,6 +195,92 @@ WRONG = (
     ("", '[[fault]]\nkind = "loop"\nat = "core"\n', "'at' in [[fault]] 'loop': a loop is between two routers"),
     (
         "",
+        '[[fault]]\nkind = "congestion"\nat = "core"\nload = 0.9\n',
+        "'at' in [[fault]] 'congestion': a congestion is between two neighbours",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "congestion"\nat = ["core", "client"]\nload = 0.9\n',
+        "'at' in [[fault]] 'congestion': no [[link]] joins core and client",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "congestion"\nat = ["home", "core"]\n',
+        "[[fault]] 'congestion': 'load' is missing: what others send, as a fraction of the link's rate",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "congestion"\nat = ["home", "core"]\nload = 0.9\n',
+        "[[fault]] 'congestion': [[link]] home - core has no 'rate_mbit' that could be used up",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "congestion"\nat = ["home", "core"]\nload = 0.9\ntowards = "cor"\n',
+        "'towards' in [[fault]] 'congestion': unknown 'cor' (did you mean 'core'?)",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "rate_limit"\nat = "core"\nper = "pear"\n',
+        "'per' in [[fault]] 'rate_limit': unknown 'pear' (did you mean 'peer'?)",
+    ),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = 1.0\nloss = 0.9\nloss_burst = 2.0",
+        "[[link]] client - home: a loss of 0.9 does not come in bursts of 2 packets",
+    ),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = 1.0\nloss_burst = 0.5",
+        "'loss_burst' in [[link]] client - home: 0.5 is below 1 packet",
+    ),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = 1.0\nback = { rate = 3.0 }",
+        "unknown key 'rate' in back of [[link]] number 1 (did you mean 'rate_mbit'?)",
+    ),
+    ("delay_ms = 1.0", "delay_ms = 1.0\nback = {}", "'back' in [[link]] client - home says nothing that is different"),
+    (
+        "delay_ms = 1.0",
+        "delay_ms = 1.0\nback = { loss = 2.0 }",
+        "'loss' in 'back' of [[link]] client - home: 2 is not between 0 and 1",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nmangle = ["tll"]',
+        "'mangle' in [[router]] 'core': unknown 'tll' (did you mean 'ttl'?)",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\npropagate_ttl = false',
+        "'propagate_ttl' in [[router]] 'core' means nothing without 'mpls'",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nmpls = [16, 1048576]',
+        "'mpls' in [[router]] 'core': labels are at most 16 numbers of 20 bits",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nmpls = [16]\nextension = "rfc4950"',
+        "'extension' in [[router]] 'core': unknown 'rfc4950' (known: rfc4884, legacy, wrong_length)",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nicmp_source = "192.168.1.1"',
+        "[[router]] 'core' has the address 192.168.1.1 of [[router]] 'home'",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nquote = 4',
+        "'quote' in [[router]] 'core': RFC 792 promises 8 bytes at least",
+    ),
+    (
+        'address = "10.0.0.1"',
+        'address = "10.0.0.1"\nrate_limit = { rate = 1.0, per = "all" }',
+        "'per' in 'rate_limit' of [[router]] 'core': unknown 'all' (known: router, peer)",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "down"\nat = "core"\nbegin_s = 9.0\nend_s = 3.0\n',
         "[[fault]] 'down' begins at 9 s and ends at 3 s",
     ),

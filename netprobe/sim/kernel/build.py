@@ -1,7 +1,6 @@
 """Makes what the layout says out of the kernel: namespaces, wires, routes, rules; and changes them when faults do."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface
@@ -21,9 +20,9 @@ from netprobe.sim.devices import (
     open_device,
     set_kernel,
 )
-from netprobe.sim.kernel import rules
+from netprobe.sim.kernel import queues, rules
 from netprobe.sim.kernel.detour import Detour
-from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout, Wire
+from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
 from netprobe.sim.namespaces import (
     LabError,
     Namespaces,
@@ -33,8 +32,8 @@ from netprobe.sim.namespaces import (
     new_network,
     visiting,
 )
-from netprobe.sim.records import Scenario
-from netprobe.sim.routing import CLIENT
+from netprobe.sim.records import Fault, Router, Scenario
+from netprobe.sim.routing import CLIENT, directions
 
 _LOOPBACK = 1  # its index, in each namespace
 _TABLE_LOCAL, _TABLE_DETOUR, _TABLE_LOOP, _TABLE_LEGS = 255, 100, 101, 200
@@ -53,6 +52,7 @@ class Built:
         self._indices: dict[tuple[str, str], int] = {}
         self._routes: dict[str, dict[str, Hop]] = {}
         self._rules: dict[str, str] = {}
+        self._loads: dict[tuple[str, str], float] = {}
         self._plugged = True
         self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
@@ -81,6 +81,7 @@ class Built:
                     if fault in on and router in fault.at and rules.takes_a_detour(fault)
                 }
                 self.detours[router].change(numbered)
+        self._fill(on)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
         if CLIENT in dead:
             self._plug(up=False)
@@ -110,6 +111,16 @@ class Built:
             return
         firewall.load(text, Namespaces((self.networks[node],)), node)
         self._rules[node] = text
+
+    def _fill(self, on: tuple[Fault, ...]) -> None:
+        """Leave our packets what others leave of the links that they load."""
+        loads = {ends: f.load for f in on if f.kind == "congestion" for ends in directions(f)}
+        for near, far in loads.keys() | self._loads.keys():
+            load = loads.get((near, far), 0.0)
+            if load != self._loads.get((near, far), 0.0):
+                wire = self._layout.wire(near, far)
+                queues.load(self.kernels[near], self.index(near, wire.device(near)), wire.leaving(near), load)
+        self._loads = loads
 
     def _plug(self, *, up: bool) -> None:
         """Put the client's cable in, or pull it."""
@@ -152,7 +163,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
             _join(layout, built)
             for router in scenario.routers:
                 with visiting(built.networks[router.name]):
-                    _make_router(built, layout, router.name, router.icmp_ttl)
+                    _make_router(built, layout, router)
                     if any(router.name in f.at and rules.takes_a_detour(f) for f in scenario.faults):
                         built.detours[router.name] = _make_detour(built, router.name, seed)
                         stack.callback(os.close, built.detours[router.name].device)
@@ -188,30 +199,12 @@ def _join(layout: Layout, built: Built) -> None:
                 "set", index=built.index(node, name), mtu=wire.mtu, gso_max_segs=1, gro_max_size=wire.mtu, **address
             )
             built.kernels[node].link("set", index=built.index(node, name), state="up")
-        _delay(built, wire)
+        for node in wire.ends:
+            queues.make(built.kernels[node], built.index(node, wire.device(node)), wire.leaving(node))
 
 
-def _delay(built: Built, wire: Wire) -> None:
-    """Let netem hold packets up at both ends, where the kernel has it: without it a wire takes no time."""
-    if not wire.delay_ms:
-        return
-    for node, name in zip(wire.ends, wire.devices, strict=True):
-        try:
-            built.kernels[node].tc(
-                "add",
-                "netem",
-                built.index(node, name),
-                delay=round(wire.delay_ms * 1e3),
-                jitter=round(wire.jitter_ms * 1e3),
-                limit=10_000,
-            )
-        except Exception as error:  # pyroute2's own class, which it does not export for good
-            if getattr(error, "code", None) not in {errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL}:
-                raise
-            return
-
-
-def _make_router(built: Built, layout: Layout, router: str, ttl: int) -> None:
+def _make_router(built: Built, layout: Layout, record: Router) -> None:
+    router = record.name
     kernel = built.kernels[router]
     for scope in ("all", "default"):
         for setting, value in (("rp_filter", "0"), ("send_redirects", "0"), ("accept_redirects", "0")):
@@ -221,9 +214,10 @@ def _make_router(built: Built, layout: Layout, router: str, ttl: int) -> None:
     set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
     set_kernel("ipv4/icmp_msgs_per_sec", "1000000")
     set_kernel("ipv4/icmp_msgs_burst", "1000000")
-    set_kernel("ipv4/ip_default_ttl", str(ttl))
-    (address,) = layout.here(router)
-    kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+    set_kernel("ipv4/ip_default_ttl", str(record.icmp_ttl))
+    for address in (record.address, record.icmp_source):
+        if address:
+            kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
     for name in (SILENT_EXIT, UNOWNED_EXIT):  # packets go in, and the rules see to it that none comes out
         kernel.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}-end"})
         for device in (name, f"{name}-end"):

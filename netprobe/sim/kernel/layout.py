@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from netprobe.sim.devices import CLIENT_DEVICE
-from netprobe.sim.records import Scenario
+from netprobe.sim.records import Link, Scenario
 from netprobe.sim.routing import CLIENT, Routing, node_addresses
 
 SERVERS = "servers"
@@ -21,14 +21,12 @@ _RACK_MTU = 1500
 
 
 class Wire(NamedTuple):
-    """A pair of Ethernet devices in two namespaces. `loss` is a fraction, each way."""
+    """A pair of Ethernet devices in two namespaces; `link` is what the scenario says of it."""
 
     ends: tuple[str, str]
     devices: tuple[str, str]
     mtu: int
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    loss: float = 0.0
+    link: Link
 
     def device(self, node: str) -> str:
         """The device at `node`."""
@@ -37,6 +35,10 @@ class Wire(NamedTuple):
     def other(self, node: str) -> str:
         """The node at the other end."""
         return self.ends[1 - self.ends.index(node)]
+
+    def leaving(self, node: str) -> Link:
+        """What becomes of what leaves `node` over it."""
+        return self.link.leaving(node)
 
 
 class Hop(NamedTuple):
@@ -148,10 +150,11 @@ class Layout:
         for link in self._scenario.links:
             one, other = link.ends
             devices = (device(one, other), device(other, one))
-            yield Wire(link.ends, devices, link.mtu, link.delay_ms, link.jitter_ms, link.loss)
+            yield Wire(link.ends, devices, link.mtu, link)
         hung = (self._place[owner] for owner in self._owner.values() if self._is_machine(owner))
         for router in dict.fromkeys(hung):
-            yield Wire((router, SERVERS), (device(router, SERVERS), device(SERVERS, router)), _RACK_MTU)
+            ends = (router, SERVERS)
+            yield Wire(ends, (device(router, SERVERS), device(SERVERS, router)), _RACK_MTU, Link(ends, 0.0))
 
 
 def _aggregated(hops: Mapping[str, Hop]) -> tuple[Hop, ...]:

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from netprobe.sim.boxes import BOTH_WAYS, BOXES
 from netprobe.sim.firewall import match_words, table
-from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout
+from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
+from netprobe.sim.links import transitions
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
-from netprobe.sim.routing import CLIENT
+from netprobe.sim.routing import CLIENT, directions
 
 DETOUR = "detour"
 DETOUR_MARK, LOOP_MARK = 1, 2
@@ -20,6 +21,8 @@ _CHANCES = 100_000
 _OWN_ERRORS = "icmp type { destination-unreachable, time-exceeded }"
 _OWN_WORDS = "icmp type { destination-unreachable, time-exceeded, echo-reply }"
 _DNS_PORT = 53
+_LOSING, _PEERS = "losing", "peers"  # sets: the devices that are losing in a burst, the buckets of peers
+_TTL_LIMIT = 255
 _PASSING = f'iifname != "{DETOUR}" fib daddr type != local'  # what is here for the first time, to go on
 
 
@@ -40,22 +43,40 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     record = next(r for r in scenario.routers if r.name == router)
     dead = any(fault.kind == "down" for fault in mine)
     silent = record.silent or any(fault.kind == "silent" for fault in mine)
-    limits = [RateLimit(f.rate, f.burst) for f in mine if f.kind == "rate_limit"]
+    limits = [RateLimit(f.rate, f.burst, f.per) for f in mine if f.kind == "rate_limit"]
     limit = limits[-1] if limits else record.rate_limit
-    early = [*_arriving(layout, router), *_dropped(mine), *_detoured(mine), *_looping(layout, mine, router)]
+    wires = [wire for wire in layout.wires if router in wire.ends]
+    early = [*_dropped(mine), *_detoured(mine), *_looping(layout, mine, router)]
+    for number, wire in enumerate(wires):
+        early[:0] = _lost(wire, wire.other(router), f'iifname "{wire.device(router)}"', number, on)
+    if not record.propagate_ttl:
+        early += _uncounted()
     passing = [
         f'oifname "{SILENT_EXIT}" drop',
         f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
     ]
     out = ["drop"] if dead else [f"{_OWN_WORDS} drop"] if silent else []
     if limit is not None:
-        out.append(f"{_OWN_ERRORS} {_over(limit)} drop")
+        out += _limited(limit)
+    if record.icmp_source:
+        out.append(f"{_OWN_ERRORS} ip saddr {record.address} ip saddr set {record.icmp_source}")
+    leaving = [
+        rule
+        for number, wire in enumerate(wires)
+        if wire.other(router) in {CLIENT, SERVERS}  # who is no router has no rules
+        for rule in _lost(wire, router, f'oifname "{wire.device(router)}"', len(wires) + number, on)
+    ]
+    sets = [f"{_LOSING}-{n} {{ type iface_index; flags dynamic; size 8; }}" for n in range(2 * len(wires))]
+    used = [text for n, text in enumerate(sets) if any(f"@{_LOSING}-{n} " in rule for rule in (*early, *leaving))]
+    if limit is not None and limit.per == "peer":
+        used.append(f"{_PEERS} {{ type ipv4_addr; flags dynamic; size 65535; timeout 1h; }}")
     return table(
+        used,
         prerouting=["drop"] if dead else early,
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
         output=out,
-        postrouting=_leaving(layout, router),
+        postrouting=leaving,
     )
 
 
@@ -79,18 +100,41 @@ def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str
     )
 
 
-def _arriving(layout: Layout, router: str) -> Iterator[str]:
-    """Loss on the wires that lead to `router`."""
-    for wire in layout.wires:
-        if router in wire.ends and wire.loss:
-            yield f'iifname "{wire.device(router)}"{_chance(wire.loss)} drop'
+def _lost(wire: Wire, near: str, where: str, number: int, on: Sequence[Fault]) -> list[str]:
+    """What gets lost on a wire on its way from `near`, and what does not fit when others use it up."""
+    link, rules = wire.leaving(near), []
+    if link.loss and link.loss_burst > 1:
+        enter, leave = transitions(link.loss, link.loss_burst)
+        device, losing = where.split(maxsplit=1)[0].removesuffix("name"), f"{_LOSING}-{number}"
+        state = f"{{ {device} }}"
+        rules += [
+            f"{where} {device} @{losing} {_chance(leave)} delete @{losing} {state} accept",
+            f"{where} {device} @{losing} drop",
+            f"{where} {_chance(enter)} add @{losing} {state} drop",
+        ]
+    elif link.loss:
+        rules.append(f"{where}{_chance(link.loss)} drop")
+    load = max((f.load for f in on if f.kind == "congestion" and (near, wire.other(near)) in directions(f)), default=0)
+    if load > 1:
+        rules.append(f"{where}{_chance(1 - 1 / load)} drop")
+    return rules
 
 
-def _leaving(layout: Layout, router: str) -> Iterator[str]:
-    """Loss towards who is no router: it has no rules."""
-    for wire in layout.wires:
-        if router in wire.ends and wire.loss and wire.other(router) in {CLIENT, SERVERS}:
-            yield f'oifname "{wire.device(router)}"{_chance(wire.loss)} drop'
+def _uncounted() -> Iterator[str]:
+    """Put up what forwarding is about to count down: who does not see the router shall not count it either."""
+    yield "fib daddr type local accept"
+    for ttl in range(1, _TTL_LIMIT):
+        yield f"ip ttl {ttl} ip ttl set {ttl + 1} accept"
+
+
+def _limited(limit: RateLimit) -> Iterator[str]:
+    """Errors above the limit."""
+    if limit.per == "peer":
+        yield f"{_OWN_ERRORS} update @{_PEERS} {{ ip daddr {_over(limit)} }} drop"
+    else:
+        yield f"{_OWN_ERRORS} {_over(limit)} drop"
+    if limit.total_rate:
+        yield f"{_OWN_ERRORS} {_over(RateLimit(limit.total_rate, limit.total_burst))} drop"
 
 
 def _dropped(mine: Iterable[Fault]) -> Iterator[str]:

@@ -95,3 +95,21 @@ def test_limits_of_the_file_hold_until_a_fault_s() -> None:
     other = router_rules(scenario, LAYOUT, "isp-core-1", (Fault("rate_limit", ("isp-core-1",), rate=9.0, burst=4),))
     assert "over 9/second burst 4" in other
     assert "over 2/second" not in other
+
+
+def test_a_limit_for_each_peer_is_a_set_of_buckets() -> None:
+    """Keyed by where errors go; the one over all comes behind it."""
+    limit = RateLimit(1.0, 6, per="peer", total_rate=1000.0, total_burst=50)
+    limited = tuple(msgspec.structs.replace(r, rate_limit=limit) for r in HEALTHY.routers)
+    text = router_rules(msgspec.structs.replace(HEALTHY, routers=limited), LAYOUT, "isp-core-1", ())
+    assert "update @peers { ip daddr limit rate over 1/second burst 6 packets } drop" in text
+    assert text.index("over 1/second") < text.index("over 1000/second burst 50")
+
+
+def test_what_a_loaded_link_loses() -> None:
+    """More than fits is lost where the others go, not the other way."""
+    fault = Fault("congestion", ("isp-core-1", "isp-core-2"), load=1.25, towards="isp-core-2")
+    assert "numgen random mod 100000 < 20000 drop" in rules(fault, router="isp-core-2")
+    assert "numgen" not in rules(fault)
+    light = Fault("congestion", ("isp-core-1", "isp-core-2"), load=0.9)
+    assert "numgen" not in rules(light) + rules(light, router="isp-core-2")

@@ -1,0 +1,67 @@
+"""What routers make of the quote in an ICMP error: fields that they garble, and the labels that they put behind it.
+
+Pure arithmetic on the bytes of an error's payload, in both directions.
+"""
+
+import struct
+from collections.abc import Iterable
+
+from netprobe.sim.packet import Packet, checksum
+
+#: What `mangle` may name, and what is there instead of the truth in the quoted IP header. Malone and Luckie, "Analysis
+#: of ICMP quotations", PAM 2007: the order of bytes, lengths without the header, checksums and TTLs of another moment.
+MANGLES = ("ttl", "ip_id", "checksum", "length", "dscp")
+#: How an error says where its quote ends: by RFC 4884's field, not at all (routers from before it), or wrongly.
+EXTENSIONS = ("rfc4884", "legacy", "wrong_length")
+
+_QUOTE_BYTES = 128  # RFC 4884, 4.1: at least so many, the rest zeros
+_WORD = 4
+_HEADER_BYTES = 4
+_VERSION = 0x20  # RFC 4884, 7: version 2 in the upper four bits
+_MPLS = (1, 1)  # RFC 4950, 3: class and type of the label stack
+_EXPIRED = 1
+_NULL_TTL = 0
+
+
+def mangled(payload: bytes, what: Iterable[str]) -> bytes:
+    """A quote whose fields `what` are garbled."""
+    quote = bytearray(payload)
+    for field in what:
+        if field == "ttl":
+            quote[8] = _NULL_TTL
+        elif field == "ip_id":
+            quote[4:6] = quote[5:3:-1]  # in the machine's own order of bytes
+        elif field == "checksum":
+            quote[10:12] = b"\0\0"
+        elif field == "length":
+            quote[2:4] = (int.from_bytes(quote[2:4]) - (quote[0] & 15) * _WORD).to_bytes(2)
+        elif field == "dscp":
+            quote[1] &= 3
+    return bytes(quote)
+
+
+def add_labels(error: Packet, labels: tuple[int, ...], form: str) -> None:
+    """Put the label stack that a packet came with behind the quote of `error` (RFC 4950), its TTL being used up."""
+    quote = error.payload[:_QUOTE_BYTES]
+    stack = b"".join(
+        struct.pack("!I", label << 12 | (number == len(labels)) << 8 | _EXPIRED)
+        for number, label in enumerate(labels, 1)
+    )
+    body = struct.pack("!HBB", _HEADER_BYTES + len(stack), *_MPLS) + stack
+    head = struct.pack("!BBH", _VERSION, 0, 0)
+    summed = head[:2] + checksum(head + body).to_bytes(2)
+    error.payload = quote.ljust(_QUOTE_BYTES, b"\0") + summed + body
+    # RFC 4884, 4.2: the length of the quote in words is the second byte of the second word.
+    error.icmp_ident = {"rfc4884": _QUOTE_BYTES // _WORD, "wrong_length": -(-len(quote) // _WORD)}.get(form, 0)
+
+
+def labels_of(error: Packet) -> tuple[tuple[int, int, int, int], ...]:
+    """The label stack behind the quote of an error, as (label, class, bottom, ttl); nothing where there is none."""
+    extension = error.payload[_QUOTE_BYTES:]
+    if len(extension) <= 2 * _HEADER_BYTES or extension[0] != _VERSION or checksum(extension):
+        return ()
+    length, *kind = struct.unpack_from("!HBB", extension, _HEADER_BYTES)
+    if tuple(kind) != _MPLS:
+        return ()
+    entries = struct.iter_unpack("!I", extension[2 * _HEADER_BYTES : _HEADER_BYTES + length])
+    return tuple((entry >> 12, entry >> 9 & 7, entry >> 8 & 1, entry & 0xFF) for (entry,) in entries)

@@ -1,0 +1,94 @@
+"""What makes no sense about links and routers, said with the place in the file that says it."""
+
+from collections.abc import Sequence
+
+from netprobe.model.hint import hint
+from netprobe.model.record import Record
+from netprobe.sim.extensions import EXTENSIONS, MANGLES
+from netprobe.sim.links import transitions
+from netprobe.sim.records import Fault, Link, Router, Scenario
+from netprobe.sim.routing import directions
+
+BALANCES = ("", "flow", "packet")
+PER = ("router", "peer")
+_FRACTIONS = ("loss", "fraction")
+_LABELS = 1 << 20  # RFC 3032, 2.1
+_STACK_LIMIT = 16
+_SHORT_QUOTE = 8  # RFC 792
+
+
+class WrongError(ValueError):
+    """What is wrong and where, still without the file."""
+
+
+def check_numbers(row: Record, where: str) -> None:
+    """No number is negative, and what is a fraction is one."""
+    for key in row.__struct_fields__:
+        value = getattr(row, key)
+        if isinstance(value, int | float) and value < 0:
+            msg = f"'{key}' in {where}: {value:g} is below 0"
+            raise WrongError(msg)
+        if key in _FRACTIONS and value > 1:
+            msg = f"'{key}' in {where}: {value:g} is not between 0 and 1"
+            raise WrongError(msg)
+
+
+def check_choice(value: str, known: Sequence[str], where: str) -> None:
+    """It is one of `known`."""
+    if value not in known:
+        msg = f"{where}: unknown '{value}' ({hint(value, [name for name in known if name])})"
+        raise WrongError(msg)
+
+
+def check_router(router: Router, where: str) -> None:
+    """The keys of a router that only make sense together, or with some values."""
+    check_choice(router.balance, BALANCES, f"'balance' in {where}")
+    check_choice(router.extension, EXTENSIONS, f"'extension' in {where}")
+    for field in router.mangle:
+        check_choice(field, MANGLES, f"'mangle' in {where}")
+    if router.rate_limit is not None:
+        check_numbers(router.rate_limit, f"'rate_limit' of {where}")
+        check_choice(router.rate_limit.per, PER, f"'per' in 'rate_limit' of {where}")
+    if not router.mpls and (not router.propagate_ttl or router.extension != EXTENSIONS[0]):
+        key = "extension" if router.propagate_ttl else "propagate_ttl"
+        msg = f"'{key}' in {where} means nothing without 'mpls'"
+        raise WrongError(msg)
+    if len(router.mpls) > _STACK_LIMIT or not all(0 <= label < _LABELS for label in router.mpls):
+        msg = f"'mpls' in {where}: labels are at most {_STACK_LIMIT} numbers of 20 bits"
+        raise WrongError(msg)
+    if 0 < router.quote < _SHORT_QUOTE:
+        msg = f"'quote' in {where}: RFC 792 promises {_SHORT_QUOTE} bytes at least"
+        raise WrongError(msg)
+
+
+def check_link(link: Link, where: str) -> None:
+    """The keys of a link, one direction after the other."""
+    if link.back is not None:
+        given = [getattr(link.back, key) for key in link.back.__struct_fields__]
+        if all(value is None for value in given):
+            msg = f"'back' in {where} says nothing that is different"
+            raise WrongError(msg)
+    for near in link.ends:
+        way = link.leaving(near)
+        check_numbers(way, where if way is link else f"'back' of {where}")
+        if way.loss_burst < 1:
+            msg = f"'loss_burst' in {where}: {way.loss_burst:g} is below 1 packet"
+            raise WrongError(msg)
+        if way.loss_burst > 1 and (way.loss >= 1 or transitions(way.loss, way.loss_burst)[0] > 1):
+            msg = f"{where}: a loss of {way.loss:g} does not come in bursts of {way.loss_burst:g} packets"
+            raise WrongError(msg)
+
+
+def check_congestion(scenario: Scenario, fault: Fault, where: str) -> None:
+    """It is on a link that can be full."""
+    check_choice(fault.towards, ("", *fault.at), f"'towards' in {where}")
+    link = next((link for link in scenario.links if set(link.ends) == set(fault.at)), None)
+    if link is None:
+        msg = f"'at' in {where}: no [[link]] joins {' and '.join(fault.at)}"
+        raise WrongError(msg)
+    if not fault.load:
+        msg = f"{where}: 'load' is missing: what others send, as a fraction of the link's rate"
+        raise WrongError(msg)
+    if not all(link.leaving(near).rate_mbit for near, _ in directions(fault)):
+        msg = f"{where}: [[link]] {link.ends[0]} - {link.ends[1]} has no 'rate_mbit' that could be used up"
+        raise WrongError(msg)

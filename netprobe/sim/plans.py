@@ -1,0 +1,129 @@
+"""Which way a packet takes in the present epoch, and who acts on it there."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from netprobe.sim.balancing import five_tuple, hash_of
+from netprobe.sim.faults import Epoch, Hook
+from netprobe.sim.links import Gate
+from netprobe.sim.packet import Packet
+from netprobe.sim.records import Router, Scenario
+from netprobe.sim.routing import CLIENT, Routing, Way
+
+
+@dataclass(slots=True, frozen=True)
+class Tunnel:
+    """Where a router stands in a label switched path: `place` is 1 for the first, `egress` the hop at which it ends."""
+
+    place: int
+    egress: int
+
+
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """A way with what the present epoch does to it.
+
+    `dead_at` is the index of the first hop that is down, len(hops) + 1 when none is. `ticks` are the indices of the
+    hops that count the TTL down, None for all. `gates` are the indices of the links on which packets wait or get lost
+    in turn: 0 is the one to the first hop.
+    """
+
+    way: Way
+    dead_at: int
+    hooks: tuple[tuple[int, Hook], ...]
+    mtu: int
+    ticks: tuple[int, ...] | None
+    gates: tuple[int, ...]
+    tunnels: dict[int, Tunnel]
+
+    def stop(self, ttl: int) -> int:
+        """The index of the place that a packet with `ttl` gets to: a hop's, or len(hops)."""
+        last = len(self.way.hops)
+        if self.ticks is None:
+            return min(ttl - 1, last)
+        return self.ticks[ttl - 1] if ttl <= len(self.ticks) else last
+
+    def spent(self, index: int) -> int:
+        """How much of its TTL a packet has spent when it comes to the place `index`."""
+        return index if self.ticks is None else sum(tick < index for tick in self.ticks)
+
+
+class Plans:
+    """The plans between any two nodes; those of one epoch are kept."""
+
+    def __init__(self, scenario: Scenario, routing: Routing, seed: int, draw: random.Random) -> None:
+        self._routing = routing
+        self._seed = seed
+        self._draw = draw
+        self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
+        self._switching = {router.name: router for router in scenario.routers if router.mpls}
+        self.gates = {ends: Gate(ends, wire, seed) for ends, wire in routing.gated()}
+        self._epoch: Epoch | None = None
+        self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
+
+    def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
+        """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
+        if epoch is not self._epoch:
+            self._epoch = epoch
+            self._found.clear()
+        try:
+            plans = self._found[origin, node]
+        except KeyError:
+            plans = self._found[origin, node] = self._make_all(origin, node, epoch)
+        if len(plans) > 1 and packet is not None:
+            if via:
+                plans = tuple(plan for plan in plans if (*plan.way.hops, node)[0] == via) or plans
+            return self._balanced(plans, origin, node, packet)
+        return plans[0] if plans else None
+
+    def _balanced(self, plans: Sequence[Plan], origin: str, node: str, packet: Packet) -> Plan:
+        """Which of several ways: each router on it that has a choice makes its own."""
+        flow = five_tuple(packet)
+        at, here = 0, origin
+        while len(plans) > 1:
+            nexts = sorted({(*plan.way.hops, node)[at] for plan in plans})
+            chosen = nexts[0]
+            if len(nexts) > 1:
+                by_packet = self._balance.get(here) == "packet"
+                number = self._draw.getrandbits(32) if by_packet else hash_of(f"{self._seed}/{here}/{flow}")
+                chosen = nexts[number % len(nexts)]
+            plans = [plan for plan in plans if (*plan.way.hops, node)[at] == chosen]
+            at, here = at + 1, chosen
+        return plans[0]
+
+    def _make_all(self, origin: str, node: str, epoch: Epoch) -> tuple[Plan, ...]:
+        ways = self._routing.ways(origin, node, epoch.rerouted) or self._routing.ways(origin, node)
+        return tuple(self._make(way, origin, node, epoch) for way in ways)
+
+    def _make(self, way: Way, origin: str, node: str, epoch: Epoch) -> Plan:
+        places = (*way.hops, node)
+        dead_at = next((i for i, name in enumerate(places) if name in epoch.down), len(places))
+        hooks = tuple(
+            (index, hook)
+            for index, name in enumerate(way.hops)
+            for hook in epoch.hooks.get(name, ())
+            # A loop closes where a packet for somewhere beyond has crossed one of the two and comes to the other.
+            if hook.kind != "loop" or (node != CLIENT and hook.other in (origin, *way.hops[:index]))
+        )
+        links = pairwise((origin, *places))
+        gates = tuple(i for i, ends in enumerate(links) if ends in self.gates) if self.gates else ()
+        mtu = min(way.mtu[1:], default=65535)
+        ticks, tunnels = _switched(way.hops, self._switching) if self._switching else (None, {})
+        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels)
+
+
+def _switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:
+    """Which hops count the TTL down, and which ones stand in label switched paths."""
+    ticks = tuple(i for i, name in enumerate(hops) if name not in switching or switching[name].propagate_ttl)
+    tunnels: dict[int, Tunnel] = {}
+    begin = None
+    for index, name in enumerate((*hops, "")):
+        if name in switching:
+            begin = index if begin is None else begin
+        elif begin is not None:
+            egress = min(index, len(hops) - 1)
+            tunnels |= {i: Tunnel(i - begin + 1, egress) for i in range(begin, index)}
+            begin = None
+    return (None if len(ticks) == len(hops) else ticks), tunnels
