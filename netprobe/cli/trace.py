@@ -38,6 +38,9 @@ Port = Annotated[
 Rate = Annotated[
     float | None, typer.Option(metavar="PACKETS_PER_SECOND", help="At most so many probes a second (400).")
 ]
+FirstTtl = Annotated[
+    int, typer.Option("--first-ttl", min=1, max=63, help="Begin at this hop: those before it are known, or not ours.")
+]
 MaxTtl = Annotated[int, typer.Option("--max-ttl", min=1, max=63, help="Give up beyond this hop.")]
 
 Share = Annotated[
@@ -98,6 +101,7 @@ def trace(
     method: How = None,
     port: Port = None,
     rate: Rate = None,
+    first_ttl: FirstTtl = 1,
     max_ttl: MaxTtl = 30,
     share: Share = False,
     paths: Paths = False,
@@ -139,6 +143,12 @@ def trace(
     if paths and share:
         msg = "--paths: asks every hop with many flows, so nothing can be taken over; leave out --share"
         raise typer.BadParameter(msg)
+    if first_ttl > max_ttl:
+        msg = f"--first-ttl: {first_ttl} is beyond --max-ttl {max_ttl}"
+        raise typer.BadParameter(msg)
+    if first_ttl > 1 and (share or paths or rounds):
+        msg = "--first-ttl: --share, --paths and --rounds need the whole path; leave it out, or them"
+        raise typer.BadParameter(msg)
     if paths and rounds:
         msg = "--paths: goes without --rounds, which count loss on one way; trace twice"
         raise typer.BadParameter(msg)
@@ -168,5 +178,6 @@ def trace(
         ways=paths,
         named=bool(method or port),
         tos=tos,
+        first_ttl=first_ttl,
     )
     return carry_out(job, settings, as_json=as_json)

@@ -49,6 +49,7 @@ class Job(NamedTuple):
     ways: bool = False
     named: bool = True  # the method is the user's choice; else it gives way to one that this computer can send
     tos: int = 0
+    first_ttl: int = 1
 
 
 def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
@@ -76,6 +77,7 @@ def carry_out(job: Job, settings: Settings, *, as_json: bool) -> int:
             job.interval_s,
             job.ways,
             job.tos,
+            job.first_ttl,
         )
         printer = _Printer(job, whose, vantage.footing[wanted.protocol])
         work = Pass(job.targets, wanted, rate=job.rate, ready=None if printer.live else printer.show)

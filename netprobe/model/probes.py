@@ -162,7 +162,10 @@ class Hop(Record, frozen=True, omit_defaults=True):
 
 
 class Path(Fact, frozen=True, tag="path"):
-    """A traceroute: hops in order of TTL from 1, silent ones kept. `rtt_s` is the destination's best round trip."""
+    """A traceroute: hops in order of TTL, from 1 unless it was to begin later, silent ones kept.
+
+    `rtt_s` is the destination's best round trip.
+    """
 
     flow: Flow
     hops: tuple[Hop, ...]

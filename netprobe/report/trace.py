@@ -44,7 +44,7 @@ def table(
         if hop.ttl >= first:
             lines += _rows(hop, whose, said.get(hop.ttl), columns, width, beside.get(hop.ttl, []))
     if path.reached and not _arrived(path):
-        number = Span(f"{len(path.hops) + 1:4}  ")
+        number = Span(f"{_last_ttl(path) + 1:4}  ")
         where = clean(path.flow.destination, 45)
         why = "[answers only what has TTL to spare; how far it is was read off the TTL of its answer]"
         lines += _fit(number, ((where, len(where), ""),), "", [why], width)
@@ -101,11 +101,16 @@ def how(method: str, port: int) -> str:
 def outcome(path: Path) -> Span:
     """Whether it got there, and how far it is or got."""
     if path.reached:
-        length = len(path.hops) if _arrived(path) else len(path.hops) + 1
+        length = _last_ttl(path) if _arrived(path) else _last_ttl(path) + 1
         about = "" if _arrived(path) else "about "
         return Span(f"reached, {about}{counted(length, 'hop')}, {milliseconds(path.rtt_s)}", "good")
     last = path.last_responding
     return Span(f"not reached, last answer at hop {last.ttl}" if last else "not reached, nobody answered", "bad")
+
+
+def _last_ttl(path: Path) -> int:
+    """The TTL of the last hop; 0 where there is none."""
+    return path.hops[-1].ttl if path.hops else 0
 
 
 def _columns(path: Path, loss: "LossEvidence | None") -> tuple[int, int, int]:

@@ -29,6 +29,8 @@ USAGE = (
         "--port: ICMP has no ports; leave it out, or use --method syn, ack, udp or quic",
     ),
     (["trace", "--rate", "0", "1.1.1.1"], "--rate: must be more than 0"),
+    (["trace", "--first-ttl", "9", "--max-ttl", "8", "1.1.1.1"], "--first-ttl: 9 is beyond --max-ttl 8"),
+    (["trace", "--first-ttl", "2", "--share", "1.1.1.1"], "--share, --paths and --rounds need the whole path"),
     (
         ["trace", "--dscp", "loud", "1.1.1.1"],
         "--dscp: 'loud' is no DSCP; give 0 to 63, or a name such as EF, AF41, CS1",

@@ -71,6 +71,18 @@ def test_every_method_reaches_a_server(method: str) -> None:
     assert "AS3320 Deutsche Telekom AG" in done.stdout
 
 
+def test_a_trace_may_begin_later_and_end_earlier() -> None:
+    """With --first-ttl hops before it are not shown, and how far the destination is stays the same."""
+    command = ("netprobe", "trace", "--method", "udp", "www.tiktok.com")
+    whole, later = inside("healthy", *command).stdout, inside("healthy", *command, "--first-ttl", "4").stdout
+    assert "reached, 8 hops" in whole
+    assert "reached, 8 hops" in later
+    shown = [row.split()[:2] for row in whole.splitlines() if row.lstrip()[:1].isdigit()]
+    assert [row.split()[:2] for row in later.splitlines() if row.lstrip()[:1].isdigit()] == shown[3:]
+    done = inside("healthy", *command, "--first-ttl", "3", "--max-ttl", "5", "--json")
+    assert [hop["ttl"] for hop in json.loads(done.stdout)["hops"]] == [3, 4, 5]
+
+
 def test_a_name_that_is_not_there_is_an_error_of_its_own_row() -> None:
     """The other targets are traced; the exit code says that one was not."""
     done = inside("healthy", "netprobe", "trace", "--json", "no.such.example", "1.1.1.1")
