@@ -1,7 +1,8 @@
 """Run simulation files of Trippy's format with our tracer, each once, and compare hop by hop. There are no retries.
 
-    python -m tests.peer [--repeat N] [--tolerance-ms MS] [--json] FILE...
+    python -m tests.peer [--repeat N] [--tolerance-ms MS] [--json | --scenario] FILE...
 
+With --scenario nothing is run: a scenario file of ours that says the same of the network is printed.
 The exit code is 0 when all is as the files say, 1 when something is not, 2 when a file cannot be read.
 """
 
@@ -14,6 +15,7 @@ from netprobe.model.record import Record, to_json
 from netprobe.sim.namespaces import LabError
 from tests.peer.compare import TOLERANCE_MS, differences
 from tests.peer.inside import measure
+from tests.peer.scenario import to_toml
 from tests.peer.simulation import BadSimulation, read
 
 
@@ -24,11 +26,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each so often; all have to hold")
     parser.add_argument("--tolerance-ms", type=float, default=TOLERANCE_MS, metavar="MS", help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="one line a run")
+    parser.add_argument("--scenario", action="store_true", help="print a scenario file instead")
     asked = parser.parse_args(arguments)
     failed = 0
     for path in asked.files:
         for _ in range(asked.repeat):
             try:
+                if asked.scenario:
+                    print(to_toml(read(path)), end="")
+                    continue
                 outcome = once(path, asked.tolerance_ms)
             except (BadSimulation, LabError) as error:
                 sys.stderr.write(f"{error}\n")
