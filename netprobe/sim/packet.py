@@ -1,4 +1,4 @@
-"""IPv4 packets as the simulated routers see them.
+"""IPv4 and IPv6 packets as the simulated routers see them: what a packet is made of is the same in both.
 
 Every byte layout of the simulation lives here; nothing here knows a network. Forwarding must be cheap, so a packet that
 came in as bytes keeps them and only has its TTL and header checksum rewritten on the way out.
@@ -7,6 +7,8 @@ came in as bytes keeps them and only has its TTL and header checksum rewritten o
 import struct
 from dataclasses import dataclass, replace
 from socket import inet_aton, inet_ntoa
+
+from netprobe.sim import ipv6
 
 ICMP = 1
 TCP = 6
@@ -48,11 +50,13 @@ def checksum(data: bytes) -> int:
 
 @dataclass(slots=True)
 class Packet:
-    """One IPv4 packet. Addresses are text; `payload` is what the transport carries (for ICMP what follows 8 bytes).
+    """One packet. Addresses are text; `payload` is what the transport carries (for ICMP what follows 8 bytes).
 
-    `ident` is the IP identification. `icmp_*` are -1 unless the protocol is ICMP; `icmp_ident` and `icmp_seq` are the
-    two halves of the second word, whatever the type uses them for. `raw` holds the bytes that came in, None for a
-    packet that was made here. `fragment` marks a later fragment, which has no transport header.
+    The addresses say of which version of IP it is. `ident` is the IP identification, in IPv6 the flow label; `ttl` the
+    hop limit, `tos` the traffic class. ICMPv6 is `ICMP`, with the types and codes of ICMP (`ipv6`). `icmp_*` are -1
+    unless the protocol is ICMP; `icmp_ident` and `icmp_seq` are the two halves of the second word, whatever the type
+    uses them for. `raw` holds the bytes that came in, None for a packet that was made here. `fragment` marks a later
+    fragment, which has no transport header.
     """
 
     source: str
@@ -79,7 +83,7 @@ class Packet:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Packet":
-        """Parse a whole IPv4 packet. Raises `ValueError` on anything else."""
+        """Parse a whole packet. Raises `ValueError` on anything else."""
         packet = _parse(data, quoted=False)
         packet.raw = data
         return packet
@@ -96,7 +100,7 @@ class Packet:
     @property
     def is_error(self) -> bool:
         """Whether this is an ICMP error, which must never draw another one."""
-        return self.protocol == ICMP and self.icmp_type in ICMP_ERRORS
+        return self.protocol == ICMP and (self.icmp_type in ICMP_ERRORS or ipv6.is_error(self.icmp_type))
 
     @property
     def size(self) -> int:
@@ -104,10 +108,12 @@ class Packet:
         if self.raw is not None:
             return len(self.raw)
         transport = 20 + len(self.options) if self.protocol == TCP else 8
-        return 20 + transport + len(self.payload)
+        return (ipv6.HEADER_BYTES if ":" in self.source else 20) + transport + len(self.payload)
 
     def to_bytes(self) -> bytes:
         """The packet with right lengths and checksums; a forwarded one with its bytes kept but for TTL and checksum."""
+        if ":" in self.source:
+            return self._to_bytes_v6()
         raw = self.raw
         if raw is not None:
             if raw[8] == self.ttl:
@@ -126,8 +132,29 @@ class Packet:
         )
         return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + body
 
+    def _to_bytes_v6(self) -> bytes:
+        """The same without a header checksum."""
+        raw = self.raw
+        if raw is not None:
+            return raw if raw[7] == self.ttl else raw[:7] + bytes([self.ttl]) + raw[8:]
+        ends = ipv6.pack_address(self.source) + ipv6.pack_address(self.destination)
+        protocol = self.protocol
+        if protocol != ICMP:
+            body = self._transport(ends)
+        else:
+            protocol = ipv6.ICMPV6
+            kind = ipv6.to_wire(self.icmp_type, self.icmp_code)
+            body = _ICMP.pack(*kind, 0, self.icmp_ident, self.icmp_seq) + self.payload
+            # RFC 4443, 2.3: the pseudo header is part of it, unlike in ICMP.
+            total = checksum(ends + struct.pack("!HH", protocol, len(body)) + body)
+            body = body[:2] + total.to_bytes(2, "big") + body[4:]
+        return ipv6.build_header(ends, self.ttl, protocol, self.ident, self.tos, len(body)) + body
+
     def _transport(self, ends: bytes) -> bytes:
-        """The transport header and payload; `ends` is both addresses, for the pseudo header (RFC 9293, 3.1)."""
+        """The transport header and payload; `ends` is both addresses, for the pseudo header (RFC 9293, 3.1).
+
+        That of IPv6 (RFC 8200, 8.1) has the same sum.
+        """
         if self.protocol == ICMP:
             body = _ICMP.pack(self.icmp_type, self.icmp_code, 0, self.icmp_ident, self.icmp_seq) + self.payload
             return body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
@@ -152,19 +179,21 @@ class Packet:
         """The ICMP error about this packet from `router`, with its own initial `ttl`.
 
         The quote shows the packet as it arrived there, with `arrived_ttl`; `quote` limits what follows the quoted IP
-        header to that many bytes (RFC 792 asks for 8), 0 for as much as RFC 1812 allows. `word` is the second half of
-        the second word: the next hop's MTU where fragmentation is needed (RFC 1191).
+        header to that many bytes (RFC 792 asks for 8), 0 for as much as RFC 1812 or RFC 4443 allows. `word` is the
+        second half of the second word: the next hop's MTU where fragmentation is needed (RFC 1191).
         """
         data = replace(self, ttl=arrived_ttl).to_bytes()
-        header = (data[0] & 15) * 4
-        payload = data[: header + quote] if quote else data[:_QUOTE_LIMIT]
+        over_v6 = ":" in self.source
+        header = ipv6.HEADER_BYTES if over_v6 else (data[0] & 15) * 4
+        limit = ipv6.QUOTE_LIMIT if over_v6 else _QUOTE_LIMIT
+        payload = data[: header + quote] if quote else data[:limit]
         return Packet(
             source=router,
             destination=self.source,
             ttl=ttl,
             protocol=ICMP,
-            tos=0xC0,  # RFC 1812, 4.3.2.5: internetwork control
-            dont_fragment=False,
+            tos=0 if over_v6 else 0xC0,  # RFC 1812, 4.3.2.5: internetwork control
+            dont_fragment=over_v6,
             icmp_type=icmp_type,
             icmp_code=code,
             icmp_seq=word,
@@ -174,13 +203,15 @@ class Packet:
 
 def _parse(data: bytes, *, quoted: bool) -> Packet:
     size = len(data)
+    if size and data[0] >> 4 == 6:
+        return _parse_v6(data, quoted=quoted)
     if size < _HEADER.size:
         msg = f"{size} bytes are too few for an IPv4 header"
         raise ValueError(msg)
     version, tos, total, ident, offset, ttl, protocol, _, source, destination = _HEADER.unpack_from(data)
     header = (version & 15) * 4
     if version >> 4 != 4 or header < _HEADER.size or size < header:  # IP version 4
-        msg = "not an IPv4 header"
+        msg = "not an IP header"
         raise ValueError(msg)
     if not quoted and (total != size or int.from_bytes(data[:header], "big") % 0xFFFF):
         msg = "wrong total length or header checksum"
@@ -191,6 +222,23 @@ def _parse(data: bytes, *, quoted: bool) -> Packet:
         packet.payload = data[header:]
         return packet
     _parse_transport(packet, data, header, quoted=quoted)
+    return packet
+
+
+def _parse_v6(data: bytes, *, quoted: bool) -> Packet:
+    head = ipv6.parse_header(data, quoted=quoted)
+    if head.protocol == ICMP:
+        msg = "ICMP of IPv4 in a packet of IPv6"
+        raise ValueError(msg)
+    protocol = ICMP if head.protocol == ipv6.ICMPV6 else head.protocol
+    packet = Packet(head.source, head.destination, head.hop_limit, protocol, head.label, head.traffic_class)
+    if head.fragment:
+        packet.fragment = True
+        packet.payload = data[head.at :]
+        return packet
+    _parse_transport(packet, data, head.at, quoted=quoted)
+    if packet.icmp_type >= 0:
+        packet.icmp_type, packet.icmp_code = ipv6.from_wire(packet.icmp_type, packet.icmp_code)
     return packet
 
 

@@ -155,7 +155,9 @@ class Bridge:
     def _inject(self, data: bytes, at: str, now: float) -> None:
         try:
             packet = Packet.from_bytes(data)
-        except ValueError:  # IPv6, or something that a tool made odd on purpose: routers would drop it
+        except ValueError:  # something that a tool made odd on purpose: routers would drop it
+            return
+        if ":" in packet.source:  # the scenarios have no IPv6
             return
         if at == SERVERS and packet.ttl == _DEFAULT_TTL:
             packet.ttl = self._initial_ttl.get(packet.source, _DEFAULT_TTL)
