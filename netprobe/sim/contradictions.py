@@ -39,6 +39,18 @@ CONTRADICTIONS = (
         lambda f, s: f.separate and (len(f.addresses) < 2 or not _at_router(f, s)),
     ),
     _Contradiction(
+        ("dns",),
+        "missing",
+        "names that do not exist get 'addresses', and a resolver gives them",
+        lambda f, s: f.missing and (not f.addresses or _at_router(f, s)),
+    ),
+    _Contradiction(
+        ("dns",),
+        "truncate",
+        "it is a resolver that says that its answer is too long",
+        lambda f, s: f.truncate and _at_router(f, s),
+    ),
+    _Contradiction(
         ("throttle",),
         "rate_kbit",
         "nothing passes at 0 kbit/s: give a rate, or use the kind 'drop'",

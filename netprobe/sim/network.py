@@ -267,7 +267,8 @@ class Network:
         elif node == CLIENT:
             self._deliver(packet, CLIENT, at)
         else:
-            service = self._resolvers.get(node, node) if packet.destination_port == DNS_PORT else node
+            dns = DNS_PORT in {packet.destination_port, packet.source_port}  # to a forwarder: an answer
+            service = self._resolvers.get(node, node) if dns else node
             if service in epoch.refusing or (service == node and node in self._routers):
                 self._refuse(packet, node, at, epoch)
             elif service not in epoch.down and self._heeds(packet, node, at, epoch):

@@ -124,7 +124,10 @@ class Server(Record, frozen=True):
 
 
 class Resolver(Record, frozen=True):
-    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself."""
+    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself.
+
+    `ecs` is the client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself.
+    """
 
     name: str
     address: str
@@ -132,6 +135,7 @@ class Resolver(Record, frozen=True):
     asn: int = 0
     upstream: str = ""
     delay_ms: float = 1.0
+    ecs: str = ""
 
 
 class Route(Record, frozen=True):
@@ -143,11 +147,18 @@ class Route(Record, frozen=True):
 
 
 class Entry(Record, frozen=True):
-    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses."""
+    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses, or `aliases`, a chain.
+
+    `regions` are other addresses for who asks from a prefix: a resolver's address, or the subnet that it tells (RFC
+    7871). `aaaa` are IPv6 addresses, to which there is no way here.
+    """
 
     addresses: tuple[str, ...]
     alias: str = ""
     ttl_s: int = 300
+    aliases: tuple[str, ...] = ()
+    aaaa: tuple[str, ...] = ()
+    regions: dict[str, tuple[str, ...]] = {}
 
 
 class Match(Record, frozen=True):
@@ -206,6 +217,8 @@ class Fault(Record, frozen=True):
     not_yet_valid: bool = False
     self_signed: bool = False
     wrong_name: str = ""
+    missing: bool = False
+    truncate: bool = False
     body_bytes: int = 0
     when: str = ""
     how: str = ""

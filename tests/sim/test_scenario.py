@@ -159,6 +159,26 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "dns"\nat = "isp"\nmissing = true\n',
+        "'missing' in [[fault]] 'dns': names that do not exist get 'addresses', and a resolver gives them",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "dns"\nat = "core"\ntruncate = true\n',
+        "'truncate' in [[fault]] 'dns': it is a resolver that says that its answer is too long",
+    ),
+    (
+        "[names]",
+        '[names]\n"a.b" = { addresses = [], aaaa = ["::g"] }',
+        "'aaaa' in [names] 'a.b': '::g' is not an IPv6 address",
+    ),
+    (
+        "[names]",
+        '[names]\n"a.b" = { addresses = [], alias = "c", aliases = ["d"] }',
+        "[names] 'a.b' has an alias and aliases: write the whole chain into 'aliases'",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "hangup"\nat = "akamai-fra"\nwhen = "helo"\nhow = "reset"\n',
         "'when' in [[fault]] 'hangup': it is one of accepted, hello, upload, request, answer",
     ),
