@@ -4,7 +4,6 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-PATIENT_JOBS ?= 6
 
 .PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
 
@@ -17,10 +16,7 @@ demo: $(VENV)/.ready  ## two outages with real packets in simulated networks; ne
 	@scripts/demo.sh $(BIN)/netprobe
 
 test: lint tools fuzzer  ## everything: lint, and all tests with real packets (as root)
-	status=0; \
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "not patient" || status=1; \
-	$(BIN)/python -m pytest -n $(PATIENT_JOBS) -q -m patient || status=1; \
-	exit $$status
+	$(BIN)/python -m pytest -n $(JOBS) -q
 
 check: $(VENV)/.ready  ## what takes under a minute and sends no packet
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "not packets and not slow"
