@@ -4,11 +4,12 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+PATIENT_JOBS ?= 6
 
 .PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
 
 venv: $(VENV)/.ready  ## netprobe in .venv/bin, with pinned packages
 
@@ -16,7 +17,10 @@ demo: $(VENV)/.ready  ## two outages with real packets in simulated networks; ne
 	@scripts/demo.sh $(BIN)/netprobe
 
 test: lint tools fuzzer  ## everything: lint, and all tests with real packets (as root)
-	$(BIN)/python -m pytest -n $(JOBS) -q
+	status=0; \
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "not patient" || status=1; \
+	$(BIN)/python -m pytest -n $(PATIENT_JOBS) -q -m patient || status=1; \
+	exit $$status
 
 check: $(VENV)/.ready  ## what takes under a minute and sends no packet
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "not packets and not slow"
@@ -35,6 +39,9 @@ bench: $(VENV)/.ready tools  ## measurements beside the tools that people use to
 
 fidelities: $(VENV)/.ready tools  ## every scenario with real packets, in both fidelities, beside virtual time: what differs (half an hour; NAMES=...)
 	$(BIN)/python -m tests.sim.fidelities $(NAMES)
+
+lab-vm: $(VENV)/.ready tools  ## kernel scenarios with delays and losses by netem, in an emulated machine (as root); SCENARIOS="NAME ..." or all
+	@scripts/lab-vm.sh $(BIN)/python $(SCENARIOS)
 
 fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
 	$(BIN)/python -m tests.fuzz --keep build/fuzz

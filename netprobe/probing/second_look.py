@@ -84,7 +84,7 @@ def second_look(
     looked += flows
     if any(isinstance(o.fact, FlowTest) and is_split(o.fact) for o in flows):
         return looked  # what else there is to count would be the dead branch again
-    looked += yield from count_losses(found, edges, controls, hosts[0].gateway if hosts else "")
+    looked += yield from count_losses([*found, *looked], edges, controls, hosts[0].gateway if hosts else "")
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked

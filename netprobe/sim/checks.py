@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 from netprobe.model.hint import hint
 from netprobe.sim import lines
-from netprobe.sim.contradictions import CERTIFICATES, complaint, router_complaint
-from netprobe.sim.edges import outside
+from netprobe.sim.contradictions import CERTIFICATES, complaint
 from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
-from netprobe.sim.records import Fault, Scenario
-from netprobe.sim.routing import CLIENT, Routing, node_addresses
+from netprobe.sim.records import Entry, Fault, Scenario
+from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.servers.answers import MOST_ALIASES
 from netprobe.sim.truths import ExpectationError, check_expect
 
 __all__ = ["KINDS", "WrongError", "check"]
@@ -26,7 +26,6 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "throttle": (("router",), ("match", "rate_kbit", "burst_kb", "queue_ms")),
     "cutoff": (("router",), ("match", "after_bytes", "after_packets")),
     "block_page": (("router",), ("match", "status", "headers", "title", "body")),
-    "exhausted": (("router",), ("fraction",)),
     "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
@@ -36,7 +35,10 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
     "certificate": (("server",), (*CERTIFICATES, "server_name")),
     "hangup": (("server",), ("when", "how", "after_bytes", "server_name", "fraction")),
-    "dns": (("resolver", "router"), ("rcode", "addresses", "silence", "names", "delay_ms", "separate")),
+    "dns": (
+        ("resolver", "router"),
+        ("rcode", "addresses", "silence", "names", "delay_ms", "separate", "missing", "truncate"),
+    ),
 }
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _TWO = 2
@@ -81,7 +83,6 @@ def _check_addresses(scenario: Scenario) -> None:
         msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
         raise WrongError(msg) from None
     owned = [("router", r.name, a) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
-    owned += [("router", r.name, r.nat.address) for r in scenario.routers if r.nat]
     owned += [("server", s.name, address) for s in scenario.servers for address in s.addresses]
     seen: dict[str, str] = {scenario.client_address: "[client]"}
     for kind, name, address in owned:
@@ -98,8 +99,25 @@ def _check_addresses(scenario: Scenario) -> None:
     for address in scenario.client.hosts.values():
         _check_address(address, "'hosts' in [client]")
     for name, entry in scenario.names.items():
-        for address in entry.addresses:
-            _check_address(address, f"[names] '{name}'")
+        _check_entry(entry, f"[names] '{name}'")
+
+
+def _check_entry(entry: Entry, where: str) -> None:
+    for address in (*entry.addresses, *(a for row in entry.regions.values() for a in row)):
+        _check_address(address, where)
+    _check_prefixes(entry.regions, f"'regions' in {where}")
+    for address in entry.aaaa:
+        try:
+            IPv6Address(address)
+        except ValueError:
+            msg = f"'aaaa' in {where}: '{address}' is not an IPv6 address"
+            raise WrongError(msg) from None
+    if entry.alias and entry.aliases:
+        msg = f"{where} has an alias and aliases: write the whole chain into 'aliases'"
+        raise WrongError(msg)
+    if len(entry.aliases) > MOST_ALIASES:
+        msg = f"'aliases' in {where}: no resolver follows a chain of more than {MOST_ALIASES}"
+        raise WrongError(msg)
 
 
 def _check_address(address: str, where: str) -> None:
@@ -137,6 +155,7 @@ def _check_places(scenario: Scenario) -> None:
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
+        _check_prefixes((resolver.ecs,) if resolver.ecs else (), f"'ecs' in [[resolver]] '{resolver.name}'")
         if resolver.upstream:
             others = [other.name for other in scenario.resolvers if other is not resolver]
             _known(resolver.upstream, others, "resolver", f"'upstream' in [[resolver]] '{resolver.name}'")
@@ -209,9 +228,3 @@ def _check_connected(scenario: Scenario) -> None:
         if routing.way(CLIENT, router.name) is None:
             msg = f"no [[link]] leads from the client to [[router]] '{router.name}'"
             raise WrongError(msg)
-    hidden = outside(scenario, routing, node_addresses(scenario))
-    for router in scenario.routers:
-        if router.nat:
-            check_numbers(router.nat, f"nat of [[router]] '{router.name}'")
-        if wrong := router_complaint(router, hidden.get(router.name, frozenset())):
-            raise WrongError(wrong)

@@ -1,4 +1,4 @@
-"""The client's side of lookups, handshakes and fetches in virtual time: small state machines over simulated packets.
+"""The client's side of handshakes and fetches in virtual time: small state machines over simulated packets.
 
 They end as those of the live vantage do: the same phases, the same words for what went wrong.
 """
@@ -11,25 +11,21 @@ import msgspec
 
 from netprobe.model.services import (
     HEADERS_THAT_MATTER,
-    Answer,
     Certificate,
     Fetch,
     Handshake,
     Handshaken,
-    Lookup,
     Response,
 )
 from netprobe.probing.injection import Heard
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
-from netprobe.sim.network import DNS_PORT
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.servers.answers import Condition, Shown
 from netprobe.sim.tcp import Tcp, as_reply
 
-_UDP_HEADERS = 28
 _IP_TCP_HEADERS = 40
 _DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
@@ -40,81 +36,6 @@ _CHAIN_COMPLAINTS = {
 }
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
 _TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
-
-
-class Question:
-    """One lookup: asked `attempts` times, spread over its time, until something is answered."""
-
-    def __init__(self, clock: Clockwork, own: str, lookup: Lookup, port: int, done: Callable[[Answer], None]) -> None:
-        self._clock = clock
-        self._own = own
-        self._lookup = lookup
-        self._port = port
-        self._done = done
-        self._sent_s: dict[int, float] = {}  # by message id
-        self._timers: list[Timer] = []
-        self.packets_sent = 0
-        self.bytes_sent = 0
-
-    def start(self) -> None:
-        """Ask, and plan to ask again and to give up."""
-        now, lookup = self._clock.now, self._lookup
-        attempts = max(1, lookup.attempts)
-        pause = lookup.timeout_s / attempts
-        self._timers = [self._clock.at(now + n * pause, self._ask) for n in range(1, attempts)]
-        self._timers.append(self._clock.at(now + lookup.timeout_s, lambda: self._finish(error="timeout")))
-        self._ask()
-
-    def receive(self, packet: Packet) -> None:
-        """A datagram to our port."""
-        try:
-            answer = wirebytes.parse_dns_answer(packet.payload)
-        except ValueError:
-            return
-        if packet.source != self._lookup.resolver or answer.ident not in self._sent_s:
-            return
-        self._finish(answer)
-
-    def icmp_error(self, error: Packet) -> None:
-        """Linux hands unreachables to a socket that asked for them; a TTL that ran out is no answer."""
-        if error.icmp_type == ip.UNREACHABLE:
-            self._finish(error="refused" if error.icmp_code == ip.PORT_UNREACHABLE else "unreachable")
-
-    def _ask(self) -> None:
-        ident = (self._port * 31 + len(self._sent_s) * 7919) & 0xFFFF
-        self._sent_s[ident] = self._clock.now
-        payload = wirebytes.dns_query(ident, self._lookup.name, self._lookup.record_type, self._lookup.record_class)
-        self.packets_sent += 1
-        self.bytes_sent += _UDP_HEADERS + len(payload)
-        self._clock.send(
-            Packet(
-                self._own,
-                self._lookup.resolver,
-                protocol=ip.UDP,
-                source_port=self._port,
-                destination_port=DNS_PORT,
-                payload=payload,
-            ),
-            CLIENT,
-        )
-
-    def _finish(self, answer: wirebytes.DnsAnswer | None = None, error: str = "") -> None:
-        for timer in self._timers:
-            timer.cancel()
-        if answer is None:
-            self._done(Answer(self._lookup, error=error))
-            return
-        self._done(
-            Answer(
-                self._lookup,
-                rcode=answer.rcode,
-                addresses=answer.addresses,
-                aliases=answer.aliases,
-                ttl_s=answer.ttl_s,
-                rtt_s=self._clock.now - self._sent_s[answer.ident],
-                responses=1,
-            )
-        )
 
 
 class Conversation:

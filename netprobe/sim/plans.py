@@ -2,11 +2,10 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from netprobe.sim.balancing import five_tuple, hash_of
-from netprobe.sim.edges import Edges
 from netprobe.sim.faults import Epoch, Hook
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
@@ -28,7 +27,7 @@ class Plan:
 
     `dead_at` is the index of the first hop that is down, len(hops) + 1 when none is. `ticks` are the indices of the
     hops that count the TTL down, None for all. `gates` are the indices of the links on which packets wait or get lost
-    in turn: 0 is the one to the first hop. `nat` is the index of the first hop that gives packets its own address.
+    in turn: 0 is the one to the first hop.
     """
 
     way: Way
@@ -38,7 +37,6 @@ class Plan:
     ticks: tuple[int, ...] | None
     gates: tuple[int, ...]
     tunnels: dict[int, Tunnel]
-    nat: int | None
 
     def stop(self, ttl: int) -> int:
         """The index of the place that a packet with `ttl` gets to: a hop's, or len(hops)."""
@@ -55,9 +53,8 @@ class Plan:
 class Plans:
     """The plans between any two nodes; those of one epoch are kept."""
 
-    def __init__(self, scenario: Scenario, routing: Routing, edges: Edges, seed: int, draw: random.Random) -> None:
+    def __init__(self, scenario: Scenario, routing: Routing, seed: int, draw: random.Random) -> None:
         self._routing = routing
-        self._edges = edges
         self._seed = seed
         self._draw = draw
         self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
@@ -68,7 +65,9 @@ class Plans:
 
     def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
-        self._renew(epoch)
+        if epoch is not self._epoch:
+            self._epoch = epoch
+            self._found.clear()
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -78,22 +77,6 @@ class Plans:
                 plans = tuple(plan for plan in plans if (*plan.way.hops, node)[0] == via) or plans
             return self._balanced(plans, origin, node, packet)
         return plans[0] if plans else None
-
-    def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
-        """What `router` alone does to packets that go through it to `node`."""
-        self._renew(epoch)
-        key = (f"through {router}", node)
-        if key not in self._found:
-            way = self._routing.way(router, node)
-            mtu = way.mtu[0] if way else 0
-            alone = Way((router,), (0.0, 0.0), (0.0, 0.0), (1.0, 1.0), (65535, mtu))
-            self._found[key] = (replace(self._make(alone, router, node, epoch), gates=()),) if way else ()
-        return next(iter(self._found[key]), None)
-
-    def _renew(self, epoch: Epoch) -> None:
-        if epoch is not self._epoch:
-            self._epoch = epoch
-            self._found.clear()
 
     def _balanced(self, plans: Sequence[Plan], origin: str, node: str, packet: Packet) -> Plan:
         """Which of several ways: each router on it that has a choice makes its own."""
@@ -128,7 +111,7 @@ class Plans:
         gates = tuple(i for i, ends in enumerate(links) if ends in self.gates) if self.gates else ()
         mtu = min(way.mtu[1:], default=65535)
         ticks, tunnels = _switched(way.hops, self._switching) if self._switching else (None, {})
-        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels, self._edges.crossed(way.hops, origin, node))
+        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels)
 
 
 def _switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:

@@ -37,19 +37,6 @@ class RateLimit(Record, frozen=True):
     total_burst: int = 50
 
 
-class Nat(Record, frozen=True):
-    """Translation of what leaves towards the Internet to `address`, for at most `ports` connections (0: no limit).
-
-    A connection is forgotten when it was idle for `tcp_s`, `udp_s` or `icmp_s` seconds (RFC 5382, 4787, 5508).
-    """
-
-    address: str
-    ports: int = 0
-    tcp_s: float = 7440.0
-    udp_s: float = 120.0
-    icmp_s: float = 60.0
-
-
 class Router(Record, frozen=True):
     """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812).
 
@@ -58,8 +45,6 @@ class Router(Record, frozen=True):
     quoted IP header garbled. `mpls` are the labels that packets come to it with, being in the middle of a label
     switched path: its time exceeded shows them (RFC 4950), saying where by `extension` (RFC 4884). Unless
     `propagate_ttl` the path does not count the IP TTL down, and nobody sees the router (RFC 3443, pipe model).
-
-    `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass, 0 does not.
     """
 
     name: str
@@ -77,8 +62,6 @@ class Router(Record, frozen=True):
     mpls: tuple[int, ...] = ()
     propagate_ttl: bool = True
     extension: str = "rfc4884"
-    nat: Nat | None = None
-    mss_clamp: int = 0
 
 
 class Back(Record, frozen=True):
@@ -141,7 +124,10 @@ class Server(Record, frozen=True):
 
 
 class Resolver(Record, frozen=True):
-    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself."""
+    """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself.
+
+    `ecs` is the client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself.
+    """
 
     name: str
     address: str
@@ -149,6 +135,7 @@ class Resolver(Record, frozen=True):
     asn: int = 0
     upstream: str = ""
     delay_ms: float = 1.0
+    ecs: str = ""
 
 
 class Route(Record, frozen=True):
@@ -160,11 +147,18 @@ class Route(Record, frozen=True):
 
 
 class Entry(Record, frozen=True):
-    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses."""
+    """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses, or `aliases`, a chain.
+
+    `regions` are other addresses for who asks from a prefix: a resolver's address, or the subnet that it tells (RFC
+    7871). `aaaa` are IPv6 addresses, to which there is no way here.
+    """
 
     addresses: tuple[str, ...]
     alias: str = ""
     ttl_s: int = 300
+    aliases: tuple[str, ...] = ()
+    aaaa: tuple[str, ...] = ()
+    regions: dict[str, tuple[str, ...]] = {}
 
 
 class Match(Record, frozen=True):
@@ -223,6 +217,8 @@ class Fault(Record, frozen=True):
     not_yet_valid: bool = False
     self_signed: bool = False
     wrong_name: str = ""
+    missing: bool = False
+    truncate: bool = False
     body_bytes: int = 0
     when: str = ""
     how: str = ""

@@ -14,7 +14,8 @@ from itertools import pairwise
 from netprobe.sim.records import Fault, Link, Scenario
 
 CLIENT = "client"
-_RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)  # the wire from a server to its router
+#: The wire from a server to its router.
+RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)
 _MOST_WAYS = 64  # between two nodes
 _ROUNDING = 1e-9
 _SPREAD = 0.2  # how far a seed moves a link's delay, as a fraction of it
@@ -65,8 +66,8 @@ class Routing:
         self._balancing = frozenset(router.name for router in scenario.routers if router.balance)
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in links:
-            one, other = sorted(link.ends)
-            draw = random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
+            one, other = link.ends
+            draw = moved(seed, one, other)
             for near, far in ((one, other), (other, one)):
                 way = link.leaving(near)
                 self._wires[near, far] = Wire(
@@ -145,6 +146,12 @@ class Routing:
         return _dijkstra(self._cost, origin, without)[1]
 
 
+def moved(seed: int, one: str, other: str) -> float:
+    """The factor by which a seed moves the delays of the link between two neighbours."""
+    one, other = sorted((one, other))
+    return random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
+
+
 def _dijkstra(
     costs: Mapping[str, Mapping[str, float]], origin: str, without: frozenset[str]
 ) -> tuple[dict[str, float], dict[str, str]]:
@@ -169,7 +176,6 @@ def node_addresses(scenario: Scenario) -> dict[str, str]:
     """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
     owner = {scenario.client_address: CLIENT}
     owner.update((router.address, router.name) for router in scenario.routers)
-    owner.update((router.nat.address, router.name) for router in scenario.routers if router.nat)
     for router in scenario.routers:
         if router.icmp_source:
             owner.setdefault(router.icmp_source, router.name)
@@ -190,7 +196,7 @@ def directions(fault: Fault) -> tuple[tuple[str, str], ...]:
 def _racks(scenario: Scenario) -> Iterable[Link]:
     owner = node_addresses(scenario)
     for machine in scenario.servers:
-        yield Link((machine.name, machine.at), _RACK.delay_ms, _RACK.jitter_ms)
+        yield Link((machine.name, machine.at), RACK.delay_ms, RACK.jitter_ms)
     for resolver in scenario.resolvers:
         if owner[resolver.address] == resolver.name:
-            yield Link((resolver.name, resolver.at), _RACK.delay_ms, _RACK.jitter_ms)
+            yield Link((resolver.name, resolver.at), RACK.delay_ms, RACK.jitter_ms)

@@ -24,7 +24,6 @@ from netprobe.sim.records import (
     Fault,
     Link,
     Match,
-    Nat,
     RateLimit,
     Resolver,
     Route,
@@ -46,7 +45,7 @@ _ROWS: dict[str, type[Record]] = {
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
 _SCENARIO_KEYS = ("sentence", "network", "symptom", "expect", *_NETWORK_KEYS, "fault")
-_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back, "nat": Nat}
+_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 

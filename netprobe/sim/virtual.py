@@ -16,8 +16,9 @@ from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup
 from netprobe.probing.port import Event, Outcome, Request, Usage
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork
-from netprobe.sim.conversations import Conversation, Question
+from netprobe.sim.conversations import Conversation
 from netprobe.sim.extensions import labels_of
+from netprobe.sim.lookup import Question
 from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
@@ -160,7 +161,7 @@ class VirtualVantage:
             self._count(question.packets_sent, question.bytes_sent)
             self._emit(token, answer)
 
-        question = self._questions[port] = Question(self._clock, self._own, lookup, port, done)
+        question = self._questions[port] = Question(self._clock, self._own, lookup, port, done, mtu=self._mtu)
         question.start()
 
     def _converse(self, request: Handshake | Fetch, token: int) -> None:
@@ -241,6 +242,11 @@ class VirtualVantage:
             conversation.hear(packet)
             conversation.tcp.receive(packet)
             return
+        question = self._questions.get(packet.destination_port)
+        if question is not None and question.tcp is not None:
+            if not self._dropping:
+                question.tcp.receive(packet)
+            return
         flow = (ip.TCP, packet.source, packet.destination_port)
         if packet.flags & ip.RST and (*flow, packet.seq) in self._probes:  # RFC 9293, 3.10.7.1: what an ACK draws
             self._answer((*flow, packet.seq), ReplyKind.RST, packet)
@@ -280,8 +286,11 @@ class VirtualVantage:
         if quote.protocol == ip.TCP and waiting is not None:
             waiting.tcp.icmp_error(error)
             return
-        if quote.protocol == ip.UDP and question is not None:
-            question.icmp_error(error)
+        if question is not None and quote.protocol in {ip.UDP, ip.TCP}:
+            if quote.protocol == ip.UDP:
+                question.icmp_error(error)
+            elif question.tcp is not None:
+                question.tcp.icmp_error(error)
             return
         if quote.protocol == ip.ICMP:
             own, mark = quote.icmp_ident, quote.icmp_seq

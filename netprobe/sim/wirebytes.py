@@ -6,16 +6,18 @@ rest of TLS is only as long as in life: what a server proves about itself goes i
 
 import struct
 from dataclasses import dataclass
-from socket import inet_aton, inet_ntoa
+from socket import AF_INET6, inet_aton, inet_ntoa, inet_ntop, inet_pton
 
 from netprobe.sim.servers.answers import Records
 
 RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
-_A, _CNAME, _IN = 1, 5, 1
-_TYPES = {"A": _A, "TXT": 16}
+_A, _CNAME, _AAAA, _IN = 1, 5, 28, 1
+_TYPES = {"A": _A, "CNAME": _CNAME, "TXT": 16, "AAAA": _AAAA}
 _CLASSES = {"IN": _IN, "CH": 3}
 _RECURSION = 0x0100
 _RESPONSE = 0x8180  # RFC 1035, 4.1.1: QR, RD, RA
+_TRUNCATED = 0x02  # in the third byte
+DATAGRAM_BYTES = 512  # RFC 1035, 4.2.1: what goes into a datagram without EDNS
 _HEADER = struct.Struct("!6H")
 _POINTER = 0xC0
 
@@ -34,6 +36,7 @@ class DnsAnswer:
     aliases: tuple[str, ...]
     addresses: tuple[str, ...]
     ttl_s: int
+    truncated: bool = False
 
 
 def dns_query(ident: int, name: str, record_type: str = "A", record_class: str = "IN") -> bytes:
@@ -48,19 +51,38 @@ def is_internet(query: bytes) -> bool:
 
 
 def dns_answer(query: bytes, records: Records) -> bytes:
-    """The answer to `query`. Names are not compressed; what follows the question (EDNS) is not answered."""
-    question = query[_HEADER.size : _read_name(query, _HEADER.size)[1] + 4]
+    """The answer to `query`. Names are not compressed."""
+    question = query[12:]
     owner = question[:-4]
-    found = b""
-    for _, target in records.aliases:
-        data = _name(target)
-        found += owner + struct.pack("!HHIH", _CNAME, _IN, records.ttl_s, len(data)) + data
-        owner = data
-    for address in records.addresses:
-        found += owner + struct.pack("!HHIH", _A, _IN, records.ttl_s, 4) + inet_aton(address)
-    count = len(records.aliases) + len(records.addresses)
+    (kind,) = struct.unpack_from("!H", question, len(question) - 4)
+    found = [(_CNAME, _name(target)) for _, target in records.aliases[: 1 if kind == _CNAME else None]]
+    if kind == _A:
+        found += [(_A, inet_aton(address)) for address in records.addresses]
+    elif kind == _AAAA:
+        found += [(_AAAA, inet_pton(AF_INET6, address)) for address in records.aaaa]
+    body = b""
+    for type_, data in found:
+        body += owner + struct.pack("!HHIH", type_, _IN, records.ttl_s, len(data)) + data
+        owner = data if type_ == _CNAME else owner
     flags = _RESPONSE | RCODES.index(records.rcode)
-    return query[:2] + struct.pack("!5H", flags, 1, count, 0, 0) + question + found
+    return query[:2] + struct.pack("!5H", flags, 1, len(found), 0, 0) + question + body
+
+
+def truncated(answer: bytes) -> bytes:
+    """What a datagram says of an answer that is too long for it: the question, and that there is more."""
+    end = _read_name(answer, _HEADER.size)[1] + 4
+    return answer[:2] + bytes([answer[2] | _TRUNCATED]) + answer[3:6] + bytes(6) + answer[_HEADER.size : end]
+
+
+def with_length(message: bytes) -> bytes:
+    """A DNS message as TCP carries it (RFC 1035, 4.2.2)."""
+    return struct.pack("!H", len(message)) + message
+
+
+def split_message(data: bytes) -> tuple[bytes, bytes] | None:
+    """The first whole DNS message of a stream and what follows it; None while it is not whole."""
+    end = 2 + int.from_bytes(data[:2])
+    return (data[2:end], data[end:]) if len(data) >= 2 and end <= len(data) else None
 
 
 def parse_dns_answer(message: bytes) -> DnsAnswer:
@@ -78,12 +100,15 @@ def parse_dns_answer(message: bytes) -> DnsAnswer:
                 aliases.append(_read_name(message, at)[0])
             elif kind == _A:
                 addresses.append(inet_ntoa(message[at : at + size]))
+            elif kind == _AAAA:
+                addresses.append(inet_ntop(AF_INET6, message[at : at + size]))
             ttls.append(ttl)
             at += size
     except (struct.error, IndexError, OSError) as error:
         msg = "not a DNS answer"
         raise ValueError(msg) from error
-    return DnsAnswer(ident, name, RCODES[flags & 15], tuple(aliases), tuple(addresses), min(ttls, default=0))
+    cut = bool(flags >> 8 & _TRUNCATED)
+    return DnsAnswer(ident, name, RCODES[flags & 15], tuple(aliases), tuple(addresses), min(ttls, default=0), cut)
 
 
 def _name(name: str) -> bytes:

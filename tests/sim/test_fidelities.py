@@ -40,7 +40,7 @@ def test_representatives_use_everything() -> None:
 
 
 @pytest.mark.packets
-@pytest.mark.slow
+@pytest.mark.patient
 @pytest.mark.parametrize(
     ("name", "fidelity"),
     [(name, Fidelity.TUN) for name in BEHIND_DEVICES] + [(name, Fidelity.KERNEL) for name in COMPARED],
@@ -52,7 +52,7 @@ def test_all_see_the_same(name: str, fidelity: Fidelity) -> None:
 
 
 @pytest.mark.packets
-@pytest.mark.slow
+@pytest.mark.patient
 @pytest.mark.parametrize("name", representatives(frozenset(library.names()) - TOLD_LATE))
 @pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
 def test_all_come_to_the_same_answer(name: str, fidelity: Fidelity) -> None:

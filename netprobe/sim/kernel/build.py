@@ -20,7 +20,7 @@ from netprobe.sim.devices import (
     open_device,
     set_kernel,
 )
-from netprobe.sim.kernel import queues, rules, translation
+from netprobe.sim.kernel import queues, rules
 from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
 from netprobe.sim.namespaces import (
@@ -41,12 +41,16 @@ _SCOPE_LINK = 253
 
 
 class Built:
-    """A network that exists: `networks` are the descriptors of its namespaces, `detours` those of its routers."""
+    """A network that exists: `networks` are the descriptors of its namespaces, `detours` those of its routers.
+
+    `netem` is whether the kernel has that, so that wires take their time.
+    """
 
     def __init__(self, scenario: Scenario, layout: Layout) -> None:
         self.networks: dict[str, int] = {}
         self.kernels: dict[str, Any] = {}  # pyroute2's IPRoute, one a namespace
         self.detours: dict[str, Detour] = {}
+        self.netem = False
         self._scenario = scenario
         self._layout = layout
         self._indices: dict[tuple[str, str], int] = {}
@@ -73,7 +77,7 @@ class Built:
             self._plug(up=True)  # before the routes: those over a device go down with it
         for router in layout.routers:
             self._route(router, {hop.prefix: hop for hop in layout.routes(router, gone)})
-            self._rule(router, rules.router_rules(scenario, layout, router, on))
+            self._rule(router, rules.router_rules(scenario, layout, router, on, netem=self.netem))
             if router in self.detours:
                 numbered = {
                     n: fault
@@ -159,6 +163,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
                 built.kernels[node] = stack.enter_context(IPRoute())
         built.kernels[CLIENT] = stack.enter_context(IPRoute())
         no_ipv6()
+        built.netem = queues.has_netem(built.kernels[CLIENT], _LOOPBACK)
         try:
             _join(layout, built)
             for router in scenario.routers:
@@ -200,7 +205,8 @@ def _join(layout: Layout, built: Built) -> None:
             )
             built.kernels[node].link("set", index=built.index(node, name), state="up")
         for node in wire.ends:
-            queues.make(built.kernels[node], built.index(node, wire.device(node)), wire.leaving(node))
+            index = built.index(node, wire.device(node))
+            queues.make(built.kernels[node], index, wire, node, netem=built.netem)
 
 
 def _make_router(built: Built, layout: Layout, record: Router) -> None:
@@ -215,10 +221,9 @@ def _make_router(built: Built, layout: Layout, record: Router) -> None:
     set_kernel("ipv4/icmp_msgs_per_sec", "1000000")
     set_kernel("ipv4/icmp_msgs_burst", "1000000")
     set_kernel("ipv4/ip_default_ttl", str(record.icmp_ttl))
-    for address in filter(None, (record.address, record.icmp_source, record.nat and record.nat.address)):
-        kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
-    for name, value in translation.settings(record.nat):
-        set_kernel(name, value)
+    for address in (record.address, record.icmp_source):
+        if address:
+            kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
     for name in (SILENT_EXIT, UNOWNED_EXIT):  # packets go in, and the rules see to it that none comes out
         kernel.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}-end"})
         for device in (name, f"{name}-end"):

@@ -9,25 +9,26 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from netprobe.sim import edges
+from msgspec.structs import replace
+
 from netprobe.sim.devices import CLIENT_DEVICE
 from netprobe.sim.records import Link, Scenario
-from netprobe.sim.routing import CLIENT, Routing, node_addresses
+from netprobe.sim.routing import CLIENT, RACK, Routing, moved, node_addresses
 
 SERVERS = "servers"
 #: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
 SILENT_EXIT, UNOWNED_EXIT = "silent", "unowned"
 _DEVICE_NAME = 15  # IFNAMSIZ without its final zero
-_RACK_MTU = 1500
 
 
 class Wire(NamedTuple):
-    """A pair of Ethernet devices in two namespaces; `link` is what the scenario says of it."""
+    """A pair of Ethernet devices in two namespaces; `link` is what the scenario says of it, `moved` by the seed."""
 
     ends: tuple[str, str]
     devices: tuple[str, str]
     mtu: int
     link: Link
+    moved: float = 1.0
 
     def device(self, node: str) -> str:
         """The device at `node`."""
@@ -40,6 +41,10 @@ class Wire(NamedTuple):
     def leaving(self, node: str) -> Link:
         """What becomes of what leaves `node` over it."""
         return self.link.leaving(node)
+
+    def delay_ms(self, node: str) -> float:
+        """What the way from `node` to the other end takes."""
+        return self.leaving(node).delay_ms * self.moved
 
 
 class Hop(NamedTuple):
@@ -64,6 +69,7 @@ class Layout:
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self._scenario = scenario
+        self._seed = seed
         self._routing = Routing(scenario, seed)
         self._owner = node_addresses(scenario)
         self._address = {router.name: router.address for router in scenario.routers}
@@ -87,12 +93,6 @@ class Layout:
         everything = [(s.name, s.addresses[0]) for s in self._scenario.servers if s.addresses]
         everything += [(r.name, r.address) for r in self._scenario.resolvers]
         return tuple(name for name, address in everything if self._namespace(self._owner[address]) == node)
-
-    def outer(self, router: str) -> tuple[str, ...]:
-        """The devices of a router that translates addresses by which packets leave the client's side of it."""
-        outside = edges.outside(self._scenario, self._routing, self._owner)[router]
-        wires = [wire for wire in self.wires if router in wire.ends]
-        return tuple(w.device(router) for w in wires if w.other(router) == SERVERS or w.other(router) in outside)
 
     def served_at(self, router: str) -> tuple[str, ...]:
         """The addresses in the servers' namespace that hang on `router`."""
@@ -157,11 +157,12 @@ class Layout:
         for link in self._scenario.links:
             one, other = link.ends
             devices = (device(one, other), device(other, one))
-            yield Wire(link.ends, devices, link.mtu, link)
+            yield Wire(link.ends, devices, link.mtu, link, moved(self._seed, one, other))
         hung = (self._place[owner] for owner in self._owner.values() if self._is_machine(owner))
         for router in dict.fromkeys(hung):
             ends = (router, SERVERS)
-            yield Wire(ends, (device(router, SERVERS), device(SERVERS, router)), _RACK_MTU, Link(ends, 0.0))
+            rack = replace(RACK, ends=ends)
+            yield Wire(ends, (device(router, SERVERS), device(SERVERS, router)), rack.mtu, rack)
 
 
 def _aggregated(hops: Mapping[str, Hop]) -> tuple[Hop, ...]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from netprobe.sim.boxes import BOTH_WAYS, BOXES
 from netprobe.sim.firewall import match_words, table
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
-from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rules
+from netprobe.sim.kernel.queues import loses
 from netprobe.sim.links import transitions
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT, directions
@@ -38,8 +38,8 @@ def takes_a_detour(fault: Fault) -> bool:
     return fault.kind in BOXES.keys() - {"drop", "loop"} or (fault.kind == "drop" and named)
 
 
-def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[Fault]) -> str:
-    """The ruleset of `router` while the faults `on` are."""
+def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[Fault], *, netem: bool = False) -> str:
+    """The ruleset of `router` while the faults `on` are; with `netem` that is what loses packets between routers."""
     mine = [fault for fault in on if router in fault.at]
     record = next(r for r in scenario.routers if r.name == router)
     dead = any(fault.kind == "down" for fault in mine)
@@ -49,11 +49,10 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     wires = [wire for wire in layout.wires if router in wire.ends]
     early = [*_dropped(mine), *_detoured(mine), *_looping(layout, mine, router)]
     for number, wire in enumerate(wires):
-        early[:0] = _lost(wire, wire.other(router), f'iifname "{wire.device(router)}"', number, on)
+        early[:0] = _lost(wire, wire.other(router), f'iifname "{wire.device(router)}"', number, on, netem=netem)
     if not record.propagate_ttl:
         early += _uncounted()
     passing = [
-        *_clamped(record.mss_clamp),
         f'oifname "{SILENT_EXIT}" drop',
         f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
     ]
@@ -66,22 +65,20 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
         rule
         for number, wire in enumerate(wires)
         if wire.other(router) in {CLIENT, SERVERS}  # who is no router has no rules
-        for rule in _lost(wire, router, f'oifname "{wire.device(router)}"', len(wires) + number, on)
+        for rule in _lost(wire, router, f'oifname "{wire.device(router)}"', len(wires) + number, on, netem=netem)
     ]
     sets = [f"{_LOSING}-{n} {{ type iface_index; flags dynamic; size 8; }}" for n in range(2 * len(wires))]
     used = [text for n, text in enumerate(sets) if any(f"@{_LOSING}-{n} " in rule for rule in (*early, *leaving))]
     if limit is not None and limit.per == "peer":
         used.append(f"{_PEERS} {{ type ipv4_addr; flags dynamic; size 65535; timeout 1h; }}")
-    rules = table(
+    return table(
         used,
-        prerouting_priority=BEHIND_TRANSLATION if record.nat else "raw",
         prerouting=["drop"] if dead else early,
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
         output=out,
         postrouting=leaving,
     )
-    return rules + translation_rules(scenario, layout, record, on, DETOUR, _detour_words(mine))
 
 
 def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str:
@@ -104,10 +101,12 @@ def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str
     )
 
 
-def _lost(wire: Wire, near: str, where: str, number: int, on: Sequence[Fault]) -> list[str]:
+def _lost(wire: Wire, near: str, where: str, number: int, on: Sequence[Fault], *, netem: bool) -> list[str]:
     """What gets lost on a wire on its way from `near`, and what does not fit when others use it up."""
     link, rules = wire.leaving(near), []
-    if link.loss and link.loss_burst > 1:
+    if netem and loses(wire, near):
+        pass  # by itself
+    elif link.loss and link.loss_burst > 1:
         enter, leave = transitions(link.loss, link.loss_burst)
         device, losing = where.split(maxsplit=1)[0].removesuffix("name"), f"{_LOSING}-{number}"
         state = f"{{ {device} }}"
@@ -150,12 +149,6 @@ def _dropped(mine: Iterable[Fault]) -> Iterator[str]:
 
 
 def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
-    for words in _detour_words(mine):
-        yield f"{words}meta mark set {DETOUR_MARK}"
-
-
-def _detour_words(mine: Iterable[Fault]) -> Iterator[str]:
-    """What goes through our process, as rules without their verdict."""
     for fault in mine:
         if takes_a_detour(fault):
             match = Match(protocol="udp", port=_DNS_PORT) if fault.kind == "dns" else fault.match
@@ -163,12 +156,7 @@ def _detour_words(mine: Iterable[Fault]) -> Iterator[str]:
             if fault.kind in BOTH_WAYS and (match.source or match.destination):
                 matches.append(replace(match, source=match.destination, destination=match.source))
             for words in (words for match in matches for words in match_words(match)):
-                yield f"{_PASSING} {words}"
-
-
-def _clamped(limit: int) -> Iterator[str]:
-    if limit:
-        yield f"tcp flags syn tcp option maxseg size > {limit} tcp option maxseg size set {limit}"
+                yield f"{_PASSING} {words}meta mark set {DETOUR_MARK}"
 
 
 def _looping(layout: Layout, mine: Iterable[Fault], router: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from http import HTTPStatus
+from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
@@ -14,7 +15,7 @@ from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
 FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
 
-_ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
+MOST_ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
 _NO_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -61,12 +62,17 @@ class Page:
 
 @dataclass(slots=True, frozen=True)
 class Records:
-    """A DNS answer: its response code's name, the alias chain as (owner, target), and the addresses at its end."""
+    """A DNS answer: its response code's name, the alias chain as (owner, target), and the addresses at its end.
+
+    `scope` is the prefix length of the region that it is for (RFC 7871, 7.2.1); 0: for everybody.
+    """
 
     rcode: str
     aliases: tuple[tuple[str, str], ...] = ()
     addresses: tuple[str, ...] = ()
     ttl_s: int = _NEGATIVE_TTL_S
+    aaaa: tuple[str, ...] = ()
+    scope: int = 0
 
     @property
     def owner(self) -> str:
@@ -153,24 +159,53 @@ def tampered(scenario: Scenario, resolver: Resolver, name: str, now: float) -> R
     """
     for fault in active(scenario, "dns", resolver.name, now):
         if _covers(fault.names, name) and (fault.silence or fault.rcode or fault.addresses):
+            if fault.missing and resolve(scenario, name).rcode != "NXDOMAIN":
+                continue
             if fault.silence:
                 return Records("")
             return Records(fault.rcode or "NOERROR", addresses=fault.addresses)
     return None
 
 
-def resolve(scenario: Scenario, name: str) -> Records:
-    """What the world's DNS knows of `name` (lower case)."""
+def truncates(scenario: Scenario, resolver: Resolver, name: str, now: float) -> bool:
+    """Whether a fault makes `resolver` say that its answer about `name` is too long for a datagram."""
+    return any(f.truncate and _covers(f.names, name) for f in active(scenario, "dns", resolver.name, now))
+
+
+def asker(resolver: Resolver, subnet: str = "") -> str:
+    """The address by which authorities choose a region: the resolver's own, or one of the client's subnet.
+
+    A resolver that does ECS (RFC 7871) tells them the `subnet` of the question, else the one of the scenario.
+    """
+    return (subnet or resolver.ecs).partition("/")[0] if resolver.ecs else resolver.address
+
+
+def resolve(scenario: Scenario, name: str, asked_by: str = "") -> Records:
+    """What the world's DNS knows of `name` (lower case), and tells who asks from the address `asked_by`."""
     chain: list[tuple[str, str]] = []
     owner = name
     entry: Entry | None = None
-    while (found := scenario.names.get(owner)) is not None and len(chain) < _ALIASES:
+    while (found := scenario.names.get(owner)) is not None and len(chain) < MOST_ALIASES:
         entry = found
-        if not entry.alias:
+        targets = entry.aliases or ((entry.alias,) if entry.alias else ())
+        if not targets:
             break
-        chain.append((owner, entry.alias.lower()))
-        owner = entry.alias.lower()
+        for target in targets[: MOST_ALIASES - len(chain)]:
+            chain.append((owner, target.lower()))
+            owner = target.lower()
     if entry is None:
         names_below = not name or any(known.endswith(f".{name}") for known in scenario.names)
         return Records("NOERROR" if names_below else "NXDOMAIN")  # RFC 8020: a name with names below it exists
-    return Records("NOERROR", tuple(chain), entry.addresses, entry.ttl_s)
+    addresses, scope = _for_region(entry, asked_by)
+    return Records("NOERROR", tuple(chain), addresses, entry.ttl_s, entry.aaaa, scope)
+
+
+def _for_region(entry: Entry, asked_by: str) -> tuple[tuple[str, ...], int]:
+    """The addresses for who asks, and the length of the prefix that they are for."""
+    if not entry.regions or not asked_by:
+        return entry.addresses, 0
+    regions = sorted(((IPv4Network(p), row) for p, row in entry.regions.items()), key=lambda r: -r[0].prefixlen)
+    for network, addresses in regions:
+        if IPv4Address(asked_by) in network:
+            return addresses, network.prefixlen
+    return entry.addresses, 0

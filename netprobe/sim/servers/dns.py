@@ -12,21 +12,33 @@ from dataclasses import dataclass
 from socket import SOCK_DGRAM
 from typing import cast
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.SOA
 import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
 import dns.rrset
 
 from netprobe.sim.records import Resolver, Scenario
-from netprobe.sim.servers.answers import FORWARDER_ATTEMPTS_S, Records, mute, resolve, tampered, thinking_s
+from netprobe.sim.servers.answers import (
+    FORWARDER_ATTEMPTS_S,
+    Records,
+    asker,
+    mute,
+    resolve,
+    tampered,
+    thinking_s,
+    truncates,
+)
 from netprobe.sim.servers.web import listener
 
 DNS_PORT = 53
@@ -67,16 +79,29 @@ class _Question:
     stream: bool
     timer: asyncio.TimerHandle | None = None
 
-    def answer(self, message: dns.message.Message) -> None:
-        """Send as much as the client takes, marked as truncated where that is not all (RFC 2181, 9)."""
+    def answer(self, message: dns.message.Message, *, cut: bool = False) -> None:
+        """Send as much as the client takes, marked as truncated where that is not all (RFC 2181, 9), or where `cut`."""
         limit = 65535 if self.stream else min(max(self.query.payload, _PLAIN_PAYLOAD), _PAYLOAD)
         try:
-            wire = message.to_wire(max_size=limit)
+            wire = b"" if cut and not self.stream else message.to_wire(max_size=limit)
         except dns.exception.TooBig:
-            cut = _failure(self.query, message.rcode())
-            cut.flags |= dns.flags.TC
-            wire = cut.to_wire()
+            wire = b""
+        if not wire:
+            short = _failure(self.query, message.rcode())
+            short.flags |= dns.flags.TC
+            wire = short.to_wire()
         self.reply(wire)
+
+    @property
+    def name(self) -> str:
+        """The name that it is about, in lower case."""
+        return self.query.question[0].name.to_text().lower().removesuffix(".")
+
+    @property
+    def subnet(self) -> dns.edns.ECSOption | None:
+        """The client's subnet that the question tells of (RFC 7871), an IPv4 one."""
+        options = (o for o in self.query.options if isinstance(o, dns.edns.ECSOption) and o.family == 1)
+        return next(options, None)
 
 
 class Service(asyncio.DatagramProtocol):
@@ -88,6 +113,7 @@ class Service(asyncio.DatagramProtocol):
         self._upstream = upstream
         self._now = now
         self._pending: dict[int, _Question] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,20 +167,33 @@ class Service(asyncio.DatagramProtocol):
         if refusal is not None:
             question.answer(_failure(query, refusal))
             return
-        name = query.question[0].name.to_text().lower().removesuffix(".")
-        delay_s = thinking_s(self._scenario, self._resolver, name, self._now())
-        asyncio.get_running_loop().call_later(delay_s, self._think, question, name)
+        delay_s = thinking_s(self._scenario, self._resolver, question.name, self._now())
+        asyncio.get_running_loop().call_later(delay_s, self._think, question)
 
-    def _think(self, question: _Question, name: str) -> None:
-        records = tampered(self._scenario, self._resolver, name, self._now())
+    def _think(self, question: _Question) -> None:
+        scenario, resolver = self._scenario, self._resolver
+        records = tampered(scenario, resolver, question.name, self._now())
         if records is None and self._upstream:
             self._forward(question)
             return
-        records = records or resolve(self._scenario, name)
+        subnet = question.subnet
+        records = records or resolve(scenario, question.name, asker(resolver, subnet.address if subnet else ""))
         if records.rcode:
-            question.answer(_message(question.query, records))
+            answer = _message(question.query, records)
+            if subnet and resolver.ecs:
+                option = dns.edns.ECSOption(subnet.address, subnet.srclen, records.scope)
+                answer.use_edns(0, options=[option], payload=_PAYLOAD)
+            question.answer(answer, cut=self._truncates(question))
+
+    def _truncates(self, question: _Question) -> bool:
+        return truncates(self._scenario, self._resolver, question.name, self._now())
 
     def _forward(self, question: _Question) -> None:
+        if question.stream:
+            task = asyncio.get_running_loop().create_task(self._forward_by_tcp(question))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
         if len(self._pending) >= _PENDING:
             question.answer(_failure(question.query, dns.rcode.SERVFAIL))
             return
@@ -163,6 +202,22 @@ class Service(asyncio.DatagramProtocol):
             number = secrets.randbelow(65536)
         self._pending[number] = question
         self._ask_upstream(number, 0)
+
+    async def _forward_by_tcp(self, question: _Question) -> None:
+        """A question that came over a connection goes on over another one."""
+        writer = None
+        try:
+            async with asyncio.timeout(sum(FORWARDER_ATTEMPTS_S)):
+                own = (self._resolver.address, 0)
+                reader, writer = await asyncio.open_connection(self._upstream, DNS_PORT, local_addr=own)
+                writer.write(struct.pack("!H", len(question.wire)) + question.wire)
+                (size,) = struct.unpack("!H", await reader.readexactly(2))
+                question.reply(await reader.readexactly(size))
+        except (TimeoutError, EOFError, OSError):
+            question.answer(_failure(question.query, dns.rcode.SERVFAIL))
+        finally:
+            if writer is not None:
+                writer.close()
 
     def _ask_upstream(self, number: int, attempt: int) -> None:
         question = self._pending[number]
@@ -190,7 +245,10 @@ class Service(asyncio.DatagramProtocol):
         del self._pending[number]
         if question.timer:
             question.timer.cancel()
-        question.reply(question.wire[:2] + data[2:])
+        if self._truncates(question):
+            question.answer(answer, cut=True)
+        else:
+            question.reply(question.wire[:2] + data[2:])
 
 
 def _refusal(query: dns.message.Message) -> dns.rcode.Rcode | None:
@@ -209,7 +267,7 @@ def _failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.
 
 
 def _message(query: dns.message.Message, records: Records) -> dns.message.Message:
-    """The answer to an IN question; types other than A and CNAME have no records."""
+    """The answer to an IN question; types other than A, AAAA and CNAME have no records."""
     question = query.question[0]
     answer = _failure(query, dns.rcode.from_text(records.rcode))
     if answer.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
@@ -221,9 +279,13 @@ def _message(query: dns.message.Message, records: Records) -> dns.message.Messag
         owner = dns.name.from_text(target)
         if question.rdtype == dns.rdatatype.CNAME:
             return answer
-    if question.rdtype == dns.rdatatype.A and records.addresses:
-        for text in records.addresses:  # a set each, because one set of many is shuffled: the file's order stays
-            address = dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text)
+    found: list[dns.rdata.Rdata] = []
+    if question.rdtype == dns.rdatatype.A:
+        found = [dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text) for text in records.addresses]
+    elif question.rdtype == dns.rdatatype.AAAA:
+        found = [dns.rdtypes.IN.AAAA.AAAA(dns.rdataclass.IN, dns.rdatatype.AAAA, text) for text in records.aaaa]
+    if found:
+        for address in found:  # a set each, because one set of many is shuffled: the file's order stays
             answer.answer.append(dns.rrset.from_rdata(owner, ttl, address))
     else:
         answer.authority.append(_authority_of(owner, ttl))
