@@ -4,7 +4,7 @@ Pure arithmetic on the bytes of an error's payload, in both directions.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from netprobe.sim.packet import Packet, checksum
 
@@ -16,6 +16,7 @@ EXTENSIONS = ("rfc4884", "legacy", "wrong_length")
 
 _QUOTE_BYTES = 128  # RFC 4884, 4.1: at least so many, the rest zeros
 _WORD = 4
+_IPV6 = 6
 _HEADER_BYTES = 4
 _VERSION = 0x20  # RFC 4884, 7: version 2 in the upper four bits
 _MPLS = (1, 1)  # RFC 4950, 3: class and type of the label stack
@@ -23,9 +24,16 @@ _EXPIRED = 1
 _NULL_TTL = 0
 
 
-def mangled(payload: bytes, what: Iterable[str]) -> bytes:
-    """A quote whose fields `what` are garbled."""
+def mangled(payload: bytes, what: Collection[str]) -> bytes:
+    """A quote whose fields `what` are garbled; IPv6 has no identification, and nobody garbles its length."""
     quote = bytearray(payload)
+    if payload[0] >> 4 == _IPV6:
+        if "ttl" in what:
+            quote[7] = _NULL_TTL
+        if "dscp" in what:  # the upper six of the eight bits of the class, which begin in the middle of a byte
+            quote[0] &= 0xF0
+            quote[1] &= 0x3F
+        return bytes(quote)
     for field in what:
         if field == "ttl":
             quote[8] = _NULL_TTL
@@ -51,8 +59,10 @@ def add_labels(error: Packet, labels: tuple[int, ...], form: str) -> None:
     head = struct.pack("!BBH", _VERSION, 0, 0)
     summed = head[:2] + checksum(head + body).to_bytes(2)
     error.payload = quote.ljust(_QUOTE_BYTES, b"\0") + summed + body
-    # RFC 4884, 4.2: the length of the quote in words is the second byte of the second word.
-    error.icmp_ident = {"rfc4884": _QUOTE_BYTES // _WORD, "wrong_length": -(-len(quote) // _WORD)}.get(form, 0)
+    said = {"rfc4884": _QUOTE_BYTES, "wrong_length": len(quote)}.get(form, 0)
+    # RFC 4884, 4.1 and 4.2: in ICMP the second byte of the second word, in words; in ICMPv6 the first, in double words.
+    over_v6 = quote[0] >> 4 == _IPV6
+    error.icmp_ident = -(-said // (2 * _WORD)) << 8 if over_v6 else -(-said // _WORD)
 
 
 def labels_of(error: Packet) -> tuple[tuple[int, int, int, int], ...]:

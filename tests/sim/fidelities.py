@@ -32,9 +32,9 @@ TOLERATED = 2
 def drawn(scenario: Scenario) -> bool:
     """Whether chance decides what is asked, so that no two runs put the same questions: loss, limits and balancing."""
     return (
-        any(link.loss for link in scenario.links)
+        any(link.leaving(near).loss for link in scenario.links for near in link.ends)
         or any(router.balance for router in scenario.routers)
-        or any(fault.fraction < 1.0 for fault in scenario.faults)
+        or any(fault.fraction < 1.0 or fault.kind == "congestion" for fault in scenario.faults)
         or any(f.kind == "rate_limit" and set(f.at) & {s.name for s in scenario.servers} for f in scenario.faults)
     )
 

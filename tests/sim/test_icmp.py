@@ -8,6 +8,7 @@ from netprobe.sim.extensions import labels_of
 from netprobe.sim.network import Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import RateLimit, Router, Scenario
+from netprobe.sim.replies import router_error
 from tests.sim.small import CLIENT, ROUTERS, SERVER, datagram, echo, line
 
 
@@ -151,3 +152,15 @@ def test_a_hidden_router_still_answers_for_itself() -> None:
     assert reply is not None
     assert (reply.source, reply.icmp_type) == (ROUTERS[1], ip.ECHO_REPLY)
     assert isinstance(network.hops(ROUTERS[1])[0], Router)
+
+
+def test_ipv6_has_its_own_place_for_the_length_and_its_own_fields() -> None:
+    """RFC 4884, 4.2: ICMPv6 says the quote's length first, in units of 8 bytes; the class lies across two bytes."""
+    router = Router("r", "2001:db8::1", mpls=(24012,), mangle=("ttl", "ip_id", "dscp"))
+    packet = Packet("2001:db8::9", "2001:db8::2", ttl=1, icmp_type=ip.ECHO, icmp_code=0, icmp_seq=7, tos=0xB9)
+    error = router_error(packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=1, labelled=True)
+    again = Packet.from_bytes(error.to_bytes())
+    assert again.icmp_ident == 16 << 8
+    assert labels_of(again) == ((24012, 0, 1, 1),)
+    quote = again.quoted()
+    assert (quote.source, quote.ttl, quote.tos, quote.icmp_seq) == (packet.source, 0, 1, 7)
