@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import branches, forgeries, others, round_trips, tap, traces
+from tests.benchmarks import branches, forgeries, others, punctual, round_trips, tap, traces
 from tests.benchmarks.figures import Figure
 
 #: Every row, in the order in which they are measured.
@@ -14,6 +14,7 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "forged": forgeries.forged,
     "startup": others.startup,
     "virtual": others.virtual,
+    "punctual": punctual.punctual,
     "tap": tap.tap,
     "trace": others.trace,
     "diagnose": others.diagnose,
