@@ -1,0 +1,82 @@
+"""Generated worlds: another network, another fault and another truth for each number.
+
+A world is drawn from the atlas (data/atlas.toml): a home and its line, an ISP, transits, exchanges and private
+peerings, vendors with their places and the names that they serve, and those who have nothing to do with the platform.
+What is wrong with it is drawn from troubles.py, together with what a perfect diagnosis says about it.
+"""
+
+import random
+from functools import cache
+
+import msgspec
+
+from netprobe.model.targets import Target
+from netprobe.sim import checks
+from netprobe.sim.records import Expect, Route, Scenario
+from netprobe.sim.worlds.access import build_access, build_resolvers
+from netprobe.sim.worlds.backbone import Backbone
+from netprobe.sim.worlds.delivery import Delivery
+from netprobe.sim.worlds.ground import Ground
+from netprobe.sim.worlds.oddities import odd
+from netprobe.sim.worlds.plan import WorldPlan
+from netprobe.sim.worlds.troubles import pick
+from netprobe.topology.platform import load_platform
+
+BLAMABLE = ("home", "isp", "transit", "policy", "platform")
+
+
+def generate(seed: int) -> Scenario:
+    """World number `seed`: always the same for the same number."""
+    world = lay_out(random.Random(f"world/{seed}"))
+    trouble, broken = pick(world)
+    component = trouble.cause.partition(".")[0]
+    spared = {component, *trouble.also}
+    scenario = msgspec.structs.replace(
+        odd(world, broken, trouble.cause),
+        name=f"world-{seed}",
+        sentence=trouble.sentence,
+        expect=Expect(component, trouble.cause, tuple(name for name in BLAMABLE if name not in spared)),
+    )
+    checks.check(scenario)
+    return scenario
+
+
+def lay_out(draw: random.Random) -> WorldPlan:
+    """A whole network without faults."""
+    targets = _targets()
+    ground = Ground(draw)
+    access = build_access(ground)
+    backbone = Backbone(ground, access)
+    delivery = Delivery(ground, access, backbone, targets)
+    layout, client, resolvers = build_resolvers(ground, access, delivery.public)
+    end = draw.choice([*access.borders, *(hops[-1] for hops in backbone.carriers.values())])
+    scenario = Scenario(
+        name="",
+        sentence="",
+        expect=Expect("none", "none.app_device"),
+        client=client,
+        routers=tuple(ground.routers.values()),
+        links=tuple(ground.links),
+        servers=tuple(delivery.servers),
+        resolvers=resolvers,
+        routes=(Route("0.0.0.0/0", end, silent=draw.random() < 0.5),),
+        names=delivery.names,
+    )
+    return WorldPlan(
+        draw=draw,
+        scenario=scenario,
+        targets=targets,
+        home=access.home,
+        first=access.first,
+        trunk=access.trunk,
+        borders=access.borders,
+        carriers={name: tuple(hops) for name, hops in backbone.carriers.items()},
+        places=tuple(delivery.places),
+        diamonds=tuple(ground.diamonds),
+        layout=layout,
+    )
+
+
+@cache
+def _targets() -> tuple[Target, ...]:
+    return load_platform().targets

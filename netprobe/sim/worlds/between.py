@@ -1,0 +1,110 @@
+"""What can be wrong between the ISP and the platform, and what is done on purpose."""
+
+from netprobe.sim.records import Fault, Match, Scenario
+from netprobe.sim.worlds.plan import WorldPlan
+from netprobe.sim.worlds.trouble import ZONES, Trouble, carried, dead_ways
+
+_LOSS = (0.08, 0.2)
+_UNRELIABLE = 0.15  # part of the censors that miss some
+
+
+def _transit(world: WorldPlan) -> Scenario | None:
+    """A router that the platform is behind; mostly one that still answers itself."""
+    places = carried(world)
+    if not places:
+        return None
+    return world.broken(Fault(world.draw.choice(("drop", "drop", "drop", "down")), (world.draw.choice(places),)))
+
+
+def _loop(world: WorldPlan) -> Scenario | None:
+    pairs = [
+        (one, other)
+        for hops in world.carriers.values()
+        for one in hops
+        for other in hops
+        if one < other and world.adjacent(one, other) and world.needs(one) & world.needs(other)
+    ]
+    return world.broken(Fault("loop", world.draw.choice(pairs))) if pairs else None
+
+
+def _lossy(world: WorldPlan) -> Scenario | None:
+    places = carried(world)
+    if not places:
+        return None
+    return world.broken(Fault("drop", (world.draw.choice(places),), fraction=round(world.draw.uniform(*_LOSS), 3)))
+
+
+def _swallows_large(world: WorldPlan) -> Scenario | None:
+    places = carried(world)
+    if not places:
+        return None
+    match = Match(larger_than=world.draw.choice((1280, 1400, 1420)))
+    return world.broken(Fault("drop", (world.draw.choice(places),), match=match))
+
+
+def _branch(world: WorldPlan) -> Scenario | None:
+    return dead_ways(world, transit=True)
+
+
+def _censored(world: WorldPlan, kind: str) -> Scenario:
+    names = (*ZONES[:2], *world.draw.sample(ZONES[2:], world.draw.randint(2, len(ZONES) - 2)))
+    places = (*world.trunk, world.borders[0]) if len(world.borders) == 1 and not world.cached else world.trunk
+    # Who drops only some would let the repetitions pass, and so nearly everything.
+    unreliable = kind == "reset" and world.draw.random() < _UNRELIABLE
+    fraction = round(world.draw.uniform(0.7, 0.95), 3) if unreliable else 1.0
+    match = Match(protocol="tcp", server_name=names)
+    return world.broken(Fault(kind, (world.draw.choice(places),), match=match, fraction=fraction))
+
+
+def _sni_reset(world: WorldPlan) -> Scenario:
+    return _censored(world, "reset")
+
+
+def _sni_drop(world: WorldPlan) -> Scenario:
+    return _censored(world, "drop")
+
+
+def _stranger(world: WorldPlan) -> Scenario:
+    return world.broken(Fault("certificate", world.platform, unknown_issuer=True))
+
+
+def _lying(world: WorldPlan) -> Scenario | None:
+    """The ISP's resolvers, or a router that forges answers to whoever is asked."""
+    draw = world.draw
+    if world.layout == "public":
+        fault = Fault(
+            "dns", (draw.choice(world.trunk),), names=ZONES, addresses=(draw.choice(("127.0.0.1", "10.10.34.35")),)
+        )
+        return world.broken(fault)
+    if not world.asks_isp:
+        return None
+    address = draw.choice(("", "127.0.0.1", "10.10.34.35"))
+    rcode = "" if address else "NXDOMAIN"
+    addresses = (address,) if address else ()
+    return world.broken(Fault("dns", world.resolvers("isp-"), names=ZONES, rcode=rcode, addresses=addresses))
+
+
+def _blocked_addresses(world: WorldPlan) -> Scenario:
+    match = Match(destination=world.addresses(world.platform))
+    return world.broken(Fault("drop", (world.draw.choice(world.trunk),), match=match))
+
+
+def _withdrawn(world: WorldPlan) -> Scenario:
+    return world.broken(Fault("http", world.platform, status=451))
+
+
+_ISP = ("isp",)
+
+BETWEEN = (
+    Trouble("transit.outage", 2, "A transit is down.", _transit),
+    Trouble("transit.routing.loop", 1, "Two routers of a transit hand packets back to each other.", _loop),
+    Trouble("transit.loss", 1, "A transit loses packets.", _lossy),
+    Trouble("transit.mtu.blackhole", 0.5, "A router of a transit swallows large packets.", _swallows_large),
+    Trouble("transit.branch", 1, "Some of a transit's parallel ways are dead.", _branch),
+    Trouble("policy.tls.sni_reset", 1.5, "The ISP resets connections that name the platform.", _sni_reset, _ISP),
+    Trouble("policy.tls.sni_drop", 1.5, "The ISP drops ClientHellos that name the platform.", _sni_drop, _ISP),
+    Trouble("policy.tls.interception", 0.5, "Somebody answers in the platform's place.", _stranger, _ISP),
+    Trouble("policy.dns.tampering", 1, "The ISP lies about the platform's names.", _lying, _ISP),
+    Trouble("policy.ip.block", 1, "The ISP drops packets to the platform's addresses.", _blocked_addresses, _ISP),
+    Trouble("policy.geo.withdrawn", 1, "The platform refuses to serve this country.", _withdrawn, _ISP),
+)

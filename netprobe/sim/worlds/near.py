@@ -1,0 +1,145 @@
+"""What can be wrong at home and at the ISP."""
+
+import msgspec
+
+from netprobe.sim.records import Fault, Link, Match, Scenario
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.worlds.access import HOME_RESOLVER, HOME_ROUTER
+from netprobe.sim.worlds.plan import WorldPlan
+from netprobe.sim.worlds.trouble import ZONES, Trouble, dead_ways
+
+_YEAR_S = 365.0 * 86400
+_LOSS = (0.08, 0.2)
+
+
+def _own_link(world: WorldPlan) -> Scenario:
+    return world.broken(Fault("down", (CLIENT,)))
+
+
+def _gateway(world: WorldPlan) -> Scenario | None:
+    return world.broken(Fault("down", (HOME_ROUTER,))) if world.home else None
+
+
+def _lossy_wireless(world: WorldPlan) -> Scenario | None:
+    if not world.home:
+        return None
+    link = next(link for link in world.scenario.links if CLIENT in link.ends)
+    return _relinked(world, msgspec.structs.replace(link, loss=round(world.draw.uniform(*_LOSS), 3)))
+
+
+def _firewall(world: WorldPlan) -> Scenario:
+    """Everything that comes in, or what the platform's addresses answer."""
+    if world.draw.random() < 0.5:
+        return world.broken(Fault("firewall", (CLIENT,)))
+    return world.broken(Fault("firewall", (CLIENT,), match=Match(source=world.addresses(world.platform))))
+
+
+def _hosts(world: WorldPlan) -> Scenario:
+    essential = [target.name for target in world.targets if target.essential]
+    names = world.draw.sample(essential, world.draw.randint(2, len(essential)))
+    address = world.draw.choice(("127.0.0.1", "0.0.0.0"))  # noqa: S104  # what hosts files say
+    client = msgspec.structs.replace(world.scenario.client, hosts=dict.fromkeys(sorted(names), address))
+    return msgspec.structs.replace(world.scenario, client=client)
+
+
+def _clock(world: WorldPlan) -> Scenario:
+    client = msgspec.structs.replace(world.scenario.client, clock_ahead_s=_YEAR_S * world.draw.randint(1, 4))
+    return msgspec.structs.replace(world.scenario, client=client)
+
+
+def _interception(world: WorldPlan) -> Scenario:
+    return world.broken(Fault("certificate", tuple(s.name for s in world.scenario.servers), unknown_issuer=True))
+
+
+def _narrow_line(world: WorldPlan) -> Scenario | None:
+    """The line is narrower than the home router makes connections keep to, and the ISP's end keeps quiet."""
+    link = next(link for link in world.scenario.links if world.first in link.ends)
+    if not world.home:
+        return None
+    broken = world.broken(Fault("drop", (world.first,), match=Match(larger_than=1492, destination=world.client)))
+    return _relinked(world, msgspec.structs.replace(link, mtu=1492), broken)
+
+
+def _home_resolver(world: WorldPlan) -> Scenario | None:
+    if not world.layout.startswith("home"):
+        return None
+    return world.broken(Fault(world.draw.choice(("down", "refuse")), (HOME_RESOLVER,)))
+
+
+def _home_blocklist(world: WorldPlan) -> Scenario | None:
+    if not world.layout.startswith("home"):
+        return None
+    addresses = ("0.0.0.0",)  # noqa: S104  # what blocklists say
+    return world.broken(Fault("dns", (HOME_RESOLVER,), names=ZONES, addresses=addresses))
+
+
+def _access(world: WorldPlan) -> Scenario | None:
+    """The first router behind the home one. Where that is the gateway, nothing could tell it from a modem at home."""
+    return world.broken(Fault("down", (world.first,))) if world.home else None
+
+
+def _lossy_line(world: WorldPlan) -> Scenario:
+    return world.broken(Fault("drop", (world.first,), fraction=round(world.draw.uniform(*_LOSS), 3)))
+
+
+def _black_hole(world: WorldPlan) -> Scenario | None:
+    """A router of the ISP's core, not its first one: that would be the access. Sometimes a border that some need."""
+    borders = [border for border in world.borders if world.needs(border)]
+    places = borders if borders and world.draw.random() < 0.25 else world.core
+    if not places:
+        return None
+    return world.broken(Fault(world.draw.choice(("drop", "drop", "down")), (world.draw.choice(places),)))
+
+
+def _core_branch(world: WorldPlan) -> Scenario | None:
+    return dead_ways(world, transit=False)
+
+
+def _loop(world: WorldPlan) -> Scenario | None:
+    pairs = [pair for pair in zip(world.trunk, world.trunk[1:], strict=False) if world.adjacent(*pair)]
+    return world.broken(Fault("loop", world.draw.choice(pairs))) if pairs else None
+
+
+def _swallows_large(world: WorldPlan) -> Scenario | None:
+    """Well inside the ISP's network; in both directions, or of what comes back."""
+    inside = world.core[:-1]
+    if not inside:
+        return None
+    back = world.client if world.draw.random() < 0.3 else ()
+    match = Match(larger_than=world.draw.choice((1280, 1400, 1420)), destination=back)
+    return world.broken(Fault("drop", (world.draw.choice(inside),), match=match))
+
+
+def _isp_resolver(world: WorldPlan) -> Scenario | None:
+    if not world.asks_isp:
+        return None
+    rcode = world.draw.choice(("SERVFAIL", "REFUSED", ""))
+    return world.broken(Fault("dns", world.resolvers("isp-"), rcode=rcode, silence=not rcode))
+
+
+def _relinked(world: WorldPlan, link: Link, scenario: Scenario | None = None) -> Scenario:
+    """The network with another wire between the ends of `link`."""
+    scenario = scenario or world.scenario
+    links = tuple(link if old.ends == link.ends else old for old in scenario.links)
+    return msgspec.structs.replace(scenario, links=links)
+
+
+NEAR = (
+    Trouble("home.link.down", 0.5, "The own link has no carrier.", _own_link),
+    Trouble("home.gateway.dead", 1, "The home router hangs.", _gateway),
+    Trouble("home.link.loss", 1, "The Wi-Fi at home loses packets.", _lossy_wireless),
+    Trouble("home.firewall.block", 0.5, "The computer's own firewall drops what comes in.", _firewall),
+    Trouble("home.hosts.override", 0.3, "The hosts file sends the platform's names elsewhere.", _hosts),
+    Trouble("home.clock.wrong", 0.3, "The computer's clock is years ahead.", _clock),
+    Trouble("home.tls.interception", 0.3, "A virus scanner breaks all TLS open.", _interception),
+    Trouble("home.mtu.blackhole", 0.5, "Large packets die on the line, unannounced.", _narrow_line, also=("isp",)),
+    Trouble("home.dns.resolver_down", 1, "The home router's DNS service has stopped.", _home_resolver),
+    Trouble("home.dns.blocklist", 0.5, "A blocklist at home answers for the platform's names.", _home_blocklist),
+    Trouble("isp.access.outage", 1, "The ISP's first router is down.", _access),
+    Trouble("isp.access.loss", 1, "The ISP's line loses packets.", _lossy_line),
+    Trouble("isp.core.blackhole", 2, "A router of the ISP's core swallows everything.", _black_hole),
+    Trouble("isp.core.branch", 1, "Some of the ISP's parallel ways are dead.", _core_branch),
+    Trouble("isp.routing.loop", 1, "Two routers of the ISP hand packets back to each other.", _loop),
+    Trouble("isp.mtu.blackhole", 1, "A router of the ISP swallows large packets.", _swallows_large),
+    Trouble("isp.dns.failure", 1, "The ISP's resolvers fail.", _isp_resolver),
+)

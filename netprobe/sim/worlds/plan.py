@@ -1,0 +1,130 @@
+"""What a generated world looks like to whoever wants to break it."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import msgspec
+
+from netprobe.model.targets import Target
+from netprobe.sim.records import Fault, Match, Scenario, Server
+from netprobe.sim.routing import CLIENT, Routing
+
+
+@dataclass(slots=True, frozen=True)
+class Diamond:
+    """Parallel ways between two routers: a router of `owner` balances flows over `members`."""
+
+    owner: str
+    members: tuple[str, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Place:
+    """A vendor's servers at one place, behind `routers`: `servers` are the platform's, `customers` controls'."""
+
+    vendor: str
+    routers: tuple[str, ...]
+    servers: tuple[str, ...]
+    customers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorldPlan:
+    """A whole network without faults, and the places in it.
+
+    `home` are the home's routers, none where the computer has a public address of its own. `trunk` are the ISP's
+    routers that all ways to the platform and to most others cross, from the access on; `borders` its last ones.
+    `carriers` are the transits' routers, by name, from the ISP on. `first` is the first router behind the home.
+    """
+
+    draw: random.Random
+    scenario: Scenario
+    targets: tuple[Target, ...]
+    home: tuple[str, ...]
+    first: str
+    trunk: tuple[str, ...]
+    borders: tuple[str, ...]
+    carriers: dict[str, tuple[str, ...]]
+    places: tuple[Place, ...]
+    diamonds: tuple[Diamond, ...] = ()
+    layout: str = ""
+    crossed: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def broken(self, *faults: Fault) -> Scenario:
+        """The network with these faults."""
+        return msgspec.structs.replace(self.scenario, faults=(*self.scenario.faults, *faults))
+
+    def resolvers(self, kind: str = "") -> tuple[str, ...]:
+        """Names of the resolvers: all, or those whose name begins with `kind`."""
+        return tuple(r.name for r in self.scenario.resolvers if r.name.startswith(kind))
+
+    @property
+    def client(self) -> tuple[str, ...]:
+        """The client's address, as prefixes."""
+        return (f"{self.scenario.client_address}/32",)
+
+    @property
+    def from_client(self) -> Match:
+        """What the client sends."""
+        return Match(source=self.client)
+
+    @cached_property
+    def core(self) -> tuple[str, ...]:
+        """The ISP's routers that everything crosses, without the one that the line ends at."""
+        return tuple(router for router in self.trunk if router != self.first)
+
+    @cached_property
+    def cached(self) -> bool:
+        """Whether something essential is served from inside the ISP's network."""
+        return any(not any(self.needs(border) & {server} for border in self.borders) for server in self.essential)
+
+    def addresses(self, servers: Iterable[str]) -> tuple[str, ...]:
+        """The addresses of some servers, as prefixes."""
+        wanted = set(servers)
+        return tuple(f"{a}/32" for server in self.scenario.servers if server.name in wanted for a in server.addresses)
+
+    @cached_property
+    def asks_isp(self) -> bool:
+        """Whether what the client asks ends at the ISP's resolvers."""
+        asked = [r for r in self.scenario.resolvers if r.address in self.scenario.client.resolvers]
+        return any((resolver.upstream or resolver.name).startswith("isp-") for resolver in asked)
+
+    @cached_property
+    def platform(self) -> tuple[str, ...]:
+        """The platform's servers."""
+        return tuple(server for place in self.places for server in place.servers)
+
+    @cached_property
+    def owner(self) -> dict[str, Server]:
+        """Whose an address is."""
+        return {address: server for server in self.scenario.servers for address in server.addresses}
+
+    @cached_property
+    def essential(self) -> frozenset[str]:
+        """The servers that the names which every diagnosis asks lead to first."""
+        names = [target.name for target in self.targets if target.essential]
+        return frozenset(self.owner[self.scenario.names[name].addresses[0]].name for name in names)
+
+    def vendor_of(self, server: str) -> str:
+        """Who runs one of the platform's servers."""
+        return next(place.vendor for place in self.places if server in place.servers)
+
+    def needs(self, router: str) -> frozenset[str]:
+        """The essential servers whose way leads over `router`, whichever way flows are balanced."""
+        return frozenset(server for server in self.essential if router in self._crossed(server))
+
+    def adjacent(self, one: str, other: str) -> bool:
+        """Whether a wire joins two routers."""
+        return any({one, other} == set(link.ends) for link in self.scenario.links)
+
+    def _crossed(self, server: str) -> frozenset[str]:
+        if server not in self.crossed:
+            ways = self._routing.ways(CLIENT, server)
+            self.crossed[server] = frozenset.intersection(*(frozenset(way.hops) for way in ways))
+        return self.crossed[server]
+
+    @cached_property
+    def _routing(self) -> Routing:
+        return Routing(self.scenario, 0)

@@ -1,0 +1,22 @@
+"""How well the diagnosis fares in generated worlds: a floor that no change may break without anybody noticing."""
+
+from netprobe.lab.score import run_virtual, runs, score
+from netprobe.sim.worlds import generate
+from netprobe.topology.asn import AsnTable
+from netprobe.topology.platform import load_platform
+
+WORLDS = 60
+
+
+def test_most_worlds_are_understood_and_nearly_nobody_is_blamed_wrongly() -> None:
+    """Bounds that leave room for chance: a sweep of a thousand says more."""
+    platform = load_platform()
+    worlds = [generate(seed) for seed in range(1000, 1000 + WORLDS)]
+    with AsnTable.open() as table:
+        done = list(runs(worlds, [1], lambda world, seed: run_virtual(world, seed, platform, table.lookup)))
+    measured = score(done, 0.0)
+    # Loss in one place of many is often missed: then "nothing is wrong" is the wrong answer, but nobody suffers from it.
+    accused = [run for run, world in zip(done, worlds, strict=True) if run.component in world.expect.never]
+    assert measured.component_accuracy > 0.75
+    assert measured.wrong_blame_rate < 0.08
+    assert len(accused) <= 2

@@ -1,0 +1,182 @@
+"""Generated worlds: different, whole, and with a truth that follows from the place of the fault."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+import pytest
+
+from netprobe.model.record import to_json
+from netprobe.sim.network import Network
+from netprobe.sim.records import Fault, Scenario
+from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.worlds import BLAMABLE, generate
+from netprobe.sim.worlds.troubles import TROUBLES
+from netprobe.topology.addresses import is_private
+from netprobe.topology.asn import AsnTable
+from netprobe.topology.platform import load_platform
+
+MANY = 300
+
+
+@cache
+def number(seed: int) -> Scenario:
+    return generate(seed)
+
+
+def worlds(count: int = MANY) -> Iterator[Scenario]:
+    return map(number, range(count))
+
+
+@pytest.fixture(params=range(40))
+def world(request: pytest.FixtureRequest) -> Scenario:
+    return number(request.param)
+
+
+def test_a_world_is_always_the_same() -> None:
+    """Byte for byte; and no two are alike."""
+    assert [to_json(generate(seed)) for seed in range(5)] == [to_json(world) for world in worlds(5)]
+    assert len({to_json(world) for world in worlds()}) == MANY
+
+
+def test_every_trouble_comes_up() -> None:
+    """In a few hundred worlds nearly each row of the table is met, and nothing being wrong is the most common one."""
+    met = Counter(world.expect.cause for world in worlds())
+    assert met.keys() <= {trouble.cause for trouble in TROUBLES}
+    assert len(met) >= len(TROUBLES) - 3
+    assert met.most_common(1)[0][0] == "none.app_device"
+
+
+def test_addresses_are_those_of_their_networks(world: Scenario) -> None:
+    """A world numbers its networks as the Internet does; only the LAN of an exchange is numbered by a third."""
+    with AsnTable.open() as table:
+        for router in world.routers:
+            origin = table.lookup(router.address)
+            assert router.asn == 0 or (origin is not None and (origin.exchange or origin.asn == router.asn))
+        for server in world.servers:
+            for address in server.addresses:
+                origin = table.lookup(address)
+                assert origin is not None
+                assert origin.asn == server.asn
+
+
+def test_every_name_leads_to_a_server_that_serves_it(world: Scenario) -> None:
+    """All that the catalogue asks is there, at servers with a certificate for it."""
+    owner = {address: server for server in world.servers for address in server.addresses}
+    platform = load_platform()
+    assert world.names.keys() == {t.name for t in platform.targets} | {c.name for c in platform.controls}
+    for name, entry in world.names.items():
+        for address in entry.addresses:
+            assert {name, f"*.{name.partition('.')[2]}"} & set(owner[address].serves), name
+
+
+def test_without_its_faults_everything_answers(world: Scenario) -> None:
+    """The network under the fault is whole: every server and resolver can be reached, within 30 hops."""
+    network = Network(msgspec.structs.replace(world, faults=()))
+    addresses = [a for server in world.servers for a in server.addresses] + [r.address for r in world.resolvers]
+    for address in addresses:
+        assert network.reaches("client", address, 0.0) is not None
+        assert len(network.hops(address)) < 30
+
+
+def test_layouts_differ() -> None:
+    """Homes, lines, ISPs, transits, exchanges, vendors, places and parallel ways: a sweep measures no one topology."""
+    platform = load_platform()
+    with AsnTable.open() as table:
+        origins = {r.address: table.lookup(r.address) for world in worlds() for r in world.routers}
+    homes = Counter(sum(r.name.startswith("home-router") for r in world.routers) for world in worlds())
+    assert homes.keys() == {0, 1, 2}
+    assert {sum(r.name.startswith("isp-") for r in world.routers) for world in worlds()} >= set(range(2, 9))
+    assert {count(world, "transit-", "-1") for world in worlds()} == {0, 1, 2, 3, 4}
+    assert len({r.asn for world in worlds() for r in world.routers if r.name == "isp-1"}) > 40
+    assert len({r.asn for world in worlds() for r in world.routers if r.name == "transit-a-1"}) > 12
+    lans = {o.name for o in origins.values() if o is not None and o.exchange}
+    assert len(lans) > 15
+    widths = Counter(w for world in worlds() for w in ways(world).values())
+    assert widths.keys() == {2, 3, 4, 6, 8}
+    assert {link.mtu for world in worlds() for link in world.links} == {1430, 1492, 1500}
+    served = {(t.role, vendors(world)[t.name]) for world in worlds() for t in platform.targets}
+    assert {vendor for _, vendor in served} == {"own", *platform.cdn_asns} - {
+        "lumen",
+        "cloudflare",
+        "prolexic",
+        "imperva",
+        "radware",
+    }
+    assert len(served) > 60
+    isps = [next((r.asn for r in world.routers if r.name == "isp-1"), 0) for world in worlds()]
+    inside = [any(s.vendor and s.asn == isp for s in world.servers) for world, isp in zip(worlds(), isps, strict=True)]
+    assert 10 < sum(inside) < MANY / 3
+    assert 10 < sum(not is_private(world.client_address) for world in worlds()) < 60
+
+
+def test_parallel_ways_are_taken() -> None:
+    """Flows to what is behind a diamond go over all of its members."""
+    for world in worlds(60):
+        routing = Routing(world, 0)
+        for behind, width in ways(world).items():
+            found = {way.hops[-1] for way in routing.ways(CLIENT, behind)}
+            assert found == {f"{behind}-way-{n}" for n in range(1, width + 1)}, world.name
+
+
+def test_a_faulty_world_is_faulty(world: Scenario) -> None:
+    """Something is wrong with it that the platform feels; a healthy one has oddities at most."""
+    others = {s.name: f"{s.addresses[0]}/32" for s in world.servers if not s.name.endswith("-edge")}
+    own = [f for f in world.faults if not harmless(f, others)]
+    if world.expect.component == "none":
+        assert not own
+    else:
+        changed = world.client.hosts or world.client.clock_ahead_s or any(link.loss > 0.05 for link in world.links)
+        assert own or changed
+    assert set(world.expect.never) <= set(BLAMABLE) - {world.expect.component}
+
+
+def test_what_is_broken_is_where_the_truth_says() -> None:
+    """The component at fault runs the router that the fault is at; and the platform is behind it."""
+    prefix = {"isp": ("isp-",), "policy": ("isp-",), "transit": ("transit-",)}
+    for world in worlds():
+        component = world.expect.component
+        routers = {r.name for r in world.routers}
+        at = [a for a in world.faults[0].at if a in routers] if world.faults else []
+        if component in prefix and at:
+            assert all(a.startswith(prefix[component]) for a in at), world.name
+            routing = Routing(world, 0)
+            ways = [way for s in world.servers if s.name.endswith("-edge") for way in routing.ways(CLIENT, s.name)]
+            assert any(set(at) & set(way.hops) for way in ways), world.name
+
+
+def test_a_narrow_line_speaks() -> None:
+    """A router in front of a narrow line says what fits: a silent one would be a fault that nobody named."""
+    for world in worlds():
+        routers = {r.name: r for r in world.routers}
+        ends = [end for link in world.links if link.mtu < 1500 for end in link.ends if not end.startswith("home")]
+        speaking = all(not routers[end].silent and routers[end].rate_limit is None for end in ends)
+        assert speaking or world.expect.cause == "home.mtu.blackhole"
+        if ends and world.expect.component == "none":
+            assert not any(f.kind == "drop" and f.match.protocol == "icmp" for f in world.faults)
+
+
+def harmless(fault: Fault, others: dict[str, str]) -> bool:
+    """A fault that changes nothing for the platform: an oddity."""
+    if fault.kind in {"rate_limit", "delay"}:
+        return True
+    if fault.kind == "drop":
+        aimed = fault.match.protocol in {"icmp", "udp"} or set(fault.match.destination) & set(others.values())
+        return bool(aimed) or fault.fraction < 0.05
+    return len(fault.at) == 1 and fault.at[0] in others
+
+
+def count(world: Scenario, begin: str, end: str) -> int:
+    return sum(r.name.startswith(begin) and r.name.endswith(end) and r.name.count("-") == 2 for r in world.routers)
+
+
+def ways(world: Scenario) -> Counter[str]:
+    """How wide each diamond of a world is."""
+    return Counter(r.name.rpartition("-way-")[0] for r in world.routers if "-way-" in r.name)
+
+
+def vendors(world: Scenario) -> dict[str, str]:
+    """Who serves each name of a world."""
+    owner = {address: server.vendor for server in world.servers for address in server.addresses}
+    return {name: owner[entry.addresses[0]] for name, entry in world.names.items()}
