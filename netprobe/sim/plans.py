@@ -50,6 +50,15 @@ class Plan:
         return index if self.ticks is None else sum(tick < index for tick in self.ticks)
 
 
+@dataclass(slots=True, frozen=True)
+class _Fork:
+    """The router `at` chooses one of `ways`, for each flow or for each packet."""
+
+    at: str
+    by_packet: bool
+    ways: "tuple[Plan | _Fork, ...]"
+
+
 class Plans:
     """The plans between any two nodes; those of one epoch are kept."""
 
@@ -62,12 +71,14 @@ class Plans:
         self.gates = {ends: Gate(ends, wire, seed) for ends, wire in routing.gated()}
         self._epoch: Epoch | None = None
         self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
+        self._forks: dict[tuple[str, str], Plan | _Fork] = {}
 
     def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
         if epoch is not self._epoch:
             self._epoch = epoch
             self._found.clear()
+            self._forks.clear()
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -75,22 +86,31 @@ class Plans:
         if len(plans) > 1 and packet is not None:
             if via:
                 plans = tuple(plan for plan in plans if (*plan.way.hops, node)[0] == via) or plans
-            return self._balanced(plans, origin, node, packet)
+                return self._balanced(self._fork(plans, origin, node), packet)
+            if (origin, node) not in self._forks:
+                self._forks[origin, node] = self._fork(plans, origin, node)
+            return self._balanced(self._forks[origin, node], packet)
         return plans[0] if plans else None
 
-    def _balanced(self, plans: Sequence[Plan], origin: str, node: str, packet: Packet) -> Plan:
+    def _balanced(self, choice: "Plan | _Fork", packet: Packet) -> Plan:
         """Which of several ways: each router on it that has a choice makes its own."""
         flow = five_tuple(packet)
+        while isinstance(choice, _Fork):
+            number = self._draw.getrandbits(32) if choice.by_packet else hash_of(f"{self._seed}/{choice.at}/{flow}")
+            choice = choice.ways[number % len(choice.ways)]
+        return choice
+
+    def _fork(self, plans: Sequence[Plan], origin: str, node: str) -> "Plan | _Fork":
+        """The choices that routers have one after the other, where `plans` are all ways from `origin` to `node`."""
         at, here = 0, origin
         while len(plans) > 1:
-            nexts = sorted({(*plan.way.hops, node)[at] for plan in plans})
-            chosen = nexts[0]
-            if len(nexts) > 1:
-                by_packet = self._balance.get(here) == "packet"
-                number = self._draw.getrandbits(32) if by_packet else hash_of(f"{self._seed}/{here}/{flow}")
-                chosen = nexts[number % len(nexts)]
-            plans = [plan for plan in plans if (*plan.way.hops, node)[at] == chosen]
-            at, here = at + 1, chosen
+            ways: dict[str, list[Plan]] = {}
+            for plan in plans:
+                ways.setdefault((*plan.way.hops, node)[at], []).append(plan)
+            if len(ways) > 1:
+                branches = tuple(self._fork(ways[name], origin, node) for name in sorted(ways))
+                return _Fork(here, self._balance.get(here) == "packet", branches)
+            at, here = at + 1, next(iter(ways))
         return plans[0]
 
     def _make_all(self, origin: str, node: str, epoch: Epoch) -> tuple[Plan, ...]:

@@ -82,6 +82,8 @@ class Routing:
                 cost = way.delay_ms if way.cost is None else way.cost
                 self._cost.setdefault(near, {})[far] = cost
                 self._cost_to.setdefault(far, {})[near] = cost
+        self._cost, self._cost_to = _by_name(self._cost), _by_name(self._cost_to)
+        self._costs_to: dict[str, dict[str, float]] = {}
 
     def gated(self) -> Iterable[tuple[tuple[str, str], Wire]]:
         """The directions of links that remember what crossed them."""
@@ -117,14 +119,18 @@ class Routing:
             if here == end:
                 found.append(self._along(nodes))
                 continue
-            links = sorted(self._cost.get(here, {}).items())
+            links = self._cost.get(here, {}).items()
             nearer = [far for far, delay in links if far in cost and abs(cost[far] + delay - cost[here]) < _ROUNDING]
             begun += [[*nodes, far] for far in (nearer if here in self._balancing else nearer[:1])]
         return tuple(sorted(found, key=lambda way: way.hops))
 
     def _costs(self, end: str, without: frozenset[str]) -> dict[str, float]:
         """What it costs to get from each node to `end`."""
-        return _dijkstra(self._cost_to, end, without)[0]
+        if without:
+            return _dijkstra(self._cost_to, end, without)[0]
+        if end not in self._costs_to:
+            self._costs_to[end] = _dijkstra(self._cost_to, end, without)[0]
+        return self._costs_to[end]
 
     def _along(self, nodes: list[str]) -> Way:
         """The way over these nodes."""
@@ -152,10 +158,15 @@ def moved(seed: int, one: str, other: str) -> float:
     return random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
 
 
+def _by_name(costs: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """The neighbours of each node in the order of their names."""
+    return {node: dict(sorted(links.items())) for node, links in costs.items()}
+
+
 def _dijkstra(
     costs: Mapping[str, Mapping[str, float]], origin: str, without: frozenset[str]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """What each reachable node costs from `origin`, and its predecessor; the first name wins ties."""
+    """What each reachable node costs from `origin`, and its predecessor; the first of a node's neighbours wins ties."""
     best: dict[str, float] = {origin: 0.0}
     before: dict[str, str] = {}
     queue = [(0.0, origin)]
@@ -163,7 +174,7 @@ def _dijkstra(
         cost, node = heapq.heappop(queue)
         if cost > best[node]:
             continue
-        for far, more in sorted(costs.get(node, {}).items()):
+        for far, more in costs.get(node, {}).items():
             total = cost + more
             if far not in without and total < best.get(far, float("inf")):
                 best[far] = total
