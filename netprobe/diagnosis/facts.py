@@ -14,6 +14,7 @@ from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
+from netprobe.topology.addresses import is_private
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
+_HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
 
@@ -181,13 +183,15 @@ class Facts:
         return tuple(r for r in sorted(set(asked)) if r not in self.configured)
 
     def at_home(self, address: str) -> bool:
-        """Whether `address` is this machine, the home router, or on the same link."""
+        """Whether `address` is this machine, the home router, on the same link, or like a second router at home."""
         gateway = self.host.gateway if self.host else ""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
         if parsed.is_loopback or address == gateway or address in self.own_addresses:
+            return True
+        if address.startswith(_HOME_ROUTERS) and is_private(gateway):
             return True
         return any(parsed in net for net in self._home_networks)
 

@@ -21,6 +21,7 @@ from tests.diagnosis.picture import (
     ISP,
     ISP_RESOLVER,
     VIA_A,
+    VIA_B,
     Picture,
     certificate,
     cut,
@@ -133,6 +134,7 @@ class Nasty:
     blind: bool = False  # no AS data at all
 
 
+SECOND_ROUTER = "192.168.2.1"
 lost_control = healthy.but(silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 6))
 small = Fetch(Handshake(EDGES[0], 443, "www.tiktok.com", mss=536))
 in_small_segments = Observation(10.0, "edge.fetch.small", "www.tiktok.com", Response(small, done(small.handshake), 200))
@@ -161,6 +163,14 @@ NASTY: dict[str, Nasty] = {
     ),
     "few controls": Nasty(
         "policy", by_name.but(unmeasured=("one.one.one.one", "dns.google", "www.apple.com", "www.wikipedia.org"))
+    ),
+    "a dead line behind a second router at home, which says that it finds no name": Nasty(
+        "isp",
+        nothing.but(
+            resolvers=(SECOND_ROUTER,),
+            ways=dict.fromkeys(EVERYTHING, (HOME, SECOND_ROUTER)),
+            answers=no_answers | {(SECOND_ROUTER, kind): SERVFAIL for kind in ("platform", "control")},
+        ),
     ),
     "no AS data: health": Nasty("none", healthy, blind=True),
     "no AS data: a dead line": Nasty("isp", nothing, blind=True),
@@ -240,6 +250,13 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
     ),
     "loss everywhere, and a home router that was asked too little to be clean": (
         healthy.but(closer=losses(*EVERYTHING)),
+        False,
+    ),
+    "loss everywhere, where all ways lead through one transit": (
+        healthy.but(
+            ways=dict.fromkeys(EVERYTHING, (HOME, *ISP, *VIA_B)),
+            closer=(*losses(*EVERYTHING), rates(HOME, (20.0, 150, 150))),
+        ),
         False,
     ),
     "loss everywhere, and a home router that answers few pings a second": (

@@ -151,13 +151,19 @@ def _of_everything(view: View, noticed: list[_Count], told: str, facts: tuple[in
     if gateway.low >= NOTICED:
         return Finding("home", f"{told}, and {router}: it begins before it.", facts)
     if gateway.high < NOTICED and exceeds(pooled, gateway):
-        state = _beyond_all(view)
+        state = _beyond_all(view, noticed)
         return Finding(state, f"{told}, {router}: it happens behind it, on the part that all ways share.", facts)
     return Finding("line", f"{told}, {router}: at home or on the line.", facts)
 
 
-def _beyond_all(view: View) -> str:
-    """Whose part it is when everything but the home router loses: the provider's, unless a hop farther out is clean."""
+def _beyond_all(view: View, noticed: list[_Count]) -> str:
+    """Whose part it is when everything but the home router loses.
+
+    The provider's, unless a hop farther out is clean, or all ways lead through another network as well.
+    """
+    common = set.intersection(*(_routers(view, c.place) for c in noticed))
+    if Segment.TRANSIT in {view.paths.segment_of(router) for router in common}:
+        return "unclear"
     for _, path in view.facts.loss_paths:
         train = next((t for _, t in view.facts.losses if t.destination == path.flow.destination), None)
         if train is None:
