@@ -31,11 +31,12 @@ def generate(seed: int) -> Scenario:
     trouble, broken = pick(world)
     component = trouble.cause.partition(".")[0]
     spared = {component, *trouble.also}
+    never = tuple(name for name in BLAMABLE if name not in spared)
     scenario = msgspec.structs.replace(
         odd(world, broken, trouble.cause),
         name=f"world-{seed}",
         sentence=trouble.sentence,
-        expect=Expect(component, trouble.cause, tuple(name for name in BLAMABLE if name not in spared)),
+        expect=Expect(component, trouble.cause, never, open=trouble.open),
     )
     checks.check(scenario)
     return scenario
@@ -71,6 +72,7 @@ def lay_out(draw: random.Random) -> WorldPlan:
         trunk=access.trunk,
         borders=access.borders,
         carriers={name: tuple(hops) for name, hops in backbone.carriers.items()},
+        exchanges={name: tuple(routers) for name, routers in backbone.exchanges.items()},
         places=tuple(delivery.places),
         diamonds=tuple(ground.diamonds),
         layout=layout,

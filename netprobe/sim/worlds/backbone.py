@@ -20,6 +20,7 @@ class Backbone:
         self._exits: dict[tuple[str, str], str] = {}
         self._nearest: dict[str, str] = {}  # the last router of a transit near the ISP
         self.carriers: dict[str, list[str]] = {}
+        self.exchanges: dict[str, list[str]] = {}
         isp, draw = access.isp, ground.draw
         others = [t for t in atlas().transits if t.asn != isp.asn and not (t.group and t.group == isp.group)]
         count = draw.choice(_TRANSITS)
@@ -87,6 +88,7 @@ class Backbone:
         there = cable_ms(self._access.isp.city, exchange.city)
         delay = (there + 0.2, there * 1.2 + 0.8)
         found = [self._plain(f"{name}-hop-1", asn, exchange.lan, draw.choice(self._access.borders), delay)]
+        self.exchanges.setdefault(exchange.name, []).append(found[0])
         onward = cable_ms(exchange.city, city)
         if onward > 1.0:
             delay = (onward, onward * 1.2)

@@ -2,7 +2,7 @@
 
 from netprobe.sim.records import Fault, Match, Scenario
 from netprobe.sim.worlds.plan import WorldPlan
-from netprobe.sim.worlds.trouble import ZONES, Trouble, carried, dead_ways
+from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, carried, dead_ways
 
 _LOSS = (0.08, 0.2)
 _UNRELIABLE = 0.15  # part of the censors that miss some
@@ -44,6 +44,28 @@ def _swallows_large(world: WorldPlan) -> Scenario | None:
 
 def _branch(world: WorldPlan) -> Scenario | None:
     return dead_ways(world, transit=True)
+
+
+def _exchange(world: WorldPlan) -> Scenario | None:
+    """The switches of an exchange are gone: nothing gets to the routers in its LAN."""
+    found = [routers for routers in world.exchanges.values() if any(world.needs(router) for router in routers)]
+    return world.broken(Fault("down", world.draw.choice(found))) if found else None
+
+
+def _peering(world: WorldPlan) -> Scenario | None:
+    """The wire from the ISP to a network that it meets itself."""
+    links = [
+        link
+        for link in world.scenario.links
+        if link.ends[0] in world.borders and link.ends[1].endswith("-hop-1") and world.needs(link.ends[1])
+    ]
+    return busy(world, world.draw.choice(links)) if links else None
+
+
+def _throttled(world: WorldPlan) -> Scenario:
+    match = Match(protocol="tcp", server_name=ZONES)
+    rate = world.draw.choice((32.0, 64.0, 128.0))
+    return world.broken(Fault("throttle", (world.draw.choice(world.trunk),), match=match, rate_kbit=rate))
 
 
 def _censored(world: WorldPlan, kind: str) -> Scenario:
@@ -101,6 +123,9 @@ BETWEEN = (
     Trouble("transit.loss", 1, "A transit loses packets.", _lossy),
     Trouble("transit.mtu.blackhole", 0.5, "A router of a transit swallows large packets.", _swallows_large),
     Trouble("transit.branch", 1, "Some of a transit's parallel ways are dead.", _branch),
+    Trouble("transit.exchange.outage", 0.4, "An exchange is down.", _exchange, open=UNWEIGHED),
+    Trouble("transit.peering.congested", 0.4, "A peering is overloaded.", _peering, ("isp",), UNWEIGHED),
+    Trouble("policy.throttle.speed", 0.3, "The ISP slows the platform down.", _throttled, _ISP, UNWEIGHED),
     Trouble("policy.tls.sni_reset", 1.5, "The ISP resets connections that name the platform.", _sni_reset, _ISP),
     Trouble("policy.tls.sni_drop", 1.5, "The ISP drops ClientHellos that name the platform.", _sni_drop, _ISP),
     Trouble("policy.tls.interception", 0.5, "Somebody answers in the platform's place.", _stranger, _ISP),

@@ -3,7 +3,7 @@
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.worlds.delivery import OWN
 from netprobe.sim.worlds.plan import WorldPlan
-from netprobe.sim.worlds.trouble import ZONES, Trouble
+from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble
 
 #: Names whose answers an edge cannot cache.
 ORIGIN = ("www.*", "m.*", "api*", "login.*", "frontier.*", "webcast*", "dm16*", "*.tiktokapis.com", "passport*")
@@ -66,6 +66,25 @@ def _authoritative(world: WorldPlan) -> Scenario:
     return world.broken(Fault("dns", recursive, names=ZONES, rcode="" if silence else "SERVFAIL", silence=silence))
 
 
+def _role(world: WorldPlan, role: str) -> Scenario:
+    """One function of the platform fails, whoever delivers it."""
+    names = tuple(target.name for target in world.targets if target.role == role)
+    status = world.draw.choice((500, 502, 503))
+    return world.broken(Fault("http", world.platform, server_name=names, status=status))
+
+
+def _login(world: WorldPlan) -> Scenario:
+    return _role(world, "login")
+
+
+def _upload(world: WorldPlan) -> Scenario:
+    return _role(world, "upload")
+
+
+def _live(world: WorldPlan) -> Scenario:
+    return _role(world, "live")
+
+
 def _certificates(world: WorldPlan) -> Scenario:
     return world.broken(Fault("certificate", world.platform, expired=True))
 
@@ -76,6 +95,9 @@ FAR = (
     Trouble("platform.edge.loss", 1, "One edge of a CDN loses packets.", _lossy),
     Trouble("platform.origin.error", 1.5, "The platform's origin fails.", _origin_error),
     Trouble("platform.origin.slow", 1, "The platform's origin is overloaded.", _origin_slow),
+    Trouble("platform.login.down", 0.3, "Logging in fails at the platform.", _login, open=UNWEIGHED),
+    Trouble("platform.upload.down", 0.3, "Uploads fail at the platform.", _upload, open=UNWEIGHED),
+    Trouble("platform.live.down", 0.3, "Live fails at the platform.", _live, open=UNWEIGHED),
     Trouble("platform.maintenance", 1, "The platform is under maintenance.", _maintenance),
     Trouble("platform.dns.authoritative", 1, "The platform's own name servers fail.", _authoritative),
     Trouble("platform.certificate", 0.5, "The platform's certificates have expired.", _certificates),

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from netprobe.sim.records import Fault, Link, Match, Scenario
+from netprobe.sim.records import Fault, Match, Scenario
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.worlds.access import HOME_RESOLVER, HOME_ROUTER
 from netprobe.sim.worlds.plan import WorldPlan
-from netprobe.sim.worlds.trouble import ZONES, Trouble, dead_ways
+from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, dead_ways
 
 _YEAR_S = 365.0 * 86400
 _LOSS = (0.08, 0.2)
@@ -24,7 +24,7 @@ def _lossy_wireless(world: WorldPlan) -> Scenario | None:
     if not world.home:
         return None
     link = next(link for link in world.scenario.links if CLIENT in link.ends)
-    return _relinked(world, msgspec.structs.replace(link, loss=round(world.draw.uniform(*_LOSS), 3)))
+    return world.relinked(msgspec.structs.replace(link, loss=round(world.draw.uniform(*_LOSS), 3)))
 
 
 def _firewall(world: WorldPlan) -> Scenario:
@@ -53,11 +53,10 @@ def _interception(world: WorldPlan) -> Scenario:
 
 def _narrow_line(world: WorldPlan) -> Scenario | None:
     """The line is narrower than the home router makes connections keep to, and the ISP's end keeps quiet."""
-    link = next(link for link in world.scenario.links if world.first in link.ends)
     if not world.home:
         return None
     broken = world.broken(Fault("drop", (world.first,), match=Match(larger_than=1492, destination=world.client)))
-    return _relinked(world, msgspec.structs.replace(link, mtu=1492), broken)
+    return world.relinked(msgspec.structs.replace(world.line, mtu=1492), broken)
 
 
 def _home_resolver(world: WorldPlan) -> Scenario | None:
@@ -80,6 +79,10 @@ def _access(world: WorldPlan) -> Scenario | None:
 
 def _lossy_line(world: WorldPlan) -> Scenario:
     return world.broken(Fault("drop", (world.first,), fraction=round(world.draw.uniform(*_LOSS), 3)))
+
+
+def _congested_line(world: WorldPlan) -> Scenario:
+    return busy(world, world.line)
 
 
 def _black_hole(world: WorldPlan) -> Scenario | None:
@@ -117,13 +120,6 @@ def _isp_resolver(world: WorldPlan) -> Scenario | None:
     return world.broken(Fault("dns", world.resolvers("isp-"), rcode=rcode, silence=not rcode))
 
 
-def _relinked(world: WorldPlan, link: Link, scenario: Scenario | None = None) -> Scenario:
-    """The network with another wire between the ends of `link`."""
-    scenario = scenario or world.scenario
-    links = tuple(link if old.ends == link.ends else old for old in scenario.links)
-    return msgspec.structs.replace(scenario, links=links)
-
-
 NEAR = (
     Trouble("home.link.down", 0.5, "The own link has no carrier.", _own_link),
     Trouble("home.gateway.dead", 1, "The home router hangs.", _gateway),
@@ -137,6 +133,7 @@ NEAR = (
     Trouble("home.dns.blocklist", 0.5, "A blocklist at home answers for the platform's names.", _home_blocklist),
     Trouble("isp.access.outage", 1, "The ISP's first router is down.", _access),
     Trouble("isp.access.loss", 1, "The ISP's line loses packets.", _lossy_line),
+    Trouble("isp.access.congested", 0.4, "The ISP's line is overloaded by others.", _congested_line, open=UNWEIGHED),
     Trouble("isp.core.blackhole", 2, "A router of the ISP's core swallows everything.", _black_hole),
     Trouble("isp.core.branch", 1, "Some of the ISP's parallel ways are dead.", _core_branch),
     Trouble("isp.routing.loop", 1, "Two routers of the ISP hand packets back to each other.", _loop),

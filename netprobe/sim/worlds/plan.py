@@ -8,7 +8,7 @@ from functools import cached_property
 import msgspec
 
 from netprobe.model.targets import Target
-from netprobe.sim.records import Fault, Match, Scenario, Server
+from netprobe.sim.records import Fault, Link, Match, Scenario, Server
 from netprobe.sim.routing import CLIENT, Routing
 
 
@@ -34,9 +34,10 @@ class Place:
 class WorldPlan:
     """A whole network without faults, and the places in it.
 
-    `home` are the home's routers, none where the computer has a public address of its own. `trunk` are the ISP's
-    routers that all ways to the platform and to most others cross, from the access on; `borders` its last ones.
-    `carriers` are the transits' routers, by name, from the ISP on. `first` is the first router behind the home.
+    `home` are the home's routers, none where the computer has a public address of its own; `first` is the first one
+    behind them. `trunk` are the ISP's routers that all ways to the platform and to most others cross, from the access
+    on; `borders` its last ones. `carriers` are the transits' routers, by name, from the ISP on, `exchanges` those in
+    a peering LAN.
     """
 
     draw: random.Random
@@ -49,12 +50,24 @@ class WorldPlan:
     carriers: dict[str, tuple[str, ...]]
     places: tuple[Place, ...]
     diamonds: tuple[Diamond, ...] = ()
+    exchanges: dict[str, tuple[str, ...]] = field(default_factory=dict)
     layout: str = ""
     crossed: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def broken(self, *faults: Fault) -> Scenario:
         """The network with these faults."""
         return msgspec.structs.replace(self.scenario, faults=(*self.scenario.faults, *faults))
+
+    def relinked(self, link: Link, scenario: Scenario | None = None) -> Scenario:
+        """The network, or `scenario` of it, with another wire between the ends of `link`."""
+        scenario = scenario or self.scenario
+        links = tuple(link if old.ends == link.ends else old for old in scenario.links)
+        return msgspec.structs.replace(scenario, links=links)
+
+    @cached_property
+    def line(self) -> Link:
+        """The wire from the home, or from the computer itself, to the ISP."""
+        return next(link for link in self.scenario.links if link.ends[1] == self.first)
 
     def resolvers(self, kind: str = "") -> tuple[str, ...]:
         """Names of the resolvers: all, or those whose name begins with `kind`."""

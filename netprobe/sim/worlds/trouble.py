@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netprobe.sim.records import Fault, Scenario
+import msgspec
+
+from netprobe.sim.records import Fault, Link, Scenario
 from netprobe.sim.worlds.plan import WorldPlan
 
 #: The platform's zones; a censor's list has the first two and some of the rest.
@@ -21,6 +23,8 @@ ZONES = (
     "*.byteoversea.com",
 )
 
+UNWEIGHED = "The evidence that tells it from its look-alike is not weighed yet."
+
 Maker = Callable[[WorldPlan], Scenario | None]
 
 
@@ -29,7 +33,7 @@ class Trouble:
     """One thing that can be wrong: `make` breaks a world with it, or says None where it does not fit.
 
     `also` are components besides its own whose blame would not be wrong: who enforces a policy in the ISP's network is
-    rightly found there.
+    rightly found there. `open` says why today's diagnosis does not name it, empty where it does.
     """
 
     cause: str
@@ -37,6 +41,15 @@ class Trouble:
     sentence: str
     make: Maker
     also: tuple[str, ...] = ()
+    open: str = ""
+
+
+def busy(world: WorldPlan, link: Link) -> Scenario:
+    """A link of a home's kind whose rate others use up, at its busy hour all the time."""
+    draw = world.draw
+    rate, queue = draw.choice((10.0, 25.0, 50.0, 100.0)), round(draw.uniform(50.0, 200.0), 1)
+    fault = Fault("congestion", link.ends, load=round(draw.uniform(1.05, 1.25), 3))
+    return world.relinked(msgspec.structs.replace(link, rate_mbit=rate, queue_ms=queue), world.broken(fault))
 
 
 def carried(world: WorldPlan) -> list[str]:

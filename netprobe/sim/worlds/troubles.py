@@ -37,6 +37,7 @@ def pick(world: WorldPlan) -> tuple[Trouble, Scenario]:
             f"{trouble.sentence} Behind it, {behind}",
             trouble.make,
             (*trouble.also, second.cause.partition(".")[0]),
+            trouble.open,
         )
         broken = msgspec.structs.replace(broken, faults=faults)
     return trouble, broken

@@ -139,11 +139,24 @@ def test_what_is_broken_is_where_the_truth_says() -> None:
         component = world.expect.component
         routers = {r.name for r in world.routers}
         at = [a for a in world.faults[0].at if a in routers] if world.faults else []
-        if component in prefix and at:
-            assert all(a.startswith(prefix[component]) for a in at), world.name
+        if component in prefix and at and world.faults[0].kind != "congestion":  # that is at a wire
+            if world.expect.cause != "transit.exchange.outage":
+                assert all(a.startswith(prefix[component]) for a in at), world.name
             routing = Routing(world, 0)
             ways = [way for s in world.servers if s.name.endswith("-edge") for way in routing.ways(CLIENT, s.name)]
             assert any(set(at) & set(way.hops) for way in ways), world.name
+
+
+def test_an_exchange_that_is_down_takes_all_who_meet_there() -> None:
+    """All routers in its LAN, and nobody else's."""
+    down = [world for world in worlds() if world.expect.cause == "transit.exchange.outage"]
+    assert down
+    with AsnTable.open() as table:
+        for world in down:
+            lans = {r.name: o.name for r in world.routers if (o := table.lookup(r.address)) is not None and o.exchange}
+            exchanges = {lans[name] for name in world.faults[0].at}
+            assert len(exchanges) == 1
+            assert set(world.faults[0].at) == {name for name, lan in lans.items() if lan in exchanges}
 
 
 def test_a_narrow_line_speaks() -> None:
