@@ -178,7 +178,9 @@ class Traceroute:
             last = self._length or self._barred or 0
             return [ttl for ttl in range(self._first_ttl, last + 1) if self._open_for(ttl)]
         if self._rtt_s is not None:
-            margin = _GUESS_MARGIN if self._guess else _GAP  # not every vantage sees the TTL of a reply
+            # Not every vantage sees the TTL of a reply; and where routers answer that far out, it has misled.
+            misled = self._guess is None or self._farthest >= self._guess
+            margin = _GAP if misled else _GUESS_MARGIN
             last = min(max(self._farthest, self._guess or 0) + margin, self._max_ttl)
             return [ttl for ttl in range(self._first_ttl, last + 1) if self._open_for(ttl)]
         last = min(self._farthest + _GAP, self._max_ttl)

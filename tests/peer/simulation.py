@@ -38,13 +38,16 @@ class BadSimulation(ValueError):  # noqa: N818  # what is wrong with a file, not
 class Counted(StrEnum):
     """Where probes have the number that tells one from the next."""
 
-    SEQUENCE = "sequence"
-    CHECKSUM = "checksum"
-    IDENT = "ident"
-    SIZE = "size"
+    SEQUENCE = "sequence numbers"
+    CHECKSUM = "checksums"
+    IDENT = "IP identifications"
+    SIZE = "sizes"
     SOURCE_PORTS = "source ports"
     DESTINATION_PORTS = "destination ports"
     NOWHERE = "nowhere"
+
+
+_BY_PORTS = (Counted.SOURCE_PORTS, Counted.DESTINATION_PORTS)
 
 
 class Hop(NamedTuple):
@@ -351,6 +354,11 @@ def _agree(table: _Table, sim: Simulation) -> None:
         raise table.bad("port_direction", "an unprivileged probe has a socket and a port of its own: use FixedDest")
     if not sim.privileged and sim.strategy != "Classic":
         raise table.bad("multipath_strategy", "needs raw sockets: leave it out, or privilege_mode")
+    if not sim.initial_sequence and sim.counted_in not in {Counted.SEQUENCE, Counted.SIZE, Counted.NOWHERE}:
+        raise table.bad("initial_sequence", f"0 cannot be among {sim.counted_in}: begin with 1")
+    least = 50 if sim.over_v6 else 30
+    if sim.protocol is Protocol.UDP and 0 < sim.size < least and sim.counted_in not in _BY_PORTS:
+        raise table.bad("packet_size", f"below {least} nothing tells a datagram from the next but its ports")
     if sim.min_round_s > sim.max_round_s and sim.min_round_s > 1:
         raise table.bad("min_round_duration", "is longer than max_round_duration")
     if sim.first_ttl > sim.max_ttl:

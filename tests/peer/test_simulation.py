@@ -139,6 +139,16 @@ def test_an_address_is_no_number(tmp_path: Path) -> None:
         ("  src: 5000", "  src: 0", "case.yaml: port_direction.src: must be a whole number from 1 to 65535"),
         ("  dest: 33434", "  dst: 33434", "case.yaml: port_direction.dest: is missing"),
         ("initial_sequence: 40000", "initial_sequence: 64512", "must be a whole number from 0 to 64511"),
+        (
+            "initial_sequence: 40000",
+            "initial_sequence: 0",
+            "initial_sequence: 0 cannot be among checksums: begin with 1",
+        ),
+        (
+            "packet_size: 90",
+            "packet_size: 29",
+            "packet_size: below 30 nothing tells a datagram from the next but its por",
+        ),
         ("packet_size: 90", "packet_size: 27", "packet_size: must be a whole number from 28 to 1500"),
         ("first_ttl: 2", "first_ttl: 10", "case.yaml: first_ttl: 10 is behind max_ttl 9"),
         ("  - ttl: 3", "  - ttl: 1", "hops[1].ttl: 1 stands behind 1: hops come in order, each once"),

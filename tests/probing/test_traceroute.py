@@ -174,3 +174,16 @@ def test_hops_have_some_time_after_the_destination(grace_s: float, waits_s: floa
     path = trace(vantage, tries=1, grace_s=grace_s)  # type: ignore[arg-type]  # the one option that is no integer
     assert path.rtt_s is not None
     assert vantage.clock - 100.0 == pytest.approx(1.5 * path.rtt_s + waits_s, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("hops", "initial_ttl", "silent"),
+    [(11, 66, {11}), (11, 66, {10}), (44, 64, {33, 34, 36}), (60, 64, {20, 21, 22, 23, 59, 60})],
+)
+def test_a_way_back_that_is_shorter_hides_no_destination(hops: int, initial_ttl: int, silent: set[int]) -> None:
+    """Where routers answer as far out as the TTL of its reply put the destination, it is looked for behind silence."""
+    vantage = LineVantage(hops, initial_ttl=initial_ttl, silent=frozenset(silent))
+    path = trace(vantage, max_ttl=63)
+    assert addresses(path)[-1] == (DESTINATION,)
+    assert path.hops[-1].ttl == hops + 1
+    assert [hop.ttl for hop in path.hops if not hop.addresses] == sorted(silent)
