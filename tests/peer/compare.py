@@ -15,13 +15,34 @@ def differences(
     simulation: Simulation, paths: Sequence[Path], seen: Sequence[Seen], tolerance_ms: float = TOLERANCE_MS
 ) -> Iterator[str]:
     """Each difference; none: all is as the file says."""
-    late_ms = max((one.held_ms - simulation.hop(one.ttl).rtt_ms for one in seen if one.held_ms >= 0), default=0.0)
+    late_ms = _lateness_ms(simulation, paths, seen) + tolerance_ms
     for number, path in enumerate(paths, 1):
-        for what in _of_path(simulation, path, late_ms + tolerance_ms):
+        for what in _of_path(simulation, path, late_ms):
             yield f"round {number}: {what}"
     if len(paths) != simulation.rounds:
         yield f"{len(paths)} rounds were made of {simulation.rounds}"
     yield from _of_probes(simulation, seen)
+
+
+def _lateness_ms(simulation: Simulation, paths: Sequence[Path], seen: Sequence[Seen]) -> float:
+    """How late the simulated network itself was at worst, where others keep the processor: at taking and at answering.
+
+    Probes of one TTL are taken in the order in which they left.
+    """
+    late_ms = max((one.held_ms - simulation.hop(one.ttl).rtt_ms for one in seen if one.held_ms >= 0), default=0.0)
+    taken: dict[int, list[float]] = {}
+    for one in seen:
+        taken.setdefault(one.ttl, []).append(one.at_s)
+    left: dict[int, list[float]] = {}
+    for exchange in (exchange for path in paths for hop in path.hops for exchange in hop.exchanges):
+        left.setdefault(exchange.ttl, []).append(exchange.sent_s)
+    lags = [
+        b - a
+        for ttl in left
+        if len(left[ttl]) == len(taken.get(ttl, ()))
+        for a, b in zip(left[ttl], taken[ttl], strict=True)
+    ]
+    return late_ms + 1000 * max(lags, default=0.0)
 
 
 # -- what was seen ----------------------------------------------------------------------------------------------------

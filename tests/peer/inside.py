@@ -10,7 +10,7 @@ from netprobe.model.probes import Path
 from netprobe.model.record import Record, from_json, to_json
 from netprobe.sim.devices import IFF_TUN, highest_group, open_device, set_kernel
 from netprobe.sim.namespaces import bring_up, enter_new_network
-from tests.peer.responder import Responder, Seen
+from tests.peer.responder import Responder, Seen, be_punctual
 from tests.peer.simulation import Simulation
 from tests.peer.tracer import trace
 
@@ -40,8 +40,11 @@ def _inside(simulation: Simulation) -> Measured:
     enter_new_network()
     device = _make_network(simulation)
     until, stop = os.pipe()
-    responder, notebook = _forked(lambda: _respond(simulation, device, until, stop))
+    begun, begin = os.pipe()
+    responder, notebook = _forked(lambda: _respond(Responder(simulation, device), until, stop, begin))
     os.close(device)
+    os.close(begin)
+    os.read(begun, 1)
     began = time.monotonic()
     paths = trace(simulation)
     wall_s = time.monotonic() - began
@@ -51,9 +54,11 @@ def _inside(simulation: Simulation) -> Measured:
     return Measured(tuple(paths), seen, wall_s)
 
 
-def _respond(simulation: Simulation, device: int, until: int, stop: int) -> bytes:
+def _respond(responder: Responder, until: int, stop: int, begin: int) -> bytes:
+    """Child of `_inside`: say that it is there, and answer until the other end of `until` is closed."""
     os.close(stop)
-    responder = Responder(simulation, device)
+    be_punctual()
+    os.close(begin)
     responder.run(until)
     return to_json(responder.seen)
 

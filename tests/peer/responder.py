@@ -14,6 +14,8 @@ import struct
 import time
 from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP
 
+import msgspec
+
 from netprobe.model.probes import Protocol
 from netprobe.model.record import Record
 from tests.peer.simulation import Simulation
@@ -26,7 +28,7 @@ _SYN, _ACK = 0x02, 0x10
 
 
 class Seen(Record, frozen=True):
-    """A probe as it left. `local` and `remote` are its ports, or `local` its identifier; `held_ms`: -1, no answer.
+    """A probe as it left, read at `at_s` (monotonic seconds). `local` and `remote` are its ports, or `local` its identifier; `held_ms`: -1, no answer.
 
     `number` is the sequence of ICMP and TCP; `ident` the IP identification, or the flow label; `sound`: lengths and
     checksums are right.
@@ -42,6 +44,7 @@ class Seen(Record, frozen=True):
     check: int
     payload: bytes
     sound: bool
+    at_s: float = 0.0
     held_ms: float = -1.0
 
 
@@ -57,7 +60,6 @@ class Responder:
 
     def run(self, stop: int) -> None:
         """Work until `stop` is readable."""
-        _be_punctual()
         while True:
             self._write_due()
             wait = max(0.0, self._due[0][0] - time.monotonic() - _EARLY_S) if self._due else None
@@ -72,25 +74,21 @@ class Responder:
             _, index, packet, since = heapq.heappop(self._due)
             os.write(self._device, packet)
             held_ms = (time.monotonic() - since) * 1000
-            self.seen[index] = _with_held(self.seen[index], held_ms)
+            self.seen[index] = msgspec.structs.replace(self.seen[index], held_ms=held_ms)
 
     def _take(self, packet: bytes, now: float) -> None:
         probe = parse(packet, self._simulation.protocol) if packet[0] >> 4 == self._version else None
         if probe is None:  # the kernel's own: neighbour discovery, the RST to a SYN-ACK
             return
         index = len(self.seen)
-        self.seen.append(probe)
+        self.seen.append(msgspec.structs.replace(probe, at_s=now))
         hop = self._simulation.hop(probe.ttl)
         if hop.address:
             reply = build_reply(packet, probe, hop.address, self._simulation)
             heapq.heappush(self._due, (now + hop.rtt_ms / 1000, index, reply, now))
 
 
-def _with_held(seen: Seen, held_ms: float) -> Seen:
-    return Seen(**{name: getattr(seen, name) for name in Seen.__struct_fields__ if name != "held_ms"}, held_ms=held_ms)
-
-
-def _be_punctual() -> None:
+def be_punctual() -> None:
     """Wake up on time, and ahead of other work where that is allowed."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     with contextlib.suppress(OSError):

@@ -110,6 +110,18 @@ def test_broken_packets_and_second_replies_are_told(simulation: Simulation, meas
     assert any("round trip 2000.000 ms" in one for one in differences(simulation, [late], measured.seen))
 
 
+def test_a_network_that_was_late_itself_is_no_difference(simulation: Simulation, measured: Measured) -> None:
+    """What took probes late, because others kept the processor, lengthens round trips by that much and no more."""
+    (path,) = measured.paths
+    (exchange,) = path.hops[0].exchanges
+    assert exchange.reply is not None
+    slow = msgspec.structs.replace(exchange.reply, rtt_s=exchange.reply.rtt_s + 0.3)
+    slower = changed(path, msgspec.structs.replace(exchange, reply=slow))
+    assert list(differences(simulation, [slower], measured.seen)) != []
+    late = [msgspec.structs.replace(one, at_s=one.at_s + 0.3 * (one.ttl == 1)) for one in measured.seen]
+    assert list(differences(simulation, [slower], late)) == []
+
+
 def changed(path: Seen, first: object) -> Seen:
     """`path` with another exchange at its first hop."""
     hops = (msgspec.structs.replace(path.hops[0], exchanges=(first,)), *path.hops[1:])
