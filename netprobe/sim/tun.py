@@ -53,6 +53,9 @@ _TYPE_IPV4 = 0x0800
 _TYPE_ARP = 0x0806
 _ARP_REQUEST = (1, _TYPE_IPV4, 6, 4, 1)  # RFC 826: Ethernet, IPv4, the lengths of both, request
 _FRAME_LIMIT = 65536
+_WAITING = (
+    10_000  # packets that may wait at a device while others have the processor: the network loses none of its own
+)
 _BATCH = 16  # packets read from one device before due ones leave and the other has its turn
 # Heuristics that keep simulated delays true to about 0.1 ms; measured on an idle machine, where they matter.
 _EARLY_S = 0.00015  # waking up by the clock may take as long: from there on the clock is watched
@@ -196,7 +199,7 @@ def _make_servers(scenario: Scenario) -> int:
     set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
     with IPRoute() as kernel:
         lo, tun = (kernel.link_lookup(ifname=name)[0] for name in ("lo", SERVER_DEVICE))
-        kernel.link("set", index=tun, state="up")
+        kernel.link("set", index=tun, state="up", txqlen=_WAITING)
         addresses = [a for s in scenario.servers for a in s.addresses] + [r.address for r in scenario.resolvers]
         for address in dict.fromkeys(addresses):
             kernel.addr("add", index=lo, address=address, prefixlen=32)
@@ -222,7 +225,7 @@ def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
     bring_up("lo")
     with IPRoute() as kernel:
         (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)
-        kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu)
+        kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu, txqlen=_WAITING)
         kernel.link("set", index=index, state="up")
         if plugged:
             kernel.link("set", index=index, operstate="UP")  # a TAP says "unknown" by itself
