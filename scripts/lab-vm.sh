@@ -18,15 +18,21 @@ command -v apt-get >/dev/null || fail "the emulated kernel comes from Debian's p
 for daemon in /usr/lib/qemu/virtiofsd /usr/libexec/virtiofsd ""; do [[ -x $daemon ]] && break; done
 [[ -n $daemon ]] || fail "there is no virtiofsd: apt-get install virtiofsd"
 
-folder=$(mktemp -d /tmp/netprobe-lab-vm.XXXXXX)
+for old in /tmp/netprobe-vm.*; do  # left by one that was killed: whoever lives holds a lock
+    if [[ -O $old ]] && flock --nonblock "$old" true; then rm -rf "$old"; fi
+done
 started=()
+folder=
 cleanup() {
     ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
     wait
-    rm -rf "$folder"
+    [[ -z $folder ]] || rm -rf "$folder"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
+folder=$(mktemp -d /tmp/netprobe-vm.XXXXXX)
+exec {lock}<"$folder"
+flock --shared "$lock"
 
 # Its files, unpacked and never installed.
 fetch() { (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "$@" && for file in *.deb; do dpkg -x "$file" .; rm "$file"; done); }
@@ -75,14 +81,14 @@ chmod +x "$folder/initial/init"
     echo "busybox poweroff -f"
 } >"$folder/command"
 
-"$daemon" --socket-path="$folder/files" -o source=/ -o cache=always -o sandbox=chroot >"$folder/files.log" 2>&1 &
+setpriv --pdeathsig TERM "$daemon" --socket-path="$folder/files" -o source=/ -o cache=always -o sandbox=chroot >"$folder/files.log" 2>&1 &
 started+=($!)
 for _ in {1..50}; do [[ -S $folder/files ]] && break; sleep 0.1; done
 [[ -S $folder/files ]] || fail "virtiofsd does not start: $(tail -n 3 "$folder/files.log")"
 
 # Its clock counts instructions (2 ns each) and skips what nothing happens in: steady, however slow the emulation.
 code=0
-timeout "${SECONDS_AT_MOST:-1800}" qemu-system-x86_64 -nodefaults -no-user-config -no-reboot \
+setpriv --pdeathsig TERM timeout "${SECONDS_AT_MOST:-1800}" qemu-system-x86_64 -nodefaults -no-user-config -no-reboot \
     -accel tcg -icount shift=1,sleep=off -cpu max -m 2G -machine q35,memory-backend=memory \
     -object memory-backend-memfd,id=memory,size=2G,share=on \
     -kernel "$folder/boot/vmlinuz-$release" -initrd "$folder/initial.gz" -append "console=ttyS0 quiet panic=-1" \

@@ -1,34 +1,42 @@
 """nftables: rulesets for network namespaces, and the client's own firewall where a scenario gives it one."""
 
-import os
-import shutil
-import subprocess
+import ctypes
 from collections.abc import Iterable
+from functools import cache
 
 from netprobe.sim.devices import CLIENT_DEVICE
-from netprobe.sim.namespaces import LabError, Namespaces
+from netprobe.sim.namespaces import LabError
 from netprobe.sim.records import Fault, Match, Scenario
 
 _DNS_PORT = 53
-_NFT_S = 10.0
+_LIBRARY = "libnftables.so.1"
 
 
-def nft() -> str:
-    """Where the command is. Raises `LabError` where it is not."""
-    found = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        msg = "nft: no such command; firewalls and kernel routers need it: apt-get install nftables"
-        raise LabError(msg)
+@cache
+def library() -> ctypes.CDLL:
+    """libnftables(3), which nft(8) is a shell around: without a process for each ruleset. Raises `LabError`."""
+    try:
+        found = ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        msg = f"{_LIBRARY}: no such library; firewalls and kernel routers need it: apt-get install nftables"
+        raise LabError(msg) from error
+    found.nft_ctx_new.restype = ctypes.c_void_p
+    found.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
     return found
 
 
-def load(text: str, where: Namespaces, whose: str) -> None:
-    """Put a ruleset in place in `where`, all of it or none. Raises `LabError`."""
-    with where.popen([nft(), "-f", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        _, said = process.communicate(text, timeout=_NFT_S)
-    if process.returncode:
-        msg = f"nft refuses the rules of {whose}: {said.strip()}"
-        raise LabError(msg)
+def load(text: str, whose: str) -> None:
+    """Put a ruleset in place in this network namespace, all of it or none. Raises `LabError`."""
+    nft = library()
+    context = ctypes.c_void_p(nft.nft_ctx_new(0))
+    try:
+        nft.nft_ctx_buffer_error(context)
+        if nft.nft_run_cmd_from_buffer(context, text.encode()):
+            said = nft.nft_ctx_get_error_buffer(context).decode(errors="replace").strip()
+            msg = f"nftables refuses the rules of {whose}: {said}"
+            raise LabError(msg)
+    finally:
+        nft.nft_ctx_free(context)
 
 
 def table(sets: Iterable[str] = (), **chains: Iterable[str]) -> str:
@@ -66,5 +74,5 @@ class ClientFirewall:
         on = tuple(fault for fault in self._faults if fault.active(now)) if self._faults else ()
         if on != self._on:
             rows = [f'iifname "{CLIENT_DEVICE}" {words}drop' for fault in on for words in match_words(fault.match)]
-            load(table(input=rows), Namespaces(()), "the client")
+            load(table(input=rows), "the client")
             self._on = on

@@ -9,6 +9,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from netprobe.model.record import Record
+from netprobe.sim import folders
 from netprobe.sim.namespaces import LabError
 from netprobe.sim.records import Scenario
 
@@ -48,6 +49,7 @@ def hold(live: Callable[[Setup], None]) -> None:
     try:
         setup = receive(sys.stdin.buffer, Setup)
         folder = setup.folder
+        folders.hold(folder)  # until this process ends
         live(setup)
     except LabError as error:
         send(sys.stdout.buffer, Ready(error=str(error)))

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from netprobe.sim import wiring
+from netprobe.sim import folders, wiring
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Scenario
 
@@ -57,6 +56,7 @@ class World:
         self._seed = seed
         self._began = 0.0
         self._folder = ""
+        self._lock = -1
         self._process: subprocess.Popen[bytes] | None = None
         self._namespaces: Namespaces | None = None
         self._commands: list[subprocess.Popen[Any]] = []
@@ -116,8 +116,7 @@ class World:
             raise LabError(msg)
 
     def _start(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="netprobe-lab-")
-        Path(self._folder).chmod(0o755)  # a command may run as another user; no secret is in it
+        self._folder, self._lock = folders.make()
         for name, text in _client_files(self._scenario).items():
             Path(self._folder, name).write_text(text)
         self._process = subprocess.Popen(  # noqa: S603  # one of two modules of ours
@@ -187,6 +186,9 @@ class World:
                 self._process.wait()
             self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def _client_files(scenario: Scenario) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import branches, forgeries, others, punctual, round_trips, tap, traces
+from tests.benchmarks import branches, forgeries, lab, others, punctual, round_trips, tap, traces
 from tests.benchmarks.figures import Figure
 
 #: Every row, in the order in which they are measured.
@@ -15,6 +15,7 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "startup": others.startup,
     "virtual": others.virtual,
     "punctual": punctual.punctual,
+    "lab": lab.lab,
     "tap": tap.tap,
     "trace": others.trace,
     "diagnose": others.diagnose,
@@ -42,6 +43,10 @@ HELD: tuple[tuple[str, str], ...] = (
     (
         "arbitrary bytes, 10^6 inputs a parser: no exception (make fuzz)",
         "tests/fuzz/test_fuzz.py::test_no_input_breaks_an_invariant",
+    ),
+    (
+        "kernel lab: nothing left behind, also after SIGKILL",
+        "tests/sim/kernel/test_lab.py::test_the_next_start_removes_what_a_kill_has_left",
     ),
     ("broker: at most 12 MB", "tests/live/test_broker.py::test_five_thousand_probes_fit_into_twelve_megabytes"),
     (

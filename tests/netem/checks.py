@@ -150,8 +150,9 @@ def judge_hops(way: Truth, said: str) -> str:
                 return f"{WRONG}traceroute {way.address}: hop {ttl} ({way.hops[at]}) is silent"
             continue
         least, low = min(times), way.shortest_ms[at]
+        who = re.findall(r"\d+\.\d+\.\d+\.\d+", line)
         high = low + 2 * way.jitter_ms[at] + _ROUTER_MS * (at + 1)
-        if way.back[at] <= 0.0 or line.split()[0] != way.hops[at] or not low - _EARLY_MS <= least <= high:
+        if way.back[at] <= 0.0 or set(who) != {way.hops[at]} or not low - _EARLY_MS <= least <= high:
             expected = f"{way.hops[at]} after {low:.1f} to {high:.1f} ms" if way.back[at] else "silence"
             return f"{WRONG}traceroute {way.address}: hop {ttl} is {line.strip()}, by the file {expected}"
         answered += 1

@@ -105,7 +105,7 @@ def test_pings_are_judged_by_the_file(line: str, right: bool) -> None:  # noqa: 
 @pytest.mark.parametrize(
     ("lines", "right"),
     [
-        (" 1  10.0.0.1  2.1 ms  2.2 ms\n 2  192.0.2.9  10.3 ms *\n", True),
+        (" 1  10.0.0.1  2.1 ms  2.2 ms\n 2  * 192.0.2.9  10.3 ms\n", True),
         (" 1  10.0.0.1  2.1 ms  2.2 ms\n 2  * *\n", True),
         (" 1  * *\n 2  192.0.2.9  10.3 ms *\n", False),
         (" 1  10.0.0.1  1.1 ms  2.2 ms\n", False),

@@ -49,8 +49,8 @@ class Leftovers:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             mounts = Path("/proc/self/mountinfo").read_text()  # it names what is mounted, not only where
-            folders = self._folder.glob("netprobe-lab-*")
-            if not [*folders, *self._processes()] and "/netprobe-lab-" not in mounts:
+            folders = self._folder.glob("netprobe-world-*")
+            if not [*folders, *self._processes()] and "/netprobe-world-" not in mounts:
                 return True
             time.sleep(0.02)
         return False
@@ -242,7 +242,7 @@ with World(line, fidelity=Fidelity("{fidelity}")) as world:
     ):
         done = world.run(command)
         print(done.returncode, done.stdout, done.stderr)
-print("left:", *Path(tempfile.gettempdir()).glob("netprobe-lab-*"))
+print("left:", *Path(tempfile.gettempdir()).glob("netprobe-world-*"))
 """
     folder = tmp_path / "open"
     folder.mkdir(mode=0o777)

@@ -25,7 +25,6 @@ from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
 from netprobe.sim.namespaces import (
     LabError,
-    Namespaces,
     bring_up,
     enter_new_mounts,
     enter_new_network,
@@ -61,10 +60,11 @@ class Built:
         self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
     def index(self, node: str, device: str) -> int:
-        """The number of a device."""
+        """The number of a device; those of a namespace are asked for at once."""
         key = (node, device)
         if key not in self._indices:
-            (self._indices[key],) = self.kernels[node].link_lookup(ifname=device)
+            for link in self.kernels[node].get_links():
+                self._indices[node, link.get_attr("IFLA_IFNAME")] = link["index"]
         return self._indices[key]
 
     def change(self, now: float) -> None:
@@ -113,7 +113,8 @@ class Built:
     def _rule(self, node: str, text: str) -> None:
         if self._rules.get(node) == text:
             return
-        firewall.load(text, Namespaces((self.networks[node],)), node)
+        with visiting(self.networks[node]):
+            firewall.load(text, node)
         self._rules[node] = text
 
     def _fill(self, on: tuple[Fault, ...]) -> None:
@@ -150,7 +151,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
     """The network of `scenario`, and this process at its client. Raises `LabError` when the kernel does not want to."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import
 
-    firewall.nft()
+    firewall.library()  # said before anything is made
     enter_new_network()  # a user namespace around it all where there is no root
     built = Built(scenario, layout)
     with contextlib.ExitStack() as stack:
@@ -186,7 +187,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
 
 
 def _join(layout: Layout, built: Built) -> None:
-    """Make the wires, each end in its namespace, up."""
+    """Make the wires, each end in its namespace, up. All are made before any is looked up: one question a namespace."""
     for wire in layout.wires:
         (near, far), (device, other) = wire.ends, wire.devices
         home = os.open(OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
@@ -197,15 +198,18 @@ def _join(layout: Layout, built: Built) -> None:
             )
         finally:
             os.close(home)
-        for node, name in ((near, device), (far, other)):
-            address = {"address": CLIENT_MAC.hex(":")} if node == CLIENT else {}
-            # One segment a packet, as on a wire: rules look at the sizes of packets.
-            built.kernels[node].link(
-                "set", index=built.index(node, name), mtu=wire.mtu, gso_max_segs=1, gro_max_size=wire.mtu, **address
-            )
-            built.kernels[node].link("set", index=built.index(node, name), state="up")
+    for router in layout.routers:
+        # Packets go in at either end, and the rules see to it that none comes out.
+        built.kernels[router].link("add", ifname=SILENT_EXIT, kind="veth", peer={"ifname": UNOWNED_EXIT})
+        for exit_ in (SILENT_EXIT, UNOWNED_EXIT):
+            built.kernels[router].link("set", index=built.index(router, exit_), state="up")
+    for wire in layout.wires:
         for node in wire.ends:
             index = built.index(node, wire.device(node))
+            address = {"address": CLIENT_MAC.hex(":")} if node == CLIENT else {}
+            # One segment a packet, as on a wire: rules look at the sizes of packets.
+            segments = {"gso_max_segs": 1, "gro_max_size": wire.mtu}
+            built.kernels[node].link("set", index=index, state="up", mtu=wire.mtu, **segments, **address)
             queues.make(built.kernels[node], index, wire, node, netem=built.netem)
 
 
@@ -224,10 +228,6 @@ def _make_router(built: Built, layout: Layout, record: Router) -> None:
     for address in (record.address, record.icmp_source):
         if address:
             kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
-    for name in (SILENT_EXIT, UNOWNED_EXIT):  # packets go in, and the rules see to it that none comes out
-        kernel.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}-end"})
-        for device in (name, f"{name}-end"):
-            kernel.link("set", index=built.index(router, device), state="up")
     for wire in layout.wires:
         if router in wire.ends:
             for setting in ("rp_filter", "send_redirects"):
