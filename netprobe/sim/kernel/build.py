@@ -211,6 +211,20 @@ def _join(layout: Layout, built: Built) -> None:
             segments = {"gso_max_segs": 1, "gro_max_size": wire.mtu}
             built.kernels[node].link("set", index=index, state="up", mtu=wire.mtu, **segments, **address)
             queues.make(built.kernels[node], index, wire, node, netem=built.netem)
+    if built.netem:
+        _introduce(layout, built)
+
+
+def _introduce(layout: Layout, built: Built) -> None:
+    """Where netem loses packets, tell both ends who is there: it would lose ARP too, which these lines have none of."""
+    for wire in layout.wires:
+        if any(queues.loses(wire, node) for node in wire.ends):
+            indices = [built.index(node, wire.device(node)) for node in wire.ends]
+            links = [built.kernels[node].get_links(index) for node, index in zip(wire.ends, indices, strict=True)]
+            cards = [link.get_attr("IFLA_ADDRESS") for (link,) in links]
+            for node, index, card in zip(wire.ends, indices, reversed(cards), strict=True):
+                (address, *_) = layout.here(wire.other(node))
+                built.kernels[node].neigh("replace", dst=address, lladdr=card, ifindex=index, state="permanent")
 
 
 def _make_router(built: Built, layout: Layout, record: Router) -> None:
