@@ -214,6 +214,7 @@ class Conversation:
         self.tcp.close()
         handshaken = self._handshaken or self._as_handshaken(error, detail)
         handshaken = msgspec.structs.replace(handshaken, heard=self._heard.replies)
+        self._phase = "over"  # for what is still being worked out
         if self._fetch is None:
             self._done(handshaken)
             return

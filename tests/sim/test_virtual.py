@@ -528,3 +528,13 @@ def test_small_segments_get_through_a_black_hole() -> None:
     outcome, _ = ask(Fetch(Handshake(SERVER, 443, "www.tiktok.com", mss=536)), hole)
     assert isinstance(outcome, Response)
     assert outcome.status == 200
+
+
+def test_a_handshake_that_runs_out_of_time_while_it_is_verified_ends_once() -> None:
+    """Arithmetic takes 1.5 ms; whoever gives up within them gets no second outcome."""
+    done, at_s = shaken(NAMED)
+    assert done.done
+    for early_s in (0.0002, 0.0007, 0.0012):
+        late, end_s = shaken(msgspec.structs.replace(NAMED, timeout_s=at_s - early_s))
+        assert (late.phase, late.error) == ("tls", "timeout")
+        assert end_s == pytest.approx(at_s - early_s)
