@@ -39,7 +39,7 @@ class HostState(Fact, frozen=True, tag="host"):
     `gateway` is the default route's next hop (empty: none, or a point-to-point link); `default_link` its interface
     (empty: no default route). `neighbour` is the kernel's state of the gateway's link-layer address (`reachable`,
     `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
-    `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names of /etc/hosts that name the platform.
+    `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names that /etc/hosts gives an address.
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
     `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst

@@ -15,8 +15,8 @@ def folder() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """The built-in scenarios in which one thing is so all the time, in order of their names."""
-    return tuple(sorted(path.stem for path in folder().glob("*.toml")))
+    """The built-in scenarios in which one thing is so all the time, in order of their names; incidents among them."""
+    return tuple(sorted(path.stem for place in (folder(), folder() / "incidents") for path in place.glob("*.toml")))
 
 
 def timelines() -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def find(name_or_path: str | Path) -> Path | None:
     """The file that is meant: a path that exists, or a built-in scenario."""
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
-        places = (folder(), folder() / "timelines")
+        places = (folder(), folder() / "incidents", folder() / "timelines")
         path = next((file for place in places if (file := place / f"{name_or_path}.toml").is_file()), path)
     return path if path.is_file() else None
 

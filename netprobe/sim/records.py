@@ -232,20 +232,23 @@ class Expect(Record, frozen=True):
     """The verdict of a perfect diagnosis, and the components that must never be blamed.
 
     `also` are further causes at the same time; `cause` is the nearest to the user. `open` says why today's diagnosis
-    does not find this truth yet: which evidence is missing. Empty: it does, and tests hold it to it.
+    does not find this truth yet: which evidence is missing. Empty: it does, and tests hold it to it. `mistaken_for` are
+    causes that this situation is easily taken for.
     """
 
     component: str
     cause: str
     never: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    mistaken_for: tuple[str, ...] = ()
     open: str = ""
 
 
 class Scenario(Record, frozen=True):
     """One situation: a network, what is wrong with it, and what should be said about it.
 
-    `symptom` is what the user sees, for a diagnosis that is asked with it; empty for one that is not.
+    `symptom` is what the user sees, for a diagnosis that is asked with it; empty for one that is not. `incident` is the
+    documented outage or block that it replays.
     """
 
     name: str
@@ -260,6 +263,7 @@ class Scenario(Record, frozen=True):
     names: dict[str, Entry] = {}
     faults: tuple[Fault, ...] = msgspec.field(name="fault", default=())
     symptom: str = ""
+    incident: str = ""
 
     @property
     def client_address(self) -> str:

@@ -44,7 +44,7 @@ _ROWS: dict[str, type[Record]] = {
     "fault": Fault,
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
-_SCENARIO_KEYS = ("sentence", "network", "symptom", "expect", *_NETWORK_KEYS, "fault")
+_SCENARIO_KEYS = ("sentence", "network", "symptom", "incident", "expect", *_NETWORK_KEYS, "fault")
 _NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
@@ -177,12 +177,15 @@ class _Tables:
             names=self.names,
             faults=tuple(self.rows["fault"]),
             symptom=_text(document, "symptom"),
+            incident=_text(document, "incident"),
         )
 
 
 def _replaces(row: Record) -> object:
     """What a later file's row has in common with the one that it replaces; None for rows that are only added."""
-    return frozenset(row.ends) if isinstance(row, Link) else row.name if isinstance(row, Router) else None
+    if isinstance(row, Link):
+        return frozenset(row.ends)
+    return (type(row), row.name) if isinstance(row, Router | Server | Resolver) else None
 
 
 def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:

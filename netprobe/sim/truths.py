@@ -50,6 +50,11 @@ def check_expect(expect: Expect) -> None:
     if component_of(expect.cause) != expect.component:
         msg = f"cause '{expect.cause}' is one of component '{component_of(expect.cause)}', not of '{expect.component}'"
         raise ExpectationError(msg)
+    for cause in expect.mistaken_for:
+        _check_cause(cause)
+        if cause in {expect.cause, *expect.also}:
+            msg = f"cause '{cause}' is expected and in mistaken_for"
+            raise ExpectationError(msg)
     if expect.cause in expect.also:
         msg = f"cause '{expect.cause}' is expected twice; also is for another one at the same time"
         raise ExpectationError(msg)

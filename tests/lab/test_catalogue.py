@@ -1,12 +1,15 @@
 """The catalogue of situations: the diagnosis says of each what its file expects, or the file says why it cannot yet."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
+from netprobe.diagnosis.causes import tables
 from netprobe.lab.score import Run, run_virtual, runs
 from netprobe.model.targets import Platform
 from netprobe.sim import library
+from netprobe.sim.records import Expect
 from netprobe.sim.scenario import load
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
@@ -50,3 +53,55 @@ def test_the_truth_is_found_or_known_to_be_missing(name: str, world: tuple[Platf
 def test_the_truth_does_not_depend_on_chance(name: str, world: tuple[Platform, AsnTable]) -> None:
     """The same with several seeds."""
     check(name, SEEDS, world)
+
+
+#: Causes whose plain scenario nothing simulated can hold yet, and what is missing.
+NOT_SIMULATED = {
+    "home.link.no_lease": "a client without an address",
+    "home.device.busy": "a client that is late itself",
+    "home.ipv6.broken": "ways of IPv6",
+    "isp.nat.exhausted": "translation of addresses",
+    "undetermined": "a client that measures too little",
+}
+
+
+@cache
+def expectations() -> tuple[Expect, ...]:
+    """What every file expects."""
+    return tuple(load(name).expect for name in library.names())
+
+
+@pytest.mark.parametrize("cause", tables().causes)
+def test_every_cause_has_its_scenario_and_that_of_its_look_alike(cause: str) -> None:
+    """A plain one in which it is the truth, and one in which its look-alike is and it is easily suspected."""
+    expected = expectations()
+    look_alike = tables().causes[cause].look_alike
+    assert any(e.cause == cause for e in expected) or cause in NOT_SIMULATED
+    assert any(cause in e.mistaken_for and look_alike in {e.cause, *e.also} for e in expected)
+
+
+#: The documented incidents that are replayed.
+INCIDENTS = {
+    *("US_SHUTDOWN_2025", "ORACLE_JAN_2026", "BACKEND_MAY_2025", "SINGAPORE_DC_2020", "INDIA_2020_PLATFORM"),
+    *("AZERBAIJAN_2022", "NEPAL_2023", "ALBANIA_2025", "RUSSIA_2022_CONTENT", "RUSSIA_16KB_2025", "FASTLY_2021"),
+    *("TURKEY_TWITTER_2023", "AWS_2025", "WEST_AFRICA_CABLES_2024", "DM_HACK_2024", "INDONESIA_2023", "JORDAN_2022"),
+}
+
+
+def test_every_incident_is_replayed() -> None:
+    """Each has its file, in scenarios/incidents, with the day and the source above; nothing else is called one."""
+    folder = library.folder() / "incidents"
+    replayed = {path.stem: load(path.stem).incident for path in folder.glob("*.toml")}
+    assert set(replayed.values()) == INCIDENTS
+    assert {name for name in library.names() if load(name).incident} == set(replayed)
+    for name in replayed:
+        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        assert text.startswith("# 20"), name
+        assert "Source: " in text.partition("\n")[0], name
+
+
+def test_many_healthy_networks_are_odd() -> None:
+    """At least fifteen in which nothing is wrong and something is unusual."""
+    odd = [name for name in library.names() if load(name).expect.component == "none" and load(name).faults]
+    odd += [name for name in library.names() if name.startswith("healthy-") and not load(name).faults]
+    assert len(odd) >= 15

@@ -100,6 +100,11 @@ WRONG = (
     ),
     (
         'cause = "none.app_device"',
+        'cause = "none.app_device"\nmistaken_for = ["none.app_device"]',
+        "[expect]: cause 'none.app_device' is expected and in mistaken_for",
+    ),
+    (
+        'cause = "none.app_device"',
         'cause = "none.app_device"\nalso = ["none.app_device"]',
         "[expect]: cause 'none.app_device' is expected twice; also is for another one at the same time",
     ),
@@ -363,7 +368,7 @@ WRONG = (
     (
         "[client]",
         'network = "typcial"\n[client]',
-        "unknown key 'network' in [expect] (known: component, cause, never, also, open)",
+        "unknown key 'network' in [expect] (known: component, cause, never, also, mistaken_for, open)",
     ),
 )
 

@@ -6,6 +6,7 @@ from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.model.probes import Exchange, Protocol, ReplyKind
 from netprobe.model.unsent import FORBIDDEN
+from netprobe.topology.platform import covers
 
 #: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer, and that it does.
 _NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
@@ -117,7 +118,7 @@ def hosts_file(view: View) -> Finding | None:
     if not view.facts.hosts:
         return None
     index, host = view.facts.hosts[0]
-    names = host.hosts_overrides
+    names = [name for name in host.hosts_overrides if covers(view.facts.platform, name)]
     if names:
         return Finding(
             "overrides",
