@@ -12,10 +12,11 @@ from http import HTTPStatus
 from typing import Protocol
 
 from netprobe.sim import packet as ip
-from netprobe.sim.middlebox import METHODS, Matcher, remember
+from netprobe.sim.middlebox import METHODS, Matcher, query_name, remember
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Match
 from netprobe.sim.replies import acknowledgement, forged_answer, forged_ends, segments_in_answer
+from netprobe.sim.rewriting import clamp_mss
 from netprobe.sim.servers.answers import Records
 
 _Flow = tuple[int, str, str, int, int]
@@ -87,7 +88,13 @@ def _forging(fault: Fault) -> Callable[[Packet], Deed]:
     """Answers to a DNS question: one, or one for each address."""
     lists = [(address,) for address in fault.addresses] if fault.separate else [fault.addresses]
     forged = [Records(fault.rcode or "NOERROR", addresses=addresses) for addresses in lists]
-    return lambda packet: Deed(forged=tuple(forged_answer(packet, records) for records in forged))
+
+    def deed(packet: Packet) -> Deed:
+        if not query_name(packet.payload):  # what is no question has no answer
+            return _PASSES
+        return Deed(forged=tuple(forged_answer(packet, records) for records in forged))
+
+    return deed
 
 
 def _ending(fault: Fault) -> Callable[[Packet], Deed]:
@@ -250,6 +257,20 @@ class _Stateful:
             return _VANISHES
         if not packet.flags & ip.RST:
             remember(self._seen, flow, now)
+        return _PASSES
+
+
+class Clamp:
+    """Bounds the MSS that SYNs offer: what a router in front of a narrow line does for those behind it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def meet(self, packet: Packet, now: float) -> Deed:
+        """Changes the packet and lets it pass."""
+        del now
+        if packet.protocol == ip.TCP and packet.flags & ip.SYN and not packet.fragment:
+            clamp_mss(packet, self._limit)
         return _PASSES
 
 

@@ -6,11 +6,12 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 from netprobe.model.hint import hint
 from netprobe.sim import lines
-from netprobe.sim.contradictions import CERTIFICATES, complaint
+from netprobe.sim.contradictions import CERTIFICATES, complaint, router_complaint
+from netprobe.sim.edges import outside
 from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Entry, Fault, Scenario
-from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.routing import CLIENT, Routing, node_addresses
 from netprobe.sim.servers.answers import MOST_ALIASES
 from netprobe.sim.truths import ExpectationError, check_expect
 
@@ -26,6 +27,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "throttle": (("router",), ("match", "rate_kbit", "burst_kb", "queue_ms")),
     "cutoff": (("router",), ("match", "after_bytes", "after_packets")),
     "block_page": (("router",), ("match", "status", "headers", "title", "body")),
+    "exhausted": (("router",), ("fraction",)),
     "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
@@ -83,6 +85,7 @@ def _check_addresses(scenario: Scenario) -> None:
         msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
         raise WrongError(msg) from None
     owned = [("router", r.name, a) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
+    owned += [("router", r.name, r.nat.address) for r in scenario.routers if r.nat]
     owned += [("server", s.name, address) for s in scenario.servers for address in s.addresses]
     seen: dict[str, str] = {scenario.client_address: "[client]"}
     for kind, name, address in owned:
@@ -228,3 +231,9 @@ def _check_connected(scenario: Scenario) -> None:
         if routing.way(CLIENT, router.name) is None:
             msg = f"no [[link]] leads from the client to [[router]] '{router.name}'"
             raise WrongError(msg)
+    hidden = outside(scenario, routing, node_addresses(scenario))
+    for router in scenario.routers:
+        if router.nat:
+            check_numbers(router.nat, f"nat of [[router]] '{router.name}'")
+        if wrong := router_complaint(router, hidden.get(router.name, frozenset())):
+            raise WrongError(wrong)

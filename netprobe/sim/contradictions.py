@@ -1,9 +1,12 @@
-"""Faults of middleboxes and servers that contradict themselves: what is wrong with one, in words with a hint."""
+"""Middleboxes and servers that contradict themselves: what is wrong with one, in words with a hint."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from netprobe.sim.records import Fault, Scenario
+from netprobe.sim.records import Fault, Router, Scenario
+
+_LEAST_MSS = 28  # of the 68 bytes that every link carries whole
+_MOST_PORTS = 65536 - 1024
 
 #: What can be wrong with a certificate: one of these.
 CERTIFICATES = ("expired", "not_yet_valid", "unknown_issuer", "self_signed", "wrong_name")
@@ -93,6 +96,12 @@ CONTRADICTIONS = (
         lambda f, _: f.idle_s <= 0,
     ),
     _Contradiction(
+        ("exhausted",),
+        "at",
+        "only a router with 'nat' has ports that can run out",
+        lambda f, s: any(router.nat is None for router in s.routers if router.name in f.at),
+    ),
+    _Contradiction(
         ("reset", "block_page", "stateful"),
         "match",
         "this kind is about TCP only",
@@ -128,4 +137,21 @@ def complaint(fault: Fault, scenario: Scenario) -> str:
     for row in CONTRADICTIONS:
         if fault.kind in row.kinds and row.holds(fault, scenario):
             return f"'{row.key}' in [[fault]] '{fault.kind}': {row.text}"
+    return ""
+
+
+def router_complaint(router: Router, outside: frozenset[str]) -> str:
+    """What is wrong with what `router` does to packets; `outside` are the nodes that it hides the client from."""
+    where = f"[[router]] '{router.name}'"
+    if 0 < router.mss_clamp < _LEAST_MSS:
+        return f"'mss_clamp' in {where}: {router.mss_clamp} is below {_LEAST_MSS}, which fits any link (RFC 791)"
+    nat = router.nat
+    if nat is None:
+        return ""
+    if not outside:
+        return f"'nat' in {where}: nobody is behind it, seen from the client, so it has nothing to translate"
+    if nat.ports > _MOST_PORTS:
+        return f"'ports' in nat of {where}: an address has {_MOST_PORTS} ports above 1023"
+    if min(nat.tcp_s, nat.udp_s, nat.icmp_s) < 1:
+        return f"'nat' in {where}: what is forgotten in less than a second is not translated back"
     return ""

@@ -6,19 +6,25 @@ Between two moments at which a fault begins or ends nothing changes, so such a s
 import random
 from dataclasses import dataclass
 
-from netprobe.sim.boxes import BOXES
+from netprobe.sim.boxes import BOXES, Box, Clamp
 from netprobe.sim.records import Fault, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT, directions
 
 
+@dataclass(slots=True, frozen=True)
 class Hook:
-    """One fault at one router that may act on packets in passing."""
+    """What one router does to packets in passing; `other` is the second place of a fault that has two."""
 
-    def __init__(self, fault: Fault, at: str, draw: random.Random) -> None:
-        self.kind = fault.kind
-        self.at = at
-        self.other = next((name for name in fault.at if name != at), at)
-        self.meet = BOXES[fault.kind](fault, draw).meet
+    kind: str
+    at: str
+    box: Box
+    other: str = ""
+
+    @classmethod
+    def of(cls, fault: Fault, at: str, draw: random.Random) -> "Hook":
+        """The one that makes `fault`."""
+        other = next((name for name in fault.at if name != at), at)
+        return cls(fault.kind, at, BOXES[fault.kind](fault, draw), other)
 
 
 @dataclass(slots=True)
@@ -34,6 +40,7 @@ class Epoch:
     limits: dict[str, RateLimit]
     hooks: dict[str, tuple[Hook, ...]]
     loads: dict[tuple[str, str], float]  # by the two ends of a link in one direction
+    scarce: dict[str, float]  # of new connections, which part finds no port at a router that translates addresses
 
     @property
     def link_up(self) -> bool:
@@ -46,12 +53,15 @@ class Timeline:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario
+        self._always = {
+            r.name: (Hook("mss_clamp", r.name, Clamp(r.mss_clamp)),) for r in scenario.routers if r.mss_clamp
+        }
         self._hooks: dict[tuple[int, str], Hook] = {}
         for number, fault in enumerate(scenario.faults):
             if fault.kind in BOXES:
                 for at in fault.at:
                     draw = random.Random(f"{seed}/fault/{number}/{at}")  # a model, not a secret
-                    self._hooks[number, at] = Hook(fault, at, draw)
+                    self._hooks[number, at] = Hook.of(fault, at, draw)
         self._edges = sorted({0.0, *(t for fault in scenario.faults for t in (fault.begin_s, fault.end_s))})
         self._current = self._compile(0.0)
 
@@ -68,7 +78,7 @@ class Timeline:
         def places(kind: str) -> frozenset[str]:
             return frozenset(at for _, fault in on if fault.kind == kind for at in fault.at)
 
-        hooks: dict[str, tuple[Hook, ...]] = {}
+        hooks: dict[str, tuple[Hook, ...]] = dict(self._always)
         for number, fault in on:
             for at in fault.at if fault.kind in BOXES else ():
                 hooks[at] = (*hooks.get(at, ()), self._hooks[number, at])
@@ -83,4 +93,5 @@ class Timeline:
             | {at: RateLimit(f.rate, f.burst, f.per) for _, f in on if f.kind == "rate_limit" for at in f.at},
             hooks=hooks,
             loads={ends: f.load for _, f in on if f.kind == "congestion" for ends in directions(f)},
+            scarce={at: f.fraction for _, f in on if f.kind == "exhausted" for at in f.at},
         )

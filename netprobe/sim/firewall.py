@@ -39,11 +39,11 @@ def load(text: str, whose: str) -> None:
         nft.nft_ctx_free(context)
 
 
-def table(sets: Iterable[str] = (), **chains: Iterable[str]) -> str:
+def table(sets: Iterable[str] = (), prerouting_priority: str = "raw", **chains: Iterable[str]) -> str:
     """One table, its chains named as the hooks that they hang on, in place of the one before; `sets` by their names."""
     lines = ["table ip lab", "delete table ip lab", "table ip lab {", *(f"set {text}" for text in sets)]
     for hook, rules in chains.items():
-        priority = "raw" if hook == "prerouting" else "filter"
+        priority = prerouting_priority if hook == "prerouting" else "filter"
         lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
     return "\n".join([*lines, "}", ""])
 

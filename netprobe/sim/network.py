@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from netprobe.sim import packet as ip
+from netprobe.sim.edges import Edges
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.limits import Limiter
 from netprobe.sim.links import Gate
@@ -56,7 +57,8 @@ class Network:
         self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
         self._routes = _routes(scenario)
         self._ends: dict[str, _End | None] = {}
-        self._plans = Plans(scenario, self._routing, seed, self._draw)
+        self._edges = Edges(scenario, self._routing, self._owner)
+        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
         self._queue: list[tuple[float, int, str | Gate, Packet]] = []
@@ -69,7 +71,7 @@ class Network:
         """Take over `packet` at "client", or at "servers", where its source tells which server sends it."""
         epoch = self._timeline.at(now)
         origin = CLIENT if at == CLIENT else self._owner.get(packet.source)
-        if origin is not None and origin not in epoch.down:
+        if origin is not None and origin not in epoch.down and self._edges.begins(origin, packet, now, epoch):
             self._set_out(packet, origin, now, epoch)
 
     def next_at(self) -> float | None:
@@ -131,11 +133,13 @@ class Network:
             return
         way = plan.way
         stop = plan.stop(packet.ttl)
-        if plan.gates:
-            gate = next((gate for gate in plan.gates if gate <= stop and (gate or not via)), None)
-            if gate is not None:
-                self._approach(packet, (origin, end.node), plan, gate, now, epoch)
-                return
+        gate = next((gate for gate in plan.gates if gate <= stop and (gate or not via)), None) if plan.gates else None
+        if plan.nat is not None and plan.nat < (stop if gate is None else gate):
+            self._leave(packet, plan, plan.nat, now, epoch)
+            return
+        if gate is not None:
+            self._approach(packet, (origin, end.node), plan, gate, now, epoch)
+            return
         at = self._pass(packet, plan, stop, now, epoch)
         if at is None:
             return
@@ -191,6 +195,30 @@ class Network:
             near, far = gate.ends
             self._set_out(packet, near, leaves, epoch, far)
 
+    # --- address translation
+
+    def _leave(self, packet: Packet, plan: Plan, index: int, now: float, epoch: Epoch) -> None:
+        """The router at `index` sends it on in its own name."""
+        at = self._pass(packet, plan, index, now, epoch, onward=True)
+        router = plan.way.hops[index]
+        if at is not None and self._edges.outward(router, packet, at, epoch):
+            packet.ttl -= plan.spent(index + 1)
+            self._travel(packet, router, at, epoch)
+
+    def _enter(self, packet: Packet, router: str, at: float, epoch: Epoch) -> None:
+        """`router` has seen whom inside this is for, and sends it on."""
+        end = self._end(packet.destination)
+        if end is None or end.node == router:
+            self._arrive(packet, _End(router), at, epoch)
+            return
+        plan = self._plans.through(router, end.node, epoch)
+        passed = self._pass(packet, plan, 0, at, epoch, onward=True) if plan and packet.ttl > 1 else None
+        if passed is not None:
+            packet.ttl -= 1
+            self._travel(packet, router, passed, epoch)
+
+    # --- what is met on the way
+
     def _meet(self, packet: Packet, plan: Plan, stop: int, now: float, epoch: Epoch) -> float | None:
         """What faults do to it before hop `stop`: the seconds that they hold it up, None when it goes no further."""
         held = 0.0
@@ -198,7 +226,7 @@ class Network:
             if index >= stop:
                 continue
             at, router = now + held + plan.way.arrive_s[index], plan.way.hops[index]
-            deed = hook.meet(packet, at)
+            deed = hook.box.meet(packet, at)
             for forged in deed.forged:
                 if deed.lag_s:
                     self._late.append((forged, router, at + deed.lag_s))
@@ -266,6 +294,8 @@ class Network:
                 self._error(packet, node, ip.HOST_UNREACHABLE, packet.ttl, at, epoch)
         elif node == CLIENT:
             self._deliver(packet, CLIENT, at)
+        elif self._edges.inward(node, packet, at):
+            self._enter(packet, node, at, epoch)
         else:
             dns = DNS_PORT in {packet.destination_port, packet.source_port}  # to a forwarder: an answer
             service = self._resolvers.get(node, node) if dns else node

@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from netprobe.sim.balancing import five_tuple, hash_of
+from netprobe.sim.edges import Edges
 from netprobe.sim.faults import Epoch, Hook
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
@@ -27,7 +28,7 @@ class Plan:
 
     `dead_at` is the index of the first hop that is down, len(hops) + 1 when none is. `ticks` are the indices of the
     hops that count the TTL down, None for all. `gates` are the indices of the links on which packets wait or get lost
-    in turn: 0 is the one to the first hop.
+    in turn: 0 is the one to the first hop. `nat` is the index of the first hop that gives packets its own address.
     """
 
     way: Way
@@ -37,6 +38,7 @@ class Plan:
     ticks: tuple[int, ...] | None
     gates: tuple[int, ...]
     tunnels: dict[int, Tunnel]
+    nat: int | None
 
     def stop(self, ttl: int) -> int:
         """The index of the place that a packet with `ttl` gets to: a hop's, or len(hops)."""
@@ -62,8 +64,9 @@ class _Fork:
 class Plans:
     """The plans between any two nodes; those of one epoch are kept."""
 
-    def __init__(self, scenario: Scenario, routing: Routing, seed: int, draw: random.Random) -> None:
+    def __init__(self, scenario: Scenario, routing: Routing, edges: Edges, seed: int, draw: random.Random) -> None:
         self._routing = routing
+        self._edges = edges
         self._seed = seed
         self._draw = draw
         self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
@@ -75,10 +78,7 @@ class Plans:
 
     def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
-        if epoch is not self._epoch:
-            self._epoch = epoch
-            self._found.clear()
-            self._forks.clear()
+        self._renew(epoch)
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -91,6 +91,23 @@ class Plans:
                 self._forks[origin, node] = self._fork(plans, origin, node)
             return self._balanced(self._forks[origin, node], packet)
         return plans[0] if plans else None
+
+    def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
+        """What `router` alone does to packets that go through it to `node`."""
+        self._renew(epoch)
+        key = (f"through {router}", node)
+        if key not in self._found:
+            way = self._routing.way(router, node)
+            mtu = way.mtu[0] if way else 0
+            alone = Way((router,), (0.0, 0.0), (0.0, 0.0), (1.0, 1.0), (65535, mtu))
+            self._found[key] = (replace(self._make(alone, router, node, epoch), gates=()),) if way else ()
+        return next(iter(self._found[key]), None)
+
+    def _renew(self, epoch: Epoch) -> None:
+        if epoch is not self._epoch:
+            self._epoch = epoch
+            self._found.clear()
+            self._forks.clear()
 
     def _balanced(self, choice: "Plan | _Fork", packet: Packet) -> Plan:
         """Which of several ways: each router on it that has a choice makes its own."""
@@ -131,7 +148,7 @@ class Plans:
         gates = tuple(i for i, ends in enumerate(links) if ends in self.gates) if self.gates else ()
         mtu = min(way.mtu[1:], default=65535)
         ticks, tunnels = _switched(way.hops, self._switching) if self._switching else (None, {})
-        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels)
+        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels, self._edges.crossed(way.hops, origin, node))
 
 
 def _switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:

@@ -37,6 +37,19 @@ class RateLimit(Record, frozen=True):
     total_burst: int = 50
 
 
+class Nat(Record, frozen=True):
+    """Translation of what leaves towards the Internet to `address`, for at most `ports` connections (0: no limit).
+
+    A connection is forgotten when it was idle for `tcp_s`, `udp_s` or `icmp_s` seconds (RFC 5382, 4787, 5508).
+    """
+
+    address: str
+    ports: int = 0
+    tcp_s: float = 7440.0
+    udp_s: float = 120.0
+    icmp_s: float = 60.0
+
+
 class Router(Record, frozen=True):
     """A hop. `asn` 0 is private. `quote` limits what its errors quote behind the IP header, 0 for all (RFC 1812).
 
@@ -45,6 +58,8 @@ class Router(Record, frozen=True):
     quoted IP header garbled. `mpls` are the labels that packets come to it with, being in the middle of a label
     switched path: its time exceeded shows them (RFC 4950), saying where by `extension` (RFC 4884). Unless
     `propagate_ttl` the path does not count the IP TTL down, and nobody sees the router (RFC 3443, pipe model).
+
+    `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass, 0 does not.
     """
 
     name: str
@@ -62,6 +77,8 @@ class Router(Record, frozen=True):
     mpls: tuple[int, ...] = ()
     propagate_ttl: bool = True
     extension: str = "rfc4884"
+    nat: Nat | None = None
+    mss_clamp: int = 0
 
 
 class Back(Record, frozen=True):

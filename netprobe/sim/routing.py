@@ -187,6 +187,7 @@ def node_addresses(scenario: Scenario) -> dict[str, str]:
     """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
     owner = {scenario.client_address: CLIENT}
     owner.update((router.address, router.name) for router in scenario.routers)
+    owner.update((router.nat.address, router.name) for router in scenario.routers if router.nat)
     for router in scenario.routers:
         if router.icmp_source:
             owner.setdefault(router.icmp_source, router.name)

@@ -24,6 +24,7 @@ from netprobe.sim.records import (
     Fault,
     Link,
     Match,
+    Nat,
     RateLimit,
     Resolver,
     Route,
@@ -45,7 +46,7 @@ _ROWS: dict[str, type[Record]] = {
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
 _SCENARIO_KEYS = ("sentence", "network", "symptom", "incident", "expect", *_NETWORK_KEYS, "fault")
-_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back}
+_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back, "nat": Nat}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 

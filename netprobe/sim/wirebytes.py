@@ -51,8 +51,8 @@ def is_internet(query: bytes) -> bool:
 
 
 def dns_answer(query: bytes, records: Records) -> bytes:
-    """The answer to `query`. Names are not compressed."""
-    question = query[12:]
+    """The answer to `query`. Names are not compressed; what follows the question (EDNS) is not answered."""
+    question = query[_HEADER.size : _read_name(query, _HEADER.size)[1] + 4]
     owner = question[:-4]
     (kind,) = struct.unpack_from("!H", question, len(question) - 4)
     found = [(_CNAME, _name(target)) for _, target in records.aliases[: 1 if kind == _CNAME else None]]

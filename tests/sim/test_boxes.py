@@ -175,6 +175,15 @@ def test_several_injectors_forge_several_answers() -> None:
     assert question.node == "servers"
 
 
+def test_what_is_no_question_draws_no_answer() -> None:
+    """Rubbish to port 53 passes, whatever it looks like."""
+    for payload in (bytes(20), bytes(12) + b"\x3f", bytes(12) + b"\xc0\x0c\0\1\0\1"):
+        rubbish = datagram(RESOLVER, payload=payload)
+        assert [d.node for d in outcome(Network(line(fault("dns", "r1", addresses=("10.9.9.9",)))), rubbish)] == [
+            "servers"
+        ]
+
+
 def test_a_box_has_its_times_and_bears_another() -> None:
     """A cut-off from 10 s on beside a delay that is there all the time."""
     network = Network(line(fault("delay", "r2", delay_ms=500.0), fault("cutoff", "r2", after_bytes=1, begin_s=10.0)))

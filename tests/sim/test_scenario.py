@@ -346,6 +346,31 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "exhausted"\nat = "core"\n',
+        "'at' in [[fault]] 'exhausted': only a router with 'nat' has ports that can run out",
+    ),
+    (
+        'name = "core"',
+        'name = "core"\nnat = { address = "87.138.40.7", prots = 9 }',
+        "unknown key 'prots' in nat of [[router]] 'core' (did you mean 'ports'?)",
+    ),
+    (
+        'name = "core"',
+        'name = "core"\nnat = { address = "87.138.40.7", ports = 99999 }',
+        "'ports' in nat of [[router]] 'core': an address has 64512 ports above 1023",
+    ),
+    (
+        'name = "core"',
+        'name = "core"\nnat = { address = "23.50.131.10" }',
+        "[[server]] 'akamai-fra' has the address 23.50.131.10 of [[router]] 'core'",
+    ),
+    (
+        'name = "core"',
+        'name = "core"\nmss_clamp = 20',
+        "'mss_clamp' in [[router]] 'core': 20 is below 28, which fits any link (RFC 791)",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "drop"\nat = "core"\nfraction = 50.0\n',
         "'fraction' in [[fault]] 'drop': 50 is not between 0 and 1",
     ),

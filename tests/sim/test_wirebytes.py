@@ -61,3 +61,11 @@ def test_records_come_back_whole(kind: int, content: bytes, cut: int) -> None:
     assert back == content
     first = len(data) if len(content) <= 1 << 14 else 5 + (1 << 14)
     assert wirebytes.split_record(data[: max(0, first - 1 - cut)]) is None
+
+
+def test_what_follows_the_question_is_not_taken_for_it() -> None:
+    """A question with EDNS (RFC 6891), as dig asks it, is answered like one without."""
+    plain = wirebytes.dns_query(7, "www.tiktok.com")
+    extended = plain[:10] + b"\0\1" + plain[12:] + bytes.fromhex("0000291000000000000000")
+    records = Records("NOERROR", addresses=("10.9.9.9",))
+    assert wirebytes.dns_answer(extended, records) == wirebytes.dns_answer(plain, records)

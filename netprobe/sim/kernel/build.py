@@ -20,7 +20,7 @@ from netprobe.sim.devices import (
     open_device,
     set_kernel,
 )
-from netprobe.sim.kernel import queues, rules
+from netprobe.sim.kernel import queues, rules, translation
 from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
 from netprobe.sim.namespaces import (
@@ -239,9 +239,10 @@ def _make_router(built: Built, layout: Layout, record: Router) -> None:
     set_kernel("ipv4/icmp_msgs_per_sec", "1000000")
     set_kernel("ipv4/icmp_msgs_burst", "1000000")
     set_kernel("ipv4/ip_default_ttl", str(record.icmp_ttl))
-    for address in (record.address, record.icmp_source):
-        if address:
-            kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+    for address in filter(None, (record.address, record.icmp_source, record.nat and record.nat.address)):
+        kernel.addr("add", index=_LOOPBACK, address=address, prefixlen=32)
+    for name, value in translation.settings(record.nat):
+        set_kernel(name, value)
     for wire in layout.wires:
         if router in wire.ends:
             for setting in ("rp_filter", "send_redirects"):

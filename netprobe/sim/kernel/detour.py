@@ -35,7 +35,7 @@ class Detour:
         for number, fault in faults.items():
             if number not in self._hooks:
                 draw = random.Random(f"{self._seed}/fault/{number}/{self._router}")  # a model, not a secret
-                self._hooks[number] = Hook(fault, self._router, draw)
+                self._hooks[number] = Hook.of(fault, self._router, draw)
         self._on = tuple(self._hooks[number] for number in faults)
 
     def next_at(self) -> float | None:
@@ -66,7 +66,7 @@ class Detour:
         held_s = 0.0
         late: list[Packet] = []
         for hook in self._on:
-            deed = hook.meet(packet, now + held_s)
+            deed = hook.box.meet(packet, now + held_s)
             if deed.lag_s:
                 late += deed.forged
             else:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from netprobe.sim import edges
 from netprobe.sim.devices import CLIENT_DEVICE
 from netprobe.sim.records import Link, Scenario
 from netprobe.sim.routing import CLIENT, RACK, Routing, moved, node_addresses
@@ -93,6 +94,12 @@ class Layout:
         everything = [(s.name, s.addresses[0]) for s in self._scenario.servers if s.addresses]
         everything += [(r.name, r.address) for r in self._scenario.resolvers]
         return tuple(name for name, address in everything if self._namespace(self._owner[address]) == node)
+
+    def outer(self, router: str) -> tuple[str, ...]:
+        """The devices of a router that translates addresses by which packets leave the client's side of it."""
+        outside = edges.outside(self._scenario, self._routing, self._owner)[router]
+        wires = [wire for wire in self.wires if router in wire.ends]
+        return tuple(w.device(router) for w in wires if w.other(router) == SERVERS or w.other(router) in outside)
 
     def served_at(self, router: str) -> tuple[str, ...]:
         """The addresses in the servers' namespace that hang on `router`."""

@@ -12,6 +12,7 @@ from netprobe.sim.boxes import BOTH_WAYS, BOXES
 from netprobe.sim.firewall import match_words, table
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
 from netprobe.sim.kernel.queues import loses
+from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rules
 from netprobe.sim.links import transitions
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT, directions
@@ -53,6 +54,7 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     if not record.propagate_ttl:
         early += _uncounted()
     passing = [
+        *_clamped(record.mss_clamp),
         f'oifname "{SILENT_EXIT}" drop',
         f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
     ]
@@ -71,14 +73,16 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     used = [text for n, text in enumerate(sets) if any(f"@{_LOSING}-{n} " in rule for rule in (*early, *leaving))]
     if limit is not None and limit.per == "peer":
         used.append(f"{_PEERS} {{ type ipv4_addr; flags dynamic; size 65535; timeout 1h; }}")
-    return table(
+    rules = table(
         used,
+        prerouting_priority=BEHIND_TRANSLATION if record.nat else "raw",
         prerouting=["drop"] if dead else early,
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
         output=out,
         postrouting=leaving,
     )
+    return rules + translation_rules(scenario, layout, record, on, DETOUR, _detour_words(mine))
 
 
 def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str:
@@ -149,6 +153,12 @@ def _dropped(mine: Iterable[Fault]) -> Iterator[str]:
 
 
 def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
+    for words in _detour_words(mine):
+        yield f"{words}meta mark set {DETOUR_MARK}"
+
+
+def _detour_words(mine: Iterable[Fault]) -> Iterator[str]:
+    """What goes through our process, as rules without their verdict."""
     for fault in mine:
         if takes_a_detour(fault):
             match = Match(protocol="udp", port=_DNS_PORT) if fault.kind == "dns" else fault.match
@@ -156,7 +166,12 @@ def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
             if fault.kind in BOTH_WAYS and (match.source or match.destination):
                 matches.append(replace(match, source=match.destination, destination=match.source))
             for words in (words for match in matches for words in match_words(match)):
-                yield f"{_PASSING} {words}meta mark set {DETOUR_MARK}"
+                yield f"{_PASSING} {words}"
+
+
+def _clamped(limit: int) -> Iterator[str]:
+    if limit:
+        yield f"tcp flags syn tcp option maxseg size > {limit} tcp option maxseg size set {limit}"
 
 
 def _looping(layout: Layout, mine: Iterable[Fault], router: str) -> Iterator[str]:
