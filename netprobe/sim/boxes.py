@@ -16,7 +16,7 @@ from netprobe.sim.middlebox import METHODS, Matcher, query_name, remember
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Match
 from netprobe.sim.replies import acknowledgement, forged_answer, forged_ends, segments_in_answer
-from netprobe.sim.rewriting import clamp_mss
+from netprobe.sim.rewriting import clamp_mss, set_end
 from netprobe.sim.servers.answers import Records
 
 _Flow = tuple[int, str, str, int, int]
@@ -26,7 +26,7 @@ _LAG_S = 0.0002  # what an injector off the path takes longer than the packet th
 
 @dataclass(slots=True, frozen=True)
 class Deed:
-    """What becomes of a packet: whether it goes on, and after how long.
+    """What becomes of a packet: whether it goes on, and after how long; `turned`: to another destination than before.
 
     `forged` are packets in others' names, which leave `lag_s` later than it.
     """
@@ -35,6 +35,7 @@ class Deed:
     held_s: float = 0.0
     forged: tuple[Packet, ...] = ()
     lag_s: float = 0.0
+    turned: bool = False
 
 
 _PASSES, _VANISHES = Deed(), Deed(passes=False)
@@ -260,6 +261,31 @@ class _Stateful:
         return _PASSES
 
 
+class _Redirect:
+    """Sends what matches to somebody else, who answers in the name of whom it was for: a portal, a proxy."""
+
+    def __init__(self, fault: Fault, draw: random.Random) -> None:
+        del draw
+        self._matches = Matcher(fault.match).matches
+        self._to = fault.to
+        self._meant: dict[_Flow, str] = {}  # by what comes back
+
+    def meet(self, packet: Packet, now: float) -> Deed:
+        """Changes the destination of what goes there, and the source of what comes back."""
+        del now
+        if packet.source == self._to:
+            meant = self._meant.get(_flow(packet))
+            if meant is not None:
+                set_end(packet, meant, packet.source_port, source=True)
+            return _PASSES
+        if packet.protocol not in {ip.TCP, ip.UDP} or packet.destination == self._to or not self._matches(packet):
+            return _PASSES
+        meant = packet.destination
+        set_end(packet, self._to, packet.destination_port, source=False)
+        remember(self._meant, _mirrored(_flow(packet)), meant)
+        return Deed(turned=True)
+
+
 class Clamp:
     """Bounds the MSS that SYNs offer: what a router in front of a narrow line does for those behind it."""
 
@@ -281,6 +307,7 @@ BOXES: dict[str, Callable[[Fault, random.Random], Box]] = {
     "cutoff": _Cutoff,
     "block_page": _BlockPage,
     "stateful": _Stateful,
+    "redirect": _Redirect,
 }
 #: Kinds that remember conversations, and look at what comes back too.
-BOTH_WAYS = frozenset(BOXES.keys() - _DEEDS.keys())
+BOTH_WAYS = frozenset(BOXES.keys() - _DEEDS.keys() - {"redirect"})

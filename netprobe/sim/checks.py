@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "throttle": (("router",), ("match", "rate_kbit", "burst_kb", "queue_ms")),
     "cutoff": (("router",), ("match", "after_bytes", "after_packets")),
     "block_page": (("router",), ("match", "status", "headers", "title", "body")),
+    "redirect": (("router",), ("match", "to")),
     "exhausted": (("router",), ("fraction",)),
     "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),

@@ -1,9 +1,11 @@
 """Middleboxes and servers that contradict themselves: what is wrong with one, in words with a hint."""
 
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
 from netprobe.sim.records import Fault, Router, Scenario
+from netprobe.sim.routing import CLIENT, Routing, node_addresses
 
 _LEAST_MSS = 28  # of the 68 bytes that every link carries whole
 _MOST_PORTS = 65536 - 1024
@@ -26,6 +28,22 @@ class _Contradiction(NamedTuple):
 
 def _at_router(fault: Fault, scenario: Scenario) -> bool:
     return bool(set(fault.at) & {router.name for router in scenario.routers})
+
+
+def _machines(scenario: Scenario) -> dict[str, str]:
+    """The addresses of servers and resolvers, and who has them."""
+    found = {address: server.name for server in scenario.servers for address in server.addresses}
+    return {resolver.address: resolver.name for resolver in scenario.resolvers} | found
+
+
+def _comes_back(scenario: Scenario, address: str, router: str) -> bool:
+    """Whether what the machine at `address` sends to the client crosses `router` before anybody translates it."""
+    node = node_addresses(scenario)[address]
+    way = Routing(scenario, 0).way(node, CLIENT)
+    translating = {r.name for r in scenario.routers if r.nat}
+    crossed = way.hops[: way.hops.index(router) + 1] if way and router in way.hops else ()
+    at_home = IPv4Address(address) in IPv4Interface(scenario.client.address).network
+    return bool(crossed) and (at_home or not translating.intersection(crossed))
 
 
 CONTRADICTIONS = (
@@ -94,6 +112,24 @@ CONTRADICTIONS = (
         "idle_s",
         "a firewall that forgets at once lets no connection live",
         lambda f, _: f.idle_s <= 0,
+    ),
+    _Contradiction(
+        ("redirect",),
+        "to",
+        "it is the address of no [[server]] and no [[resolver]]: who should answer?",
+        lambda f, s: f.to not in _machines(s),
+    ),
+    _Contradiction(
+        ("redirect",),
+        "to",
+        "what it answers does not come back through the router that redirects: let it hang there, or beyond",
+        lambda f, s: not all(_comes_back(s, f.to, at) for at in f.at),
+    ),
+    _Contradiction(
+        ("redirect",),
+        "match",
+        "a connection is redirected from its beginning, before anybody says a name",
+        lambda f, _: bool(f.match.server_name or f.match.query_name) or f.match.protocol == "icmp",
     ),
     _Contradiction(
         ("exhausted",),

@@ -237,6 +237,10 @@ class Network:
                     self._circle(packet, hook, packet.ttl - 1 - plan.spent(index), at, epoch)
                 return None
             held += deed.held_s
+            if deed.turned:
+                packet.ttl -= plan.spent(index + 1)
+                self._travel(packet, router, now + held + plan.way.arrive_s[index], epoch)
+                return None
         return held
 
     def _too_narrow(self, packet: Packet, plan: Plan, stop: int) -> int | None:

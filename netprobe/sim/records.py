@@ -231,6 +231,7 @@ class Fault(Record, frozen=True):
     title: str = ""
     body: str = ""
     idle_s: float = math.inf
+    to: str = ""
     not_yet_valid: bool = False
     self_signed: bool = False
     wrong_name: str = ""

@@ -17,7 +17,7 @@ BY_NAME = {"server_name": ["*.tiktok.com"]}
 GET = b"GET / HTTP/1.1\r\nHost: www.tiktok.com\r\n\r\n"
 
 
-def back(size: int, **fields: int) -> Packet:
+def back(size: int, **fields: int | str) -> Packet:
     """Data from the server to the client's segments."""
     packet = Packet(SERVER, CLIENT, protocol=ip.TCP, source_port=443, destination_port=4000, flags=ip.ACK)
     packet.payload = bytes(size)
@@ -182,6 +182,21 @@ def test_what_is_no_question_draws_no_answer() -> None:
         assert [d.node for d in outcome(Network(line(fault("dns", "r1", addresses=("10.9.9.9",)))), rubbish)] == [
             "servers"
         ]
+
+
+def test_a_redirect_is_answered_in_the_name_of_whom_it_was_for() -> None:
+    """The other server gets the packet, the client an answer from where it has asked; other ports are left alone."""
+    other = "93.184.216.34"
+    network = Network(line(fault("redirect", "r3", match={"protocol": "tcp", "port": 443}, to=other)))
+    (syn,) = outcome(network, segment(flags=ip.SYN))
+    assert (syn.packet.destination, syn.packet.ttl) == (other, 60)
+    reply = back(0, source=other, flags=ip.SYN | ip.ACK)
+    assert [d.packet.source for d in outcome(network, reply, at="servers")] == [SERVER]
+    assert outcome(network, segment(flags=ip.SYN, port=80))[0].packet.destination == SERVER
+    assert outcome(network, segment(other, flags=ip.SYN))[0].packet.destination == other
+    answer = fetched(fault("redirect", "r3", match={"port": 443}, to=other), port=443)
+    assert answer.handshaken.certificate is not None
+    assert answer.handshaken.certificate.names == ("www.example.com",)
 
 
 def test_a_box_has_its_times_and_bears_another() -> None:

@@ -371,6 +371,16 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "redirect"\nat = "core"\nto = "10.0.0.99"\n',
+        "'to' in [[fault]] 'redirect': it is the address of no [[server]] and no [[resolver]]: who should answer?",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "redirect"\nat = "core"\nto = "23.50.131.10"\nmatch = { server_name = ["a.b"] }\n',
+        "'match' in [[fault]] 'redirect': a connection is redirected from its beginning, before anybody says a name",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "drop"\nat = "core"\nfraction = 50.0\n',
         "'fraction' in [[fault]] 'drop': 50 is not between 0 and 1",
     ),

@@ -165,6 +165,8 @@ def _detour_words(mine: Iterable[Fault]) -> Iterator[str]:
             matches = [match]
             if fault.kind in BOTH_WAYS and (match.source or match.destination):
                 matches.append(replace(match, source=match.destination, destination=match.source))
+            if fault.kind == "redirect":
+                matches.append(Match(source=(fault.to,)))
             for words in (words for match in matches for words in match_words(match)):
                 yield f"{_PASSING} {words}"
 
