@@ -103,6 +103,11 @@ class Plans:
             self._found[key] = (replace(self._make(alone, router, node, epoch), gates=()),) if way else ()
         return next(iter(self._found[key]), None)
 
+    def _lies_beyond(self, node: str, router: str) -> bool:
+        """Whether packets of the client for `node` cross `router`."""
+        way = self._routing.way(CLIENT, node)
+        return way is not None and router in way.hops
+
     def _renew(self, epoch: Epoch) -> None:
         if epoch is not self._epoch:
             self._epoch = epoch
@@ -142,7 +147,7 @@ class Plans:
             for index, name in enumerate(way.hops)
             for hook in epoch.hooks.get(name, ())
             # A loop closes where a packet for somewhere beyond has crossed one of the two and comes to the other.
-            if hook.kind != "loop" or (node != CLIENT and hook.other in (origin, *way.hops[:index]))
+            if hook.kind != "loop" or (hook.other in (origin, *way.hops[:index]) and self._lies_beyond(node, hook.at))
         )
         links = pairwise((origin, *places))
         gates = tuple(i for i, ends in enumerate(links) if ends in self.gates) if self.gates else ()
