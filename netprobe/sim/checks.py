@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rate_limit": (("router", "server"), ("rate", "burst", "per")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
-    "certificate": (("server",), (*CERTIFICATES, "server_name")),
+    "certificate": (("server", "router", "client"), (*CERTIFICATES, "server_name")),
     "hangup": (("server",), ("when", "how", "after_bytes", "server_name", "fraction")),
     "dns": (
         ("resolver", "router"),

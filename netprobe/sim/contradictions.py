@@ -4,6 +4,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
+from netprobe.sim.interception import behind
 from netprobe.sim.records import Fault, Router, Scenario
 from netprobe.sim.routing import CLIENT, Routing, node_addresses
 
@@ -112,6 +113,12 @@ CONTRADICTIONS = (
         "idle_s",
         "a firewall that forgets at once lets no connection live",
         lambda f, _: f.idle_s <= 0,
+    ),
+    _Contradiction(
+        ("certificate",),
+        "at",
+        "no server is reached through it, so it breaks nothing open",
+        lambda f, s: not all(behind(s, at) for at in f.at if at == CLIENT or at in {r.name for r in s.routers}),
     ),
     _Contradiction(
         ("redirect",),

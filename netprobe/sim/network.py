@@ -8,10 +8,10 @@ since the network's start.
 import heapq
 import random
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from netprobe.sim import packet as ip
 from netprobe.sim.edges import Edges
+from netprobe.sim.ends import End, Ends
 from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.limits import Limiter
 from netprobe.sim.links import Gate
@@ -35,15 +35,6 @@ class Delivery:
     at_s: float
 
 
-@dataclass(slots=True, frozen=True)
-class _End:
-    """Where packets to an address end: at `node`, which owns it unless `owned` is false."""
-
-    node: str
-    owned: bool = True
-    silent: bool = False
-
-
 class Network:
     """A scenario's network as seed `seed` makes it: the same seed and packets give the same bytes at the same times."""
 
@@ -55,8 +46,7 @@ class Network:
         self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
         self._owner = node_addresses(scenario)
         self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
-        self._routes = _routes(scenario)
-        self._ends: dict[str, _End | None] = {}
+        self._end = Ends(scenario, self._owner).end
         self._edges = Edges(scenario, self._routing, self._owner)
         self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw)
         self._limiters: dict[str, Limiter] = {}
@@ -209,7 +199,7 @@ class Network:
         """`router` has seen whom inside this is for, and sends it on."""
         end = self._end(packet.destination)
         if end is None or end.node == router:
-            self._arrive(packet, _End(router), at, epoch)
+            self._arrive(packet, End(router), at, epoch)
             return
         plan = self._plans.through(router, end.node, epoch)
         passed = self._pass(packet, plan, 0, at, epoch, onward=True) if plan and packet.ttl > 1 else None
@@ -269,27 +259,7 @@ class Network:
 
     # --- ends
 
-    def _end(self, address: str) -> _End | None:
-        """Where packets to `address` end: its owner, else the router that a route names, else nowhere."""
-        try:
-            return self._ends[address]
-        except KeyError:
-            pass
-        if len(self._ends) >= _FLOWS:
-            self._ends.clear()
-        end: _End | None = None
-        if address in self._owner:
-            end = _End(self._owner[address])
-        else:
-            number = int(IPv4Network(address).network_address)
-            for network, mask, route in self._routes:
-                if number & mask == network:
-                    end = route
-                    break
-        self._ends[address] = end
-        return end
-
-    def _arrive(self, packet: Packet, end: _End, at: float, epoch: Epoch) -> None:
+    def _arrive(self, packet: Packet, end: End, at: float, epoch: Epoch) -> None:
         node = end.node
         if not end.owned:
             if packet.ttl <= 1:
@@ -402,15 +372,3 @@ class Network:
     def _schedule(self, at: float, where: str | Gate, packet: Packet) -> None:
         self._count += 1
         heapq.heappush(self._queue, (at, self._count, where, packet))
-
-
-def _routes(scenario: Scenario) -> tuple[tuple[int, int, _End], ...]:
-    """Longest prefix first: the file's routes, and silence around each server, whose neighbours nobody is."""
-    found = [(IPv4Network(route.prefix), _End(route.to, owned=False, silent=route.silent)) for route in scenario.routes]
-    found += [
-        (IPv4Network(f"{address}/24", strict=False), _End(server.at, owned=False, silent=True))
-        for server in scenario.servers
-        for address in server.addresses
-    ]
-    found.sort(key=lambda pair: -pair[0].prefixlen)
-    return tuple((int(net.network_address), int(net.netmask), end) for net, end in found)

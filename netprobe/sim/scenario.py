@@ -16,6 +16,7 @@ import msgspec
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.sim import checks, library
+from netprobe.sim.interception import spread
 from netprobe.sim.records import (
     Back,
     Client,
@@ -71,6 +72,7 @@ def load(name_or_path: str | Path) -> Scenario:
         tables.add(document)
         scenario = tables.scenario(path.stem, document)
         checks.check(scenario)
+        scenario = spread(scenario)
     except checks.WrongError as error:
         msg = f"{shown}: {error}"
         raise ScenarioError(msg) from None

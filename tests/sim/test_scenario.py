@@ -8,7 +8,9 @@ import pytest
 
 from netprobe.sim import library
 from netprobe.sim.checks import KINDS
-from netprobe.sim.records import Client, Entry, Expect, Link, Match, Resolver, Route, Router, Server
+from netprobe.sim.interception import spread
+from netprobe.sim.network import Network
+from netprobe.sim.records import Client, Entry, Expect, Fault, Link, Match, Resolver, Route, Router, Server
 from netprobe.sim.routing import node_addresses
 from netprobe.sim.scenario import ScenarioError, json_schema, load
 from netprobe.topology.platform import load_platform
@@ -381,6 +383,11 @@ WRONG = (
     ),
     (
         "",
+        '[[router]]\nname = "side"\naddress = "10.9.9.1"\n[[link]]\nends = ["home", "side"]\ndelay_ms = 1.0\n[[fault]]\nkind = "certificate"\nat = "side"\nexpired = true\n',
+        "'at' in [[fault]] 'certificate': no server is reached through it, so it breaks nothing open",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "drop"\nat = "core"\nfraction = 50.0\n',
         "'fraction' in [[fault]] 'drop': 50 is not between 0 and 1",
     ),
@@ -419,6 +426,21 @@ def complaint(file: str | Path) -> str:
         load(file)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_who_breaks_tls_open_does_so_for_all_behind() -> None:
+    """A certificate at a router or at the client is shown as if by each server that is reached through there."""
+    at_home, on_the_way = load("home-tls-interception"), load("healthy")
+    assert set(at_home.faults[0].at) == {server.name for server in at_home.servers}
+    proxy = Fault("certificate", ("transit-b-1",), unknown_issuer=True)
+    (spread_out,) = spread(msgspec.structs.replace(on_the_way, faults=(proxy,))).faults
+    crossed = {
+        s.name
+        for s in on_the_way.servers
+        if "transit-b-1" in {r.name for r in Network(on_the_way).hops(s.addresses[0])}
+    }
+    assert set(spread_out.at) == crossed
+    assert 0 < len(crossed) < len(on_the_way.servers)
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
