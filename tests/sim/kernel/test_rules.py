@@ -68,7 +68,7 @@ def test_a_dead_resolver_leaves_the_router_alive() -> None:
     resolver = next(r for r in HEALTHY.resolvers if r.address == "192.168.1.1")
     text = rules(Fault("down", (resolver.name,)), router="home-router")
     assert "ip daddr 192.168.1.1 th dport 53 drop" in text
-    assert "type filter hook prerouting priority raw;\n}" in text
+    assert "type filter hook prerouting priority -90;\n}" in text  # behind the translation of the home router
 
 
 def test_servers_that_are_down_or_refuse() -> None:
