@@ -4,17 +4,22 @@ A missing default route or resolver is an observation like any other.
 """
 
 import ipaddress
+import os
 import socket
+import struct
 import time
 from pathlib import Path
 
 from netprobe.live import netlink
 from netprobe.live.netlink import Row
 from netprobe.live.text import clean
-from netprobe.model.host import HostState, Link
+from netprobe.model.host import GivenFacts, HostState, Link
+from netprobe.model.record import from_json
 
 # linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_CARRIER = 3, 4, 16, 33
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_STATS64, _IFLA_CARRIER = 1, 3, 4, 16, 23, 33
+_STATS = struct.Struct("@6Q")  # struct rtnl_link_stats64: packets, bytes and errors, each received and sent
+_TUNNELS = frozenset({65534, 768, 769, 776, 778, 823})  # linux/if_arp.h: ARPHRD_NONE (TUN, WireGuard), IP in IP, GRE
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 4, 5, 7, 18
 _NDA_DST = 1
@@ -37,6 +42,9 @@ _GLOBAL_V6 = ipaddress.ip_network("2000::/3")  # RFC 4291, 2.4, as IANA has give
 _MOST_RESOLVERS = 3  # what the C library uses (resolv.conf(5), MAXNS)
 _MOST_OVERRIDES = 50
 _FILE_LIMIT = 1 << 20
+_LINKS = Path("/sys/class/net")
+#: A variable that names a file: what a simulated network gives of its client, in JSON.
+GIVEN_FACTS = "NETPROBE_GIVEN_FACTS"
 _LOCAL_SUFFIXES = (".localdomain", ".localhost", ".local", ".internal")
 
 
@@ -51,7 +59,7 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         index_v6 = _way_of_v6()
     except OSError:
         names, links, gateway, index, neighbour, index_v6 = {}, (), "", 0, "", 0
-    return HostState(
+    state = HostState(
         links=links,
         default_link=names.get(index, ""),
         gateway=gateway,
@@ -60,7 +68,25 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         wall_clock_s=time.time(),
         hosts_overrides=_overrides(hosts),
         global_link_v6=names.get(index_v6, ""),
+        load=_load(),
     )
+    given = _given()
+    return given.put_into(state, time.monotonic()) if given else state
+
+
+def _given() -> GivenFacts | None:
+    """What the simulated network that this is in gives of its client; None elsewhere."""
+    try:
+        return from_json(Path(os.environ[GIVEN_FACTS]).read_bytes(), GivenFacts)
+    except (KeyError, OSError, ValueError):
+        return None
+
+
+def _load() -> float | None:
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
 
 
 def resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
@@ -86,10 +112,11 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
     links = []
     wireless = _wireless()
     for row in netlink.dump(netlink.NEW_LINK):
-        _, _, index, flags, _ = row.fields
+        _, kind, index, flags, _ = row.fields
         names[index] = name = row.text(_IFLA_IFNAME)
         if not flags & _IFF_LOOPBACK:
             state = row.number(_IFLA_OPERSTATE)
+            received, sent, bad_received, bad_sent = _counted(row)
             links.append(
                 Link(
                     name=name,
@@ -99,6 +126,13 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
                     mtu=row.number(_IFLA_MTU, 1500),
                     # A heuristic: the kernel lists only drivers with wireless extensions, systemd names all others so.
                     wireless=name in wireless or name.startswith("wl"),
+                    tunnel=kind in _TUNNELS,
+                    speed_mbit=_speed_mbit(name, index, row.attributes.get(_IFLA_ADDRESS, b"")),
+                    rx_errors=bad_received,
+                    tx_errors=bad_sent,
+                    rx_bytes=received,
+                    tx_bytes=sent,
+                    signal_dbm=wireless.get(name),
                 )
             )
     return names, tuple(links)
@@ -138,9 +172,39 @@ def next_hop_is_silent(destination: str) -> bool:
         return False
 
 
-def _wireless() -> set[str]:
-    """Names of wireless interfaces, from a table that starts with two lines of headings."""
-    return {words[0].rstrip(":") for words in list(_lines(Path("/proc/thread-self/net/wireless")))[2:]}
+def _counted(row: Row) -> tuple[int | None, int | None, int | None, int | None]:
+    """Bytes received and sent, errors in receiving and in sending."""
+    stats = row.attributes.get(_IFLA_STATS64, b"")
+    if len(stats) < _STATS.size:
+        return None, None, None, None
+    _, _, *counted = _STATS.unpack_from(stats)
+    return counted[0], counted[1], counted[2], counted[3]
+
+
+def _speed_mbit(name: str, index: int, address: bytes) -> int | None:
+    """What the cable was negotiated to; None where the driver does not say, and where /sys is another namespace's."""
+    folder = _LINKS / name
+    try:
+        if (folder / "ifindex").read_text().strip() != str(index):
+            return None
+        if (folder / "address").read_text().strip() != address.hex(":"):
+            return None
+        speed = int((folder / "speed").read_text())
+    except (OSError, ValueError):
+        return None
+    return speed if speed > 0 else None
+
+
+def _wireless() -> dict[str, float | None]:
+    """Wireless interfaces with the level of what they hear in dBm, from a table that starts with two headings."""
+    found: dict[str, float | None] = {}
+    for words in list(_lines(Path("/proc/thread-self/net/wireless")))[2:]:
+        try:
+            level = float(words[3])
+        except (IndexError, ValueError):
+            level = 0.0
+        found[words[0].rstrip(":")] = level if level < 0 else None  # some drivers count upwards from 0
+    return found
 
 
 def _overrides(hosts: Path) -> tuple[str, ...]:

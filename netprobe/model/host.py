@@ -1,7 +1,12 @@
 """The own machine as it sees itself: links, routes, neighbours, resolvers."""
 
+import msgspec
+
 from netprobe.model.record import Fact, Record
 from netprobe.model.rungs import Footing
+
+_BYTES_OF_MBIT = 125_000
+_TUNNEL_MTU = 1420  # WireGuard's over Ethernet
 
 
 class Inspect(Record, frozen=True):
@@ -9,7 +14,13 @@ class Inspect(Record, frozen=True):
 
 
 class Link(Record, frozen=True):
-    """A network interface that is not the loopback. `state` is the kernel's operstate (RFC 2863): up, down, unknown."""
+    """A network interface that is not the loopback. `state` is the kernel's operstate (RFC 2863): up, down, unknown.
+
+    `tunnel`: what leaves by it goes on inside other packets (a VPN). `speed_mbit` is what the cable was negotiated to.
+    `rx_errors`, `tx_errors`, `rx_bytes` and `tx_bytes` count since it was made (struct rtnl_link_stats64).
+    `signal_dbm` is the level at which a wireless link hears its access point, `retries` the fraction of frames that it
+    had to send again. None: this machine does not tell.
+    """
 
     name: str
     state: str
@@ -17,6 +28,14 @@ class Link(Record, frozen=True):
     addresses: tuple[str, ...] = ()
     mtu: int = 1500
     wireless: bool = False
+    tunnel: bool = False
+    speed_mbit: int | None = None
+    rx_errors: int | None = None
+    tx_errors: int | None = None
+    rx_bytes: int | None = None
+    tx_bytes: int | None = None
+    signal_dbm: float | None = None
+    retries: float | None = None
 
 
 class OwnWire(Record, frozen=True):
@@ -43,7 +62,9 @@ class HostState(Fact, frozen=True, tag="host"):
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
     `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst
-    since the look before: at waking up, and at reading what had come.
+    since the look before: at waking up, and at reading what had come. `load` is how many processes want a processor,
+    for each of them (the mean of a minute; None: not told). `given` names what was not measured but comes from the
+    scenario of a simulated network: fields of this fact, and those of the default link as `link.FIELD`.
     """
 
     links: tuple[Link, ...] = ()
@@ -57,3 +78,52 @@ class HostState(Fact, frozen=True, tag="host"):
     footing: Footing = {}
     own_wire: OwnWire | None = None
     late_s: float = 0.0
+    load: float | None = None
+    given: tuple[str, ...] = ()
+
+
+class GivenFacts(Record, frozen=True):
+    """What a scenario says of its client that no kernel of a simulated network can be made to show. None: not given.
+
+    `tx_mbit` and `rx_mbit` are what the computer sends and receives beside the measurement, in Mbit/s. `tunnel` is the
+    name of a VPN's interface that the default route leads to. The others are fields of `Link` and `HostState`.
+    """
+
+    wireless: bool | None = None
+    signal_dbm: float | None = None
+    retries: float | None = None
+    speed_mbit: int | None = None
+    rx_errors: int | None = None
+    tx_errors: int | None = None
+    tx_mbit: float | None = None
+    rx_mbit: float | None = None
+    load: float | None = None
+    tunnel: str | None = None
+
+    def put_into(self, state: HostState, now_s: float) -> HostState:
+        """`state` as it is told, with what is given in the place of what was measured; `now_s` is any steady clock."""
+        fields: dict[str, object] = {
+            key: getattr(self, key)
+            for key in ("wireless", "signal_dbm", "retries", "speed_mbit", "rx_errors", "tx_errors")
+            if getattr(self, key) is not None
+        }
+        link = next((one for one in state.links if one.name == state.default_link), None)
+        for way in ("tx", "rx"):
+            rate = getattr(self, f"{way}_mbit")
+            if rate is not None and link is not None:
+                counted = getattr(link, f"{way}_bytes") or 0
+                fields[f"{way}_bytes"] = counted + round(rate * _BYTES_OF_MBIT * now_s)
+        given = [f"link.{key}" for key in fields] if link is not None else []
+        links = tuple(msgspec.structs.replace(one, **fields) if one is link else one for one in state.links)
+        if self.tunnel is not None:
+            links = (*links, Link(self.tunnel, "unknown", carrier=True, mtu=_TUNNEL_MTU, tunnel=True))
+            given += ["links", "default_link"]
+        if self.load is not None:
+            given.append("load")
+        return msgspec.structs.replace(
+            state,
+            links=links,
+            default_link=self.tunnel or state.default_link,
+            load=state.load if self.load is None else self.load,
+            given=tuple(given),
+        )

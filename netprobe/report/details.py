@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from netprobe.model.host import HostState, OwnWire
+from netprobe.model.host import HostState, Link, OwnWire
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, Response
@@ -34,6 +34,8 @@ def _host(observation: Observation) -> Iterable[Line]:
     for link in host.links:
         state = f"{link.state}{'' if link.carrier else ', no carrier'}{', wireless' if link.wireless else ''}"
         yield _row(link.name, f"{state}, MTU {link.mtu}, {', '.join(link.addresses) or 'no address'}", at=observation)
+        if counted := _counted(link):
+            yield _row("", counted, at=observation)
     if host.default_link:
         route = f"via {host.gateway or 'the link itself'} on {host.default_link}, neighbour {host.neighbour or '-'}"
         yield _row("default route", route, at=observation)
@@ -47,8 +49,25 @@ def _host(observation: Observation) -> Iterable[Line]:
         yield _row("own wire", text, at=observation, bad=_kept_back(seen))
     if host.late_s:
         yield _row("this process", f"late by {milliseconds(host.late_s)} at worst", at=observation)
+    if host.load is not None:
+        yield _row("load", f"{host.load:.1f} processes for each processor", at=observation)
+    if host.given:
+        yield _row("given, not measured", ", ".join(host.given), at=observation)
     if host.hosts_overrides:
         yield _row("/etc/hosts names", ", ".join(host.hosts_overrides), at=observation, bad=True)
+
+
+def _counted(link: Link) -> str:
+    """How a link does, as far as this machine tells."""
+    told = (
+        ("a tunnel", link.tunnel or None),
+        (f"signal {link.signal_dbm} dBm", link.signal_dbm),
+        (f"{100 * (link.retries or 0):.0f} % of frames sent again", link.retries),
+        (f"{link.speed_mbit} Mbit/s", link.speed_mbit),
+        (f"{link.rx_errors} errors in receiving", link.rx_errors),
+        (f"{link.tx_errors} in sending", link.tx_errors),
+    )
+    return ", ".join(text for text, value in told if value is not None)
 
 
 def _kept_back(seen: OwnWire) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 from netprobe.model.hint import hint
+from netprobe.model.host import GivenFacts
 from netprobe.sim import lines
 from netprobe.sim.contradictions import CERTIFICATES, complaint, router_complaint
 from netprobe.sim.edges import outside
@@ -46,6 +47,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _TWO = 2
 _ENDS = {"loop": "routers", "congestion": "neighbours"}
+_FAINTEST_DBM = -110
 _PLACES = ("router", "server", "resolver")
 _RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")  # RFC 1035, 4.1.1
 
@@ -100,10 +102,35 @@ def _check_addresses(scenario: Scenario) -> None:
         _check_address(resolver.address, f"[[resolver]] '{resolver.name}'")
     for address in scenario.client.resolvers:
         _check_address(address, "'resolvers' in [client]")
+    _check_facts(scenario.client.facts)
     for address in scenario.client.hosts.values():
         _check_address(address, "'hosts' in [client]")
     for name, entry in scenario.names.items():
         _check_entry(entry, f"[names] '{name}'")
+
+
+def _check_facts(facts: GivenFacts) -> None:
+    where = "[client.facts]"
+    for key in ("retries", "speed_mbit", "rx_errors", "tx_errors", "tx_mbit", "rx_mbit", "load"):
+        value = getattr(facts, key)
+        if value is not None and value < 0:
+            msg = f"'{key}' in {where}: {value:g} is below 0"
+            raise WrongError(msg)
+    if facts.retries is not None and facts.retries > 1:
+        msg = f"'retries' in {where}: {facts.retries:g} is not between 0 and 1"
+        raise WrongError(msg)
+    if facts.signal_dbm is not None and not _FAINTEST_DBM <= facts.signal_dbm < 0:
+        msg = f"'signal_dbm' in {where}: {facts.signal_dbm:g} dBm is no signal that a radio hears"
+        raise WrongError(msg)
+    if not facts.wireless and (facts.signal_dbm is not None or facts.retries is not None):
+        msg = f"{where}: only a wireless link has a signal and retries: add 'wireless = true'"
+        raise WrongError(msg)
+    if facts.wireless and facts.speed_mbit is not None:
+        msg = f"'speed_mbit' in {where}: it is a cable's, and the link is wireless"
+        raise WrongError(msg)
+    if facts.tunnel == "":
+        msg = f"'tunnel' in {where}: it is the name of an interface"
+        raise WrongError(msg)
 
 
 def _check_entry(entry: Entry, where: str) -> None:

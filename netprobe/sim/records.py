@@ -7,6 +7,7 @@ import math
 
 import msgspec
 
+from netprobe.model.host import GivenFacts
 from netprobe.model.record import Record
 
 
@@ -14,6 +15,7 @@ class Client(Record, frozen=True):
     """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses.
 
     `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by `clock_ahead_s`.
+    `facts` are told of it without being measured.
     """
 
     address: str
@@ -21,6 +23,7 @@ class Client(Record, frozen=True):
     resolvers: tuple[str, ...] = ()
     hosts: dict[str, str] = {}
     clock_ahead_s: float = 0.0
+    facts: GivenFacts = GivenFacts()
 
 
 class RateLimit(Record, frozen=True):

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from netprobe.model.hint import hint
+from netprobe.model.host import GivenFacts
 from netprobe.model.record import Record
 from netprobe.sim import checks, library
 from netprobe.sim.interception import spread
@@ -47,7 +48,13 @@ _ROWS: dict[str, type[Record]] = {
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
 _SCENARIO_KEYS = ("sentence", "network", "symptom", "incident", "expect", *_NETWORK_KEYS, "fault")
-_NESTED: dict[str, type[Record]] = {"match": Match, "rate_limit": RateLimit, "back": Back, "nat": Nat}
+_NESTED: dict[str, type[Record]] = {
+    "match": Match,
+    "rate_limit": RateLimit,
+    "back": Back,
+    "nat": Nat,
+    "facts": GivenFacts,
+}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 

@@ -199,7 +199,7 @@ class VirtualVantage:
         up = self._network.link_up(now)
         interface = IPv4Interface(self._scenario.client.address)
         link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), self._mtu)
-        return HostState(
+        state = HostState(
             links=(link,),
             default_link=LINK_NAME,
             gateway=self._gateway,
@@ -208,6 +208,7 @@ class VirtualVantage:
             wall_clock_s=WALL_CLOCK_S + now + self._scenario.client.clock_ahead_s,
             hosts_overrides=tuple(self._scenario.client.hosts),
         )
+        return self._scenario.client.facts.put_into(state, now)
 
     # --- in
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from netprobe.model.record import to_json
 from netprobe.sim import folders, wiring
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Scenario
@@ -23,6 +24,8 @@ from netprobe.sim.records import Scenario
 _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 #: Variables that would lead out of the simulated network, or change how names are looked up in it.
 _MISLEADING = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "res_options", "localdomain")
+#: Where netprobe finds what the scenario gives of its client (live/host.py), which lies in the lab's folder.
+_GIVEN_FACTS, _FACTS_FILE = "NETPROBE_GIVEN_FACTS", "facts.json"
 _TABLES = ("passwd", "group", "shadow", "services", "protocols")
 _PATIENCE_S = 2.0  # for a process that was asked to end
 _FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
@@ -74,7 +77,8 @@ class World:
         """What a command needs to know: `base` (or the caller's own) with trust in the lab and without proxies."""
         kept = os.environ if base is None else base
         found = {key: value for key, value in kept.items() if key.lower() not in _MISLEADING}
-        return found | dict.fromkeys(_TRUST, str(self.ca_file))
+        found |= dict.fromkeys(_TRUST, str(self.ca_file))
+        return found | {_GIVEN_FACTS: str(Path(self._folder, _FACTS_FILE))}
 
     def popen(
         self,
@@ -199,6 +203,7 @@ def _client_files(scenario: Scenario) -> dict[str, str]:
         + "".join(f"{address} {name}\n" for name, address in scenario.client.hosts.items()),
         # Names are looked up in the simulated network only: no daemon of the machine is asked.
         "nsswitch.conf": "hosts: files dns\n" + "".join(f"{table}: files\n" for table in _TABLES),
+        _FACTS_FILE: to_json(scenario.client.facts).decode(),
     }
 
 

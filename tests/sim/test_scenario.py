@@ -61,6 +61,21 @@ ALL = (*library.names(), *library.timelines())
 #: What is changed or added (below where the first column is empty), and the line that comes of it behind "bad.toml: ".
 WRONG = (
     (
+        "[[router]]",
+        "[client.facts]\nsignal_dbm = -70\n\n[[router]]",
+        "[client.facts]: only a wireless link has a signal and retries: add 'wireless = true'",
+    ),
+    (
+        "[[router]]",
+        "[client.facts]\nwireless = true\nsignal_dbm = 70\n\n[[router]]",
+        "'signal_dbm' in [client.facts]: 70 dBm is no signal that a radio hears",
+    ),
+    (
+        "[[router]]",
+        "[client.facts]\nsignal = -70\n[[router]]",
+        "unknown key 'signal' in facts of [client] (did you mean 'signal_dbm'?)",
+    ),
+    (
         'addresses = ["23',
         'adress = ["23',
         "unknown key 'adress' in [[server]] 'akamai-fra' (did you mean 'addresses'?)",
