@@ -547,7 +547,8 @@ def test_every_built_in_scenario_serves_the_catalogue(name: str) -> None:
     platform = load_platform()
     owner = {address: server for server in scenario.servers for address in server.addresses}
     for name_ in [target.name for target in platform.targets] + [control.name for control in platform.controls]:
-        for address in scenario.names[name_].addresses:
+        entry = scenario.names[name_]
+        for address in (*entry.addresses, *(a for row in entry.regions.values() for a in row)):
             good_for = owner[address].serves
             assert name_ in good_for or f"*.{name_.partition('.')[2]}" in good_for, f"{name_} at {owner[address].name}"
 
