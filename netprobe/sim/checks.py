@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rate_limit": (("router", "server"), ("rate", "burst", "per")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
+    "overload": (("server",), ("syn_loss", "cookies", "delay_ms")),
     "certificate": (("server", "router", "client"), (*CERTIFICATES, "server_name")),
     "hangup": (("server",), ("when", "how", "after_bytes", "server_name", "fraction")),
     "dns": (

@@ -157,6 +157,18 @@ CONTRADICTIONS = (
         lambda f, _: sum(bool(getattr(f, key)) for key in CERTIFICATES) != 1,
     ),
     _Contradiction(
+        ("overload",),
+        "syn_loss",
+        "it is a fraction, 1 at most",
+        lambda f, _: f.syn_loss > 1,
+    ),
+    _Contradiction(
+        ("overload",),
+        "syn_loss",
+        "an overload shows: give syn_loss, cookies, or delay_ms",
+        lambda f, _: not (f.syn_loss or f.cookies or f.delay_ms),
+    ),
+    _Contradiction(
         ("hangup",), "when", f"it is one of {', '.join(HANGUP_WHEN)}", lambda f, _: f.when not in HANGUP_WHEN
     ),
     _Contradiction(("hangup",), "how", f"it is one of {', '.join(HANGUP_HOW)}", lambda f, _: f.how not in HANGUP_HOW),

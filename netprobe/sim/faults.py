@@ -38,6 +38,7 @@ class Epoch:
     silent: frozenset[str]
     refusing: frozenset[str]
     limits: dict[str, RateLimit]
+    syn_loss: dict[str, float]
     hooks: dict[str, tuple[Hook, ...]]
     loads: dict[tuple[str, str], float]  # by the two ends of a link in one direction
     scarce: dict[str, float]  # of new connections, which part finds no port at a router that translates addresses
@@ -89,6 +90,7 @@ class Timeline:
             rerouted=frozenset(at for _, f in on if f.kind == "down" and f.reroute for at in f.at),
             silent=places("silent") | frozenset(r.name for r in self._scenario.routers if r.silent),
             refusing=places("refuse"),
+            syn_loss={at: f.syn_loss for _, f in on if f.kind == "overload" for at in f.at},
             limits={r.name: r.rate_limit for r in self._scenario.routers if r.rate_limit}
             | {at: RateLimit(f.rate, f.burst, f.per) for _, f in on if f.kind == "rate_limit" for at in f.at},
             hooks=hooks,

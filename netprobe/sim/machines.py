@@ -4,12 +4,14 @@ What they say is decided in servers/answers.py, for them as for the real servers
 """
 
 from netprobe.sim import packet as ip
+from netprobe.sim.balancing import hash_of
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.nameserver import Nameservers, Stream
 from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
 from netprobe.sim.replies import echo_reply, refusal
+from netprobe.sim.servers import answers
 from netprobe.sim.tcp import Tcp
 from netprobe.sim.website import Website
 
@@ -83,7 +85,7 @@ class Machines:
         flow = (packet.source, packet.source_port, packet.destination, packet.destination_port)
         connection = self._connections.get(flow)
         if packet.flags & (ip.SYN | ip.ACK | ip.RST) == ip.SYN:
-            if connection is None:
+            if connection is None or connection.stateless:
                 self._syn(packet, flow)
             elif connection.state == "syn-received" and packet.seq == connection.peer_isn:
                 connection.receive(packet)
@@ -106,11 +108,13 @@ class Machines:
         else:
             self._refuse(packet)
             return
-        iss = (self.number() * 2654435761) & 0xFFFFFFFF
+        cookie = server is not None and port != DNS_PORT and answers.cookies(self.scenario, server, self.clock.now)
+        # A cookie is a function of what it is for: whoever repeats a SYN gets it again.
+        iss = hash_of(f"{flow}/{packet.seq}") if cookie else (self.number() * 2654435761) & 0xFFFFFFFF
         ttl = self.ttl(packet.destination)
         connection = Tcp(self.clock, SERVERS, (flow[2], flow[3]), (flow[0], flow[1]), iss, service, ttl=ttl)
         service.connection = self._connections[flow] = connection
-        connection.accept(packet)
+        connection.accept(packet, cookie=cookie)
 
     def _refuse(self, packet: Packet) -> None:
         self.clock.send(refusal(packet, self.ttl(packet.destination)), SERVERS)

@@ -353,7 +353,11 @@ class Network:
         return limiter.take(peer, at)
 
     def _heeds(self, packet: Packet, node: str, at: float, epoch: Epoch) -> bool:
-        """Whether a server takes it: one that limits its echo replies ignores further requests."""
+        """Whether a server takes it: one that limits its echo replies ignores further requests, one that has no room
+        for connections some SYNs.
+        """
+        if epoch.syn_loss and packet.protocol == ip.TCP and packet.flags & (ip.SYN | ip.ACK) == ip.SYN:
+            return self._draw.random() >= epoch.syn_loss.get(node, 0.0)
         asks = packet.protocol == ip.ICMP and packet.icmp_type == ip.ECHO
         return not asks or self._may_answer(node, packet.source, at, epoch)
 

@@ -43,6 +43,27 @@ def syn_options(mss: int = _LARGEST) -> bytes:
     return b"\x02\x04" + mss.to_bytes(2, "big") + bytes.fromhex("0402080a000000010000000001030307")
 
 
+_COOKIE_MSS = (536, 1300, 1440, 1460)  # what Linux's cookies have room for (net/ipv4/syncookies.c)
+_COOKIE_BITS = 6  # of a time stamp: window scale, SACK, ECN
+
+
+def cookie_options(offered: bytes, mss: int, now: float) -> bytes:
+    """The options of a SYN-ACK that is a SYN cookie, as Linux sends it.
+
+    What the client offered is kept in the low bits of the time stamp; of a client without time stamps nothing is kept.
+    """
+    options = {option.name: option.value for option in parse_options(offered)}
+    start = b"\x02\x04" + mss.to_bytes(2, "big")
+    if "timestamps" not in options:
+        return start
+    scale = options.get("window_scale")
+    bits = (15 if scale is None else scale & 15) | ("sack" in options) << 4
+    stamp = round(now * 1e3) >> _COOKIE_BITS << _COOKIE_BITS | bits
+    sack, scaled = ("sack" in options) * b"\x04\x02", b"" if scale is None else b"\x01\x03\x03\x07"
+    echo = (options["timestamps"] or 0).to_bytes(4, "big")
+    return start + (sack or b"\x01\x01") + b"\x08\x0a" + stamp.to_bytes(4, "big") + echo + scaled
+
+
 def offered_mss(options: bytes) -> int:
     """The MSS that the options of a SYN offer."""
     return next((option.value for option in parse_options(options) if option.name == "mss"), _DEFAULT)
@@ -107,19 +128,33 @@ class Tcp:
         self._attempts = 0
         self._sent_s = 0.0
         self._finishing = False
+        self._cookie = False
+        self._offer = syn_options(mss)
 
     def connect(self) -> None:
         """Send the SYN."""
         self.state = "syn-sent"
         self._queue(ip.SYN, b"")
 
-    def accept(self, syn: Packet) -> None:
-        """Answer a SYN."""
+    def accept(self, syn: Packet, *, cookie: bool = False) -> None:
+        """Answer a SYN; with a `cookie` nothing is kept of it but what that holds, and nothing is sent again."""
         self.state = "syn-received"
         self.peer_isn = syn.seq
         self._agree(syn)
         self._expected = (syn.seq + 1) % _MODULUS
-        self._queue(ip.SYN | ip.ACK, b"")
+        if not cookie:
+            self._queue(ip.SYN | ip.ACK, b"")
+            return
+        self._cookie = True
+        self._offer = cookie_options(syn.options, self._mss, self._clock.now)
+        self._segment = max((mss for mss in _COOKIE_MSS if mss <= self._segment), default=_COOKIE_MSS[0])
+        self._transmit(self._next, ip.SYN | ip.ACK, b"")
+        self._next = (self._next + 1) % _MODULUS
+
+    @property
+    def stateless(self) -> bool:
+        """Whether all that there is of it is a cookie at the other side."""
+        return self._cookie and self.state == "syn-received"
 
     def send(self, data: bytes) -> None:
         """Send `data` in order, as often as it takes."""
@@ -291,7 +326,7 @@ class Tcp:
             seq=seq,
             ack=self._expected if flags & ip.ACK else 0,
             flags=flags,
-            options=syn_options(self._mss) if flags & ip.SYN else b"",
+            options=self._offer if flags & ip.SYN else b"",
             payload=data,
         )
         self.packets_sent += 1

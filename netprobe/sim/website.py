@@ -49,15 +49,30 @@ class Website:
         self._buffer = b""
         self._request = b""
         self._mute = False  # it hears and says nothing any more
+        self._waiting: list[bytes] | None = None  # what came before anybody took the connection
 
     # --- what TCP tells
 
     def connected(self) -> None:
         """The client speaks first, unless the server has had enough already."""
-        self._hang_up("accepted")
+        waits_s = answers.accept_s(self._place.scenario, self._server, self._place.clock.now)
+        if waits_s:
+            self._waiting = []
+            self._later(waits_s, self._taken)
+        else:
+            self._hang_up("accepted")
+
+    def _taken(self) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        if not self._hang_up("accepted"):
+            for data in waiting:
+                self.received(data)
 
     def received(self, data: bytes) -> None:
         """Collect whole records, or plain HTTP."""
+        if self._waiting is not None:
+            self._waiting.append(data)
+            return
         if self._mute:
             return
         if not self._tls:

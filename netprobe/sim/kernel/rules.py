@@ -99,7 +99,7 @@ def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str
     ]
     return table(
         prerouting=[f"ip daddr {gone} drop"] if gone else [],
-        input=_services(scenario, on, layout.here(SERVERS)),
+        input=[*_services(scenario, on, layout.here(SERVERS)), *_lost_syns(scenario, on)],
         output=[*([f"ip saddr {gone} drop"] if gone else []), *_few_echoes(scenario, on)],
         postrouting=ttls,
     )
@@ -217,6 +217,15 @@ def _is(kind: str, name: str, on: Iterable[Fault]) -> bool:
 
 def _chance(fraction: float) -> str:
     return "" if fraction >= 1.0 else f" numgen random mod {_CHANCES} < {round(fraction * _CHANCES)}"
+
+
+def _lost_syns(scenario: Scenario, on: Sequence[Fault]) -> Iterator[str]:
+    """Servers without room for all connections."""
+    for server in scenario.servers:
+        for fault in on:
+            if fault.kind == "overload" and server.name in fault.at and fault.syn_loss:
+                words = f"ip daddr {_set(server.addresses)} tcp flags & (syn | ack) == syn"
+                yield f"{words}{_chance(fault.syn_loss)} drop"
 
 
 def _few_echoes(scenario: Scenario, on: Sequence[Fault]) -> Iterator[str]:

@@ -122,6 +122,16 @@ def certificate(scenario: Scenario, server: Server, name: str, now: float) -> Sh
     return Shown(server.serves)
 
 
+def accept_s(scenario: Scenario, server: Server, now: float) -> float:
+    """How long a connection of `server` waits until somebody takes it: the handshake is over, and nothing is read."""
+    return sum(fault.delay_ms for fault in active(scenario, "overload", server.name, now)) / 1e3
+
+
+def cookies(scenario: Scenario, server: Server, now: float) -> bool:
+    """Whether `server` answers SYNs with cookies (RFC 4987, 3.6)."""
+    return any(fault.cookies for fault in active(scenario, "overload", server.name, now))
+
+
 def hangup(scenario: Scenario, server: Server, when: str, name: str, flow: str, now: float) -> Fault | None:
     """The fault that ends a connection of `server` at the moment `when`, if one does.
 

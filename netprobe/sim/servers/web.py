@@ -15,7 +15,7 @@ import h11
 
 from netprobe.sim.middlebox import server_name
 from netprobe.sim.records import Fault, Scenario, Server
-from netprobe.sim.servers.answers import Page, Shown, certificate, hangup, page
+from netprobe.sim.servers.answers import Page, Shown, accept_s, certificate, hangup, page
 from netprobe.sim.servers.authority import Authority
 from netprobe.sim.servers.tls import Tls
 
@@ -111,8 +111,18 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a stream server is given
         self._transport = transport
         self._flow = f"{transport.get_extra_info('peername')} {transport.get_extra_info('sockname')}"
-        self._wait(_HANDSHAKE_S if self._secure else _IDLE_S, transport.abort)
-        self._hang_up("accepted")
+        waits_s = accept_s(self._site.scenario, self._site.server, self._site.now())
+        if waits_s:
+            transport.pause_reading()
+            self._wait(waits_s, self._taken)
+        else:
+            self._taken()
+
+    def _taken(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self._wait(_HANDSHAKE_S if self._secure else _IDLE_S, self._transport.abort)
+            self._hang_up("accepted")
 
     def data_received(self, data: bytes) -> None:
         """Feed TLS and h11, and act on what they make of it."""
