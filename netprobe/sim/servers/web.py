@@ -116,13 +116,16 @@ class Connection(asyncio.Protocol):
             transport.pause_reading()
             self._wait(waits_s, self._taken)
         else:
-            self._taken()
+            self._begin(transport)
 
     def _taken(self) -> None:
         if self._transport is not None:
             self._transport.resume_reading()
-            self._wait(_HANDSHAKE_S if self._secure else _IDLE_S, self._transport.abort)
-            self._hang_up("accepted")
+            self._begin(self._transport)
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self._wait(_HANDSHAKE_S if self._secure else _IDLE_S, transport.abort)
+        self._hang_up("accepted")
 
     def data_received(self, data: bytes) -> None:
         """Feed TLS and h11, and act on what they make of it."""
