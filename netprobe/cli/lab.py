@@ -110,7 +110,11 @@ def score(
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> int:
-    """Diagnose scenarios and compare with the truth. The exit code is 1 if anybody was blamed wrongly."""
+    """Diagnose scenarios and compare with the truth.
+
+    The exit code is 1 if anybody was blamed wrongly; scenarios whose truth is not found yet (open) only count where
+    somebody innocent was blamed.
+    """
     from netprobe.cli.laboratory import score_scenarios
 
     if worlds and paths:

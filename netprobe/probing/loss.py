@@ -135,14 +135,15 @@ def judge(phases: Sequence[RatePhase]) -> Judgement:
     none = _fit(phases, math.inf, BACKGROUND)
     loss, its_loss = max((_fit(phases, math.inf, fraction), fraction) for fraction in losses)
     limiter, its_rate = max(((_fit(phases, rate, BACKGROUND), rate) for rate in rates), default=(none, math.inf))
+    one = max(loss, limiter)
+    if one - none < _DECISIVE:
+        likelihood = {Silence.NONE: none, Silence.LOSS: loss, Silence.LIMITER: limiter}
+        return Judgement(Silence.NONE, likelihood, None, 0.0)
     both, both_rate, both_loss = max(
         ((_fit(phases, rate, fraction), rate, fraction) for rate in rates[::2] for fraction in losses[1::4]),
         default=(loss, math.inf, its_loss),
     )
     likelihood = {Silence.NONE: none, Silence.LOSS: loss, Silence.LIMITER: limiter, Silence.BOTH: both}
-    one = max(loss, limiter)
-    if one - none < _DECISIVE:
-        return Judgement(Silence.NONE, likelihood, None, 0.0)
     if both - one > _SECOND_CAUSE:
         return Judgement(Silence.BOTH, likelihood, both_rate, both_loss)
     if loss - limiter > _DECISIVE:

@@ -6,6 +6,7 @@ own kernel does is modelled too: RSTs to answers that nobody expects, and what b
 
 import random
 from collections import deque
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface
 
 from netprobe.capture import Capture
@@ -368,6 +369,7 @@ def _impossible(request: Request) -> Outcome | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _is_ipv4(address: str) -> bool:
     try:
         IPv4Address(address)
