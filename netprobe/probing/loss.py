@@ -6,7 +6,7 @@ get lost. All here is arithmetic on counts.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from statistics import NormalDist
 
@@ -139,10 +139,7 @@ def judge(phases: Sequence[RatePhase]) -> Judgement:
     if one - none < _DECISIVE:
         likelihood = {Silence.NONE: none, Silence.LOSS: loss, Silence.LIMITER: limiter}
         return Judgement(Silence.NONE, likelihood, None, 0.0)
-    both, both_rate, both_loss = max(
-        ((_fit(phases, rate, fraction), rate, fraction) for rate in rates[::2] for fraction in losses[1::4]),
-        default=(loss, math.inf, its_loss),
-    )
+    both, both_rate, both_loss = _fit_both(phases, rates, losses)
     likelihood = {Silence.NONE: none, Silence.LOSS: loss, Silence.LIMITER: limiter, Silence.BOTH: both}
     if both - one > _SECOND_CAUSE:
         return Judgement(Silence.BOTH, likelihood, both_rate, both_loss)
@@ -151,6 +148,21 @@ def judge(phases: Sequence[RatePhase]) -> Judgement:
     if limiter - loss > _DECISIVE:
         return Judgement(Silence.LIMITER, likelihood, its_rate, 0.0)
     return Judgement(Silence.UNDECIDED, likelihood, None, 0.0)
+
+
+def _fit_both(
+    phases: Sequence[RatePhase], rates: Sequence[float], losses: Sequence[float]
+) -> tuple[float, float, float]:
+    """The likeliest limiter beside a loss: on a coarse grid first, then on a fine one around its best."""
+
+    def best(at_rates: Iterable[int], at_losses: Sequence[int]) -> tuple[float, int, int]:
+        return max((_fit(phases, rates[r], losses[f]), r, f) for r in at_rates for f in at_losses)
+
+    _, rate, loss = best(range(0, len(rates), 8), range(1, len(losses), 16))
+    near_rates = range(max(0, rate - 8), min(len(rates), rate + 9))
+    near_losses = range(max(1, loss - 16), min(len(losses), loss + 17), 4)
+    likelihood, rate, loss = best(near_rates, near_losses)
+    return likelihood, rates[rate], losses[loss]
 
 
 def lean(phases: Sequence[RatePhase]) -> Silence:
