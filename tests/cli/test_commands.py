@@ -51,6 +51,7 @@ def test_replay_shows_words_measurements_and_a_page(tmp_path: Path, capsys: pyte
     assert "where.html: cannot be written; name a file in a folder that is there" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_scenario_can_be_listed_and_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each; drawn with every router, what is wrong and what is expected."""
     rows = output(["lab", "list"], capsys).splitlines()

@@ -1,5 +1,7 @@
 """How well the diagnosis fares in generated worlds: a floor that no change may break without anybody noticing."""
 
+import pytest
+
 from netprobe.lab.score import run_virtual, runs, score
 from netprobe.sim.worlds import generate
 from netprobe.topology.asn import AsnTable
@@ -8,6 +10,7 @@ from netprobe.topology.platform import load_platform
 WORLDS = 60
 
 
+@pytest.mark.slow
 def test_most_worlds_are_understood_and_nearly_nobody_is_blamed_wrongly() -> None:
     """Bounds that leave room for chance: a sweep of a thousand says more."""
     platform = load_platform()

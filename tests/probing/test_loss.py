@@ -84,6 +84,7 @@ def test_chance_is_the_binomial_tail() -> None:
     assert chance_of(0, 200, 0.001) == 1.0
 
 
+@pytest.mark.slow
 def test_three_percent_are_found_within_200_probes() -> None:
     """True loss of 3 % is called loss in at least 95 % of runs, and hardly ever placed behind where it is."""
     runs = [path_loss(*rounds(network(loss=0.03, seed=seed), 200)) for seed in range(300)]

@@ -55,6 +55,7 @@ def test_a_clean_path_is_clean_and_asked_no_further() -> None:
     assert busiest(vantage) <= 5
 
 
+@pytest.mark.slow
 def test_three_percent_are_found_within_200_probes() -> None:
     """True loss of 3 % is found in at least 95 % of runs, and not behind where it is."""
     runs = [measured(network(loss=0.03, seed=seed)) for seed in range(100)]

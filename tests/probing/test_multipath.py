@@ -37,6 +37,7 @@ def test_stopping_points_of_the_literature() -> None:
     assert stopping_point(1, 0.99) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 4, 8])
 def test_all_branches_of_a_diamond_of_linux_routers(count: int) -> None:
     """Every way through routers with Linux's limits is found, and no limiter ever had to keep an error back."""

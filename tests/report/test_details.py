@@ -46,6 +46,7 @@ def test_the_same_failure_of_many_is_one_row() -> None:
     assert rows[0].endswith(" more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", library.names())
 def test_whatever_happens_can_be_shown(scenario: str) -> None:
     """Every situation has its measurements, and no line carries anything but text."""

@@ -468,6 +468,7 @@ def digest(scenario: Scenario, seed: int) -> str:
     return hashlib.sha256(to_json(run(survey(platform, targets), VirtualVantage(scenario, seed)))).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", representatives())
 def test_the_same_seed_gives_the_same_observations(name: str) -> None:
     """Byte for byte, whatever a scenario uses; and a seed is a network of its own."""

@@ -22,6 +22,7 @@ def _numbered(document: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
             yield row["name"], address, row.get("asn", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SCENARIOS)))
 def test_addresses_belong_to_the_networks_that_they_claim(path: Path) -> None:
     """What a scenario calls AS3320 is AS3320 in the table too; only the LAN of an exchange is numbered by a third."""
