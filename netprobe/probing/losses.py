@@ -79,7 +79,7 @@ def count_losses(
     ways = {o.fact.flow.destination: o.fact for o in found if isinstance(o.fact, Path) and o.fact.reached}
     batch: list[Session[Observation]] = []
     for what, name, address in places:
-        if address not in ways:
+        if address not in ways or not all(hop.addresses for hop in ways[address].hops):  # a hole may be loss
             batch.append(Observe(f"{what}.path", name, Traceroute(Flow(Protocol.TCP, address, HTTPS))))
         protocol = Protocol.ICMP if (Protocol.ICMP, address) in answers else Protocol.TCP
         batch.append(Observe(f"{what}.loss", name, _calm(protocol, address)))

@@ -8,11 +8,13 @@ import pytest
 from netprobe.diagnosis.causes import tables
 from netprobe.lab.score import Run, run_virtual, runs
 from netprobe.model.targets import Platform
+from netprobe.model.verdict import Component
 from netprobe.sim import library
 from netprobe.sim.records import Expect
 from netprobe.sim.scenario import load
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.sim.fidelities import drawn
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -30,12 +32,20 @@ def diagnosed(name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable
 
 
 def check(name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable]) -> None:
-    """A settled scenario is answered rightly with every seed; an open one blames no innocent, and is open with reason."""
+    """A settled scenario is answered rightly with every seed; an open one blames no innocent, and is open with reason.
+
+    Where chance decides what gets lost, it may once in five hide enough: nobody is named then.
+    """
     done = diagnosed(name, seeds, world)
     said = [(run.seed, run.cause, *run.also) for run in done]
     assert not any(run.blames_innocent for run in done), f"{name}: an innocent was blamed: {said}"
     if not load(name).expect.open:
-        assert all(run.right and run.right_cause for run in done), f"{name}: {said}"
+        missed = [run for run in done if not (run.right and run.right_cause)]
+        if missed and drawn(load(name)):
+            missed = [run for run in diagnosed(name, SEEDS, world) if not (run.right and run.right_cause)]
+            assert len(missed) <= 1, f"{name}: {said}"
+            missed = [run for run in missed if run.component not in {Component.UNDETERMINED, Component.NONE}]
+        assert not missed, f"{name}: {said}"
     elif all(run.right and run.right_cause for run in done):
         rest = () if seeds == SEEDS else tuple(seed for seed in SEEDS if seed not in seeds)
         if all(run.right and run.right_cause for run in diagnosed(name, rest, world)):

@@ -9,6 +9,7 @@ scenario. The exit code is 1 when one of them failed, 2 when there is no netem h
 
 import argparse
 import platform
+import shutil
 import sys
 import time
 
@@ -57,6 +58,8 @@ def main(arguments: list[str]) -> int:
 
 def without_netem() -> str:
     """Why tc(8) cannot use netem here; empty when it can."""
+    if shutil.which("tc") is None:
+        return "there is no tc(8) here"
     with isolated() as inside:
         done = inside.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
     return "" if done.returncode == 0 else f"this kernel has none: {done.stderr.strip()}"

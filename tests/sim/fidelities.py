@@ -30,11 +30,16 @@ TOLERATED = 2
 
 
 def drawn(scenario: Scenario) -> bool:
-    """Whether chance decides what is asked, so that no two runs put the same questions: loss, limits and balancing."""
+    """Whether chance decides what is asked, so that no two runs put the same questions: loss, limits and balancing.
+
+    Also where many places are one in truth, by a redirect: of two connections from one port the first is served.
+    """
     return (
         any(link.leaving(near).loss for link in scenario.links for near in link.ends)
         or any(router.balance for router in scenario.routers)
-        or any(fault.fraction < 1.0 or fault.kind == "congestion" for fault in scenario.faults)
+        or any(
+            fault.fraction < 1.0 or fault.kind in {"congestion", "overload", "redirect"} for fault in scenario.faults
+        )
         or any(f.kind == "rate_limit" and set(f.at) & {s.name for s in scenario.servers} for f in scenario.faults)
     )
 
