@@ -14,6 +14,7 @@ ends.
                                                     +- quad9
 """
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -180,9 +181,14 @@ class Internet:
 
     def stop(self, name: str) -> None:
         service = self.services.pop(name, None)
-        if service is not None:
+        if service is None:
+            return
+        for _ in range(50):  # nginx forgets a signal that comes while it starts
             service.terminate()
-            service.wait(5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                service.wait(0.1)
+                return
+        service.wait(1)
 
     def nft(self, node: str, *rules: str) -> None:
         """Drop or reject what `node` forwards."""
