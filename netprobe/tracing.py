@@ -227,8 +227,8 @@ class Pass:
     def _trace_each(self, flows: Sequence[Flow]) -> Plan[None]:
         turn_s = len(flows) / self._rate
         patience_s = _TURNS * turn_s if turn_s > _LONG_TURN_S else 0.0
-        ttls = {"first_ttl": self._wanted.first_ttl, "max_ttl": self._wanted.max_ttl}
-        sessions = [Traceroute(flow, **ttls, patience_s=patience_s) for flow in flows]
+        first, last = self._wanted.first_ttl, self._wanted.max_ttl
+        sessions = [Traceroute(f, first_ttl=first, max_ttl=last, patience_s=patience_s) for f in flows]
         pairs = list(zip(flows, sessions, strict=True))
         self._growing = lambda: [x.result() for flow, x in pairs if flow.destination not in self._paths]
         yield [self._trace(flow, session) for flow, session in pairs]

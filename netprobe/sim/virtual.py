@@ -25,6 +25,7 @@ from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
+from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.tcp import header_of, syn_options
 
@@ -260,18 +261,8 @@ class VirtualVantage:
             kind = ReplyKind.RST
         elif packet.flags & ip.SYN:
             kind = ReplyKind.SYN_ACK
-            reset = Packet(
-                self._own,
-                packet.source,
-                protocol=ip.TCP,
-                source_port=packet.destination_port,
-                destination_port=packet.source_port,
-                seq=packet.ack,
-                flags=ip.RST,
-                window=0,
-            )
             if not self._dropping:
-                self._clock.send(reset, CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
+                self._clock.send(refusal(packet), CLIENT)  # the kernel knows of no connection (RFC 9293, 3.10.7.1)
         else:
             kind = ReplyKind.ACK
         self._answer(key, kind, packet)
