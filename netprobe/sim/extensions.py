@@ -1,11 +1,13 @@
-"""What routers make of the quote in an ICMP error: fields that they garble, and the labels that they put behind it.
+"""What routers make of the quote in an ICMP error: fields that they garble, and what they put behind it.
 
 Pure arithmetic on the bytes of an error's payload, in both directions.
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from socket import inet_aton, inet_ntoa
 
+from netprobe.model.replies import Interface
 from netprobe.sim.packet import Packet, checksum
 
 #: What `mangle` may name, and what is there instead of the truth in the quoted IP header. Malone and Luckie, "Analysis
@@ -20,6 +22,10 @@ _IPV6 = 6
 _HEADER_BYTES = 4
 _VERSION = 0x20  # RFC 4884, 7: version 2 in the upper four bits
 _MPLS = (1, 1)  # RFC 4950, 3: class and type of the label stack
+_INTERFACE = 2  # RFC 5837, 4.1: the class; in the type the role is in the upper two bits
+_INCOMING, _PARTS = 0, 0x0F  # index, address, name and MTU are all told
+_IPV4_FAMILY = 1
+_NAME_LIMIT = 63  # RFC 5837, 4.3, without the byte of the length
 _EXPIRED = 1
 _NULL_TTL = 0
 
@@ -48,14 +54,27 @@ def mangled(payload: bytes, what: Collection[str]) -> bytes:
     return bytes(quote)
 
 
-def add_labels(error: Packet, labels: tuple[int, ...], form: str) -> None:
-    """Put the label stack that a packet came with behind the quote of `error` (RFC 4950), its TTL being used up."""
-    quote = error.payload[:_QUOTE_BYTES]
+def label_stack(labels: tuple[int, ...]) -> bytes:
+    """The object that shows the labels that a packet came with (RFC 4950), their TTL being used up."""
     stack = b"".join(
         struct.pack("!I", label << 12 | (number == len(labels)) << 8 | _EXPIRED)
         for number, label in enumerate(labels, 1)
     )
-    body = struct.pack("!HBB", _HEADER_BYTES + len(stack), *_MPLS) + stack
+    return struct.pack("!HBB", _HEADER_BYTES + len(stack), *_MPLS) + stack
+
+
+def incoming_interface(interface: Interface) -> bytes:
+    """The object that tells the whole IPv4 interface that a packet came in by (RFC 5837, 4)."""
+    name = interface.name.encode()[:_NAME_LIMIT]
+    padded = bytes([-(-(len(name) + 1) // _WORD) * _WORD]) + name  # the byte of the length counts
+    told = struct.pack("!IHH", interface.index, _IPV4_FAMILY, 0) + inet_aton(interface.address)
+    told += padded.ljust(padded[0], b"\0") + struct.pack("!I", interface.mtu)
+    return struct.pack("!HBB", _HEADER_BYTES + len(told), _INTERFACE, _INCOMING << 6 | _PARTS) + told
+
+
+def add_objects(error: Packet, objects: bytes, form: str) -> None:
+    """Put what else there is to say behind the quote of `error` (RFC 4884)."""
+    quote, body = error.payload[:_QUOTE_BYTES], objects
     head = struct.pack("!BBH", _VERSION, 0, 0)
     summed = head[:2] + checksum(head + body).to_bytes(2)
     error.payload = quote.ljust(_QUOTE_BYTES, b"\0") + summed + body
@@ -67,11 +86,31 @@ def add_labels(error: Packet, labels: tuple[int, ...], form: str) -> None:
 
 def labels_of(error: Packet) -> tuple[tuple[int, int, int, int], ...]:
     """The label stack behind the quote of an error, as (label, class, bottom, ttl); nothing where there is none."""
+    for kind, told in _objects(error):
+        if kind == _MPLS:
+            entries = [entry for (entry,) in struct.iter_unpack("!I", told)]
+            return tuple((entry >> 12, entry >> 9 & 7, entry >> 8 & 1, entry & 0xFF) for entry in entries)
+    return ()
+
+
+def interfaces_of(error: Packet) -> tuple[Interface, ...]:
+    """The incoming interfaces that are told behind the quote of an error, by `incoming_interface`."""
+    found = []
+    for kind, told in _objects(error):
+        if kind == (_INTERFACE, _INCOMING << 6 | _PARTS):
+            index, _, _, address, size = struct.unpack_from("!IHH4sB", told)
+            name = told[13 : 12 + size].rstrip(b"\0").decode(errors="replace")
+            found.append(Interface("incoming", index, inet_ntoa(address), name, int.from_bytes(told[12 + size :])))
+    return tuple(found)
+
+
+def _objects(error: Packet) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """Class and type of each object behind a quote, and what it holds."""
     extension = error.payload[_QUOTE_BYTES:]
     if len(extension) <= 2 * _HEADER_BYTES or extension[0] != _VERSION or checksum(extension):
-        return ()
-    length, *kind = struct.unpack_from("!HBB", extension, _HEADER_BYTES)
-    if tuple(kind) != _MPLS:
-        return ()
-    entries = struct.iter_unpack("!I", extension[2 * _HEADER_BYTES : _HEADER_BYTES + length])
-    return tuple((entry >> 12, entry >> 9 & 7, entry >> 8 & 1, entry & 0xFF) for (entry,) in entries)
+        return
+    at = _HEADER_BYTES
+    while at < len(extension):
+        length, number, kind = struct.unpack_from("!HBB", extension, at)
+        yield (number, kind), extension[at + _HEADER_BYTES : at + length]
+        at += length

@@ -49,9 +49,11 @@ def check_router(router: Router, where: str) -> None:
     if router.rate_limit is not None:
         check_numbers(router.rate_limit, f"'rate_limit' of {where}")
         check_choice(router.rate_limit.per, PER, f"'per' in 'rate_limit' of {where}")
-    if not router.mpls and (not router.propagate_ttl or router.extension != EXTENSIONS[0]):
-        key = "extension" if router.propagate_ttl else "propagate_ttl"
-        msg = f"'{key}' in {where} means nothing without 'mpls'"
+    if not router.mpls and not router.propagate_ttl:
+        msg = f"'propagate_ttl' in {where} means nothing without 'mpls'"
+        raise WrongError(msg)
+    if router.extension != EXTENSIONS[0] and not (router.mpls or router.interfaces):
+        msg = f"'extension' in {where} means nothing without 'mpls' or 'interfaces'"
         raise WrongError(msg)
     if len(router.mpls) > _STACK_LIMIT or not all(0 <= label < _LABELS for label in router.mpls):
         msg = f"'mpls' in {where}: labels are at most {_STACK_LIMIT} numbers of 20 bits"

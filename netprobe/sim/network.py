@@ -8,11 +8,13 @@ since the network's start.
 import heapq
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from netprobe.sim import packet as ip
 from netprobe.sim.edges import Edges
 from netprobe.sim.ends import End, Ends
 from netprobe.sim.faults import Epoch, Hook, Timeline
+from netprobe.sim.interfaces import Interfaces
 from netprobe.sim.limits import Limiter
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
@@ -49,6 +51,7 @@ class Network:
         self._end = Ends(scenario, self._owner).end
         self._edges = Edges(scenario, self._routing, self._owner)
         self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw)
+        self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
         self._queue: list[tuple[float, int, str | Gate, Packet]] = []
@@ -138,7 +141,9 @@ class Network:
             if plan.tunnels and stop in plan.tunnels:
                 self._expire_switched(packet, plan, stop, at, epoch)
             else:
-                self._expire(packet, way.hops[stop], 1, at, epoch)
+                name, before = way.hops[stop], way.hops[stop - 1] if stop else origin
+                came_by = self._interfaces.incoming(name, before)
+                self._error(packet, name, 0, 1, at, epoch, kind=ip.TIME_EXCEEDED, came_by=came_by)
             return
         packet.ttl -= last if plan.ticks is None else len(plan.ticks)
         self._arrive(packet, end, at, epoch)
@@ -308,7 +313,10 @@ class Network:
         name, egress = way.hops[index], way.hops[tunnel.egress]
         if self._answers(packet, name, at, epoch):
             router = self._routers[name]
-            error = router_error(packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=tunnel.place, labelled=True)
+            came_by = self._interfaces.incoming(name, way.hops[index - 1]) if index else None
+            error = router_error(
+                packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=tunnel.place, labelled=True, came_by=came_by
+            )
             error.ttl -= tunnel.egress - index
             at += self._slow_path(router) + way.arrive_s[tunnel.egress] - way.arrive_s[index]
             self._travel(error, egress, at, epoch)
@@ -329,9 +337,9 @@ class Network:
         epoch: Epoch,
         *,
         kind: int = ip.UNREACHABLE,
-        word: int = 0,
+        **more: Any,
     ) -> None:
-        """Node `name` says what happened to `packet`, if it may and will."""
+        """Node `name` says what happened to `packet`, if it may and will; with `more` of `router_error`'s."""
         if not self._answers(packet, name, at, epoch):
             return
         router = self._routers.get(name)
@@ -339,7 +347,7 @@ class Network:
             error = packet.error(packet.destination, kind, code, ttl=64, arrived_ttl=arrived_ttl)
         else:
             at += self._slow_path(router)
-            error = router_error(packet, router, kind, code, arrived_ttl=arrived_ttl, word=word)
+            error = router_error(packet, router, kind, code, arrived_ttl=arrived_ttl, **more)
         self._travel(error, name, at, epoch)
 
     def _may_answer(self, name: str, peer: str, at: float, epoch: Epoch) -> bool:

@@ -62,6 +62,7 @@ class Router(Record, frozen=True):
     switched path: its time exceeded shows them (RFC 4950), saying where by `extension` (RFC 4884). Unless
     `propagate_ttl` the path does not count the IP TTL down, and nobody sees the router (RFC 3443, pipe model).
 
+    With `interfaces` its time exceeded also tells by which interface a packet came (RFC 5837).
     `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass, 0 does not.
     """
 
@@ -80,6 +81,7 @@ class Router(Record, frozen=True):
     mpls: tuple[int, ...] = ()
     propagate_ttl: bool = True
     extension: str = "rfc4884"
+    interfaces: bool = False
     nat: Nat | None = None
     mss_clamp: int = 0
 

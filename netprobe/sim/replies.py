@@ -1,7 +1,10 @@
 """What the stacks of routers and hosts answer a packet with, and what a middlebox forges in their name."""
 
+from typing import Any
+
+from netprobe.model.replies import Interface
 from netprobe.sim import packet as ip
-from netprobe.sim.extensions import add_labels, mangled
+from netprobe.sim.extensions import add_objects, incoming_interface, label_stack, mangled
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router
 from netprobe.sim.servers.answers import Records
@@ -25,38 +28,58 @@ def echo_reply(packet: Packet, ttl: int) -> Packet:
 
 
 def router_error(
-    packet: Packet, router: Router, kind: int, code: int, *, arrived_ttl: int, word: int = 0, labelled: bool = False
+    packet: Packet,
+    router: Router,
+    kind: int,
+    code: int,
+    *,
+    arrived_ttl: int,
+    word: int = 0,
+    labelled: bool = False,
+    came_by: Interface | None = None,
 ) -> Packet:
     """What `router` says of `packet`, the way its record says that it says such things.
 
-    `labelled`: the packet came with the router's labels on it.
+    `labelled`: the packet came with the router's labels on it; `came_by` is the interface where that is to be told.
     """
     source = router.icmp_source or router.address
     ttl, quote = router.icmp_ttl, router.quote
     error = packet.error(source, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
     if router.mangle:
         error.payload = mangled(error.payload, router.mangle)
-    if labelled:
-        add_labels(error, router.mpls, router.extension)
+    objects = label_stack(router.mpls) if labelled else b""
+    objects += incoming_interface(came_by) if came_by else b""
+    if objects:
+        add_objects(error, objects, router.extension)
     return error
+
+
+def back_to(packet: Packet, **fields: Any) -> Packet:
+    """A packet of the same protocol and ports that goes to where `packet` comes from, in its destination's name.
+
+    `fields` are what else is not as in any new packet.
+    """
+    return Packet(
+        packet.destination,
+        packet.source,
+        protocol=packet.protocol,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        **fields,
+    )
+
+
+def end_of(packet: Packet) -> int:
+    """The sequence number behind a TCP segment; SYN and FIN have one each (RFC 9293, 3.4)."""
+    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
+    return (packet.seq + length) & 0xFFFFFFFF
 
 
 def refusal(packet: Packet, ttl: int = 64) -> Packet:
     """The RST that a closed port answers with (RFC 9293, 3.10.7.1)."""
-    answered = packet.flags & ip.ACK
-    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
-    return Packet(
-        packet.destination,
-        packet.source,
-        ttl=ttl,
-        protocol=ip.TCP,
-        source_port=packet.destination_port,
-        destination_port=packet.source_port,
-        seq=packet.ack if answered else 0,
-        ack=0 if answered else (packet.seq + length) & 0xFFFFFFFF,
-        flags=ip.RST if answered else ip.RST | ip.ACK,
-        window=0,
-    )
+    if packet.flags & ip.ACK:
+        return back_to(packet, ttl=ttl, seq=packet.ack, flags=ip.RST, window=0)
+    return back_to(packet, ttl=ttl, ack=end_of(packet), flags=ip.RST | ip.ACK, window=0)
 
 
 #: What a middlebox puts into its RSTs: a stack of its own, with another initial TTL, without DF, a window that no stack
@@ -72,15 +95,11 @@ def forged_ends(packet: Packet, *, fin: bool = False, behind: bool = False) -> t
     """
     ident = (packet.seq * _KNUTH >> 8) % 0xFFFE + 1
     end = (packet.seq + len(packet.payload) + bool(packet.flags & ip.SYN)) & 0xFFFFFFFF
-    back = Packet(
-        packet.destination,
-        packet.source,
+    back = back_to(
+        packet,
         ttl=_FORGED_TTL,
-        protocol=ip.TCP,
         ident=ident,
         dont_fragment=False,
-        source_port=packet.destination_port,
-        destination_port=packet.source_port,
         seq=packet.ack,
         ack=end,
         flags=ip.FIN | ip.ACK if fin else ip.RST | ip.ACK,
@@ -111,12 +130,8 @@ def segments_in_answer(request: Packet, data: bytes) -> tuple[Packet, ...]:
     acknowledged = (request.seq + len(request.payload)) & 0xFFFFFFFF
     starts = range(0, len(data), _PIECE)
     return tuple(
-        Packet(
-            request.destination,
-            request.source,
-            protocol=ip.TCP,
-            source_port=request.destination_port,
-            destination_port=request.source_port,
+        back_to(
+            request,
             seq=(request.ack + start) & 0xFFFFFFFF,
             ack=acknowledged,
             flags=ip.PSH | ip.ACK | (ip.FIN if start == starts[-1] else 0),
@@ -128,26 +143,9 @@ def segments_in_answer(request: Packet, data: bytes) -> tuple[Packet, ...]:
 
 def acknowledgement(packet: Packet) -> Packet:
     """What the receiver of a segment says to it: that it has come."""
-    length = len(packet.payload) + bool(packet.flags & ip.SYN) + bool(packet.flags & ip.FIN)
-    return Packet(
-        packet.destination,
-        packet.source,
-        protocol=ip.TCP,
-        source_port=packet.destination_port,
-        destination_port=packet.source_port,
-        seq=packet.ack,
-        ack=(packet.seq + length) & 0xFFFFFFFF,
-        flags=ip.ACK,
-    )
+    return back_to(packet, seq=packet.ack, ack=end_of(packet), flags=ip.ACK)
 
 
 def forged_answer(question: Packet, records: Records) -> Packet:
     """An answer to a DNS question in its resolver's name, from somebody on the way who is quicker."""
-    return Packet(
-        question.destination,
-        question.source,
-        protocol=ip.UDP,
-        source_port=question.destination_port,
-        destination_port=question.source_port,
-        payload=dns_answer(question.payload, records),
-    )
+    return back_to(question, payload=dns_answer(question.payload, records))

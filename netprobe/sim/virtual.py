@@ -18,7 +18,7 @@ from netprobe.probing.port import Event, Outcome, Request, Usage
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation
-from netprobe.sim.extensions import labels_of
+from netprobe.sim.extensions import interfaces_of, labels_of
 from netprobe.sim.lookup import Question
 from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
@@ -334,6 +334,7 @@ class VirtualVantage:
             ip_id=packet.ident,
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
             mpls=labels_of(packet) if packet.is_error else (),
+            interfaces=interfaces_of(packet) if packet.is_error else (),
             mtu=mtu,
             dropped_locally=self._dropping,
         )

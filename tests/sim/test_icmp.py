@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from netprobe.live import extensions
+from netprobe.model.replies import Interface
 from netprobe.sim import packet as ip
-from netprobe.sim.extensions import labels_of
+from netprobe.sim.extensions import interfaces_of, labels_of
 from netprobe.sim.network import Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import RateLimit, Router, Scenario
@@ -164,3 +166,21 @@ def test_ipv6_has_its_own_place_for_the_length_and_its_own_fields() -> None:
     assert labels_of(again) == ((24012, 0, 1, 1),)
     quote = again.quoted()
     assert (quote.source, quote.ttl, quote.tos, quote.icmp_seq) == (packet.source, 0, 1, 7)
+
+
+def test_interfaces_are_told() -> None:
+    """Number, address, name and MTU of the one that a packet came in by (RFC 5837), behind labels or alone."""
+    scenario = with_routers(r2={"interfaces": True}, r3={"interfaces": True, "mpls": (16,)})
+    network = Network(scenario)
+    second, third = answer(network, echo(ttl=2)), answer(network, echo(ttl=3))
+    assert second is not None
+    assert third is not None
+    told = Interface("incoming", 2, ROUTERS[1], "to-r1", 1500)
+    assert interfaces_of(second) == (told,)
+    assert extensions.read(second.to_bytes()[20:], 5, 4).interfaces == (told,)
+    said = extensions.read(third.to_bytes()[20:], 5, 4)
+    assert said.mpls == labels_of(third) == ((16, 0, 1, 1),)
+    assert said.interfaces == interfaces_of(third) == (Interface("incoming", 2, ROUTERS[2], "to-r2", 1500),)
+    other = answer(network, echo(ttl=1))
+    assert other is not None
+    assert interfaces_of(other) == ()
