@@ -6,7 +6,6 @@ middleboxes that break EDNS are not what is being asked about.
 """
 
 import errno
-import secrets
 import socket
 import struct
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netprobe.live import errors, stamps
+from netprobe.live import chance, errors, stamps
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
 from netprobe.live.text import clean
 from netprobe.model.services import Answer, Lookup
@@ -80,7 +79,7 @@ class Question:
         import dns.exception  # noqa: PLC0415  # 29 MB that only a lookup needs
         import dns.message  # noqa: PLC0415
 
-        ident = secrets.randbelow(1 << 16)
+        ident = chance.below(1 << 16)
         try:
             query = dns.message.make_query(
                 self._lookup.name, self._lookup.record_type, self._lookup.record_class, id=ident, use_edns=False

@@ -4,14 +4,13 @@ One socket for each version of IP carries all flows: its identifier is random, t
 routers say comes by the error queue. A flow keeps its checksum, which load balancers hash, as it does on raw sockets.
 """
 
-import secrets
 import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from netprobe.live import codec, errqueue, stamps
+from netprobe.live import chance, codec, errqueue, stamps
 from netprobe.live.errqueue import Departed, Failed
 from netprobe.live.identity import Identity
 from netprobe.live.reactor import READ, Reactor
@@ -49,7 +48,7 @@ def open_ping_socket(family: socket.AddressFamily) -> socket.socket:
     try:
         for left in reversed(range(_BIND_ATTEMPTS)):  # the kernel would count up, which everybody can guess
             try:
-                sock.bind(("", secrets.randbelow(0xFFFE) + 1))
+                sock.bind(("", 1 + chance.below(0xFFFE)))
                 break
             except OSError:
                 if not left:

@@ -5,11 +5,10 @@ segments come to us beside the kernel. Only headers are kept, and only those tha
 """
 
 import errno
-import secrets
 import socket
 from contextlib import suppress
 
-from netprobe.live import replies
+from netprobe.live import chance, replies
 from netprobe.live.bpf import Blocks
 from netprobe.live.dissect import Segment
 from netprobe.probing.injection import Heard
@@ -39,7 +38,7 @@ class Hearing:
         Such a connection takes a port that the kernel chooses, and is not heard.
         """
         for _ in range(_ATTEMPTS):
-            own = self._blocks.first_port + secrets.randbelow(self._blocks.ports)
+            own = self._blocks.first_port + chance.below(self._blocks.ports)
             try:
                 sock.bind(("", own))
             except OSError as error:

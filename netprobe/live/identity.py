@@ -5,9 +5,9 @@ sequence number, the ICMP sequence number and nonce, the UDP checksum and the IP
 path of the probe has to guess at least 32 bits (the source port's or identifier's among them), not to count up.
 """
 
-import hashlib
-import secrets
 import struct
+from _blake2 import blake2s  # `hashlib` has it too, and loads OpenSSL for the others
+from os import urandom
 from typing import NamedTuple
 
 from netprobe.model.probes import Flow, Protocol
@@ -33,7 +33,7 @@ class Identity:
     """Makes marks for probes and constants for flows from one secret."""
 
     def __init__(self, secret: bytes | None = None) -> None:
-        self._secret = secret or secrets.token_bytes(32)
+        self._secret = secret or urandom(32)
 
     def mark(self, flow: Flow, token: int, attempt: int = 0) -> Mark:
         """The numbers of one probe; another `attempt` gives others, should these be in use."""
@@ -55,7 +55,7 @@ class Identity:
         return int.from_bytes(digest[:4]) % 0xFFFFF + 1
 
     def _hash(self, text: str) -> bytes:
-        return hashlib.blake2s(text.encode(), key=self._secret).digest()
+        return blake2s(text.encode(), key=self._secret).digest()
 
 
 def _inner(number: int) -> int:

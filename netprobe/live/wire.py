@@ -10,13 +10,12 @@ half-open connection at once, which is a courtesy, and no program of this machin
 import _socket
 import errno
 import functools
-import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from netprobe.live import CannotMeasure, bpf, stamps
+from netprobe.live import CannotMeasure, bpf, chance, stamps
 from netprobe.live.broker import sockets
 from netprobe.live.broker.sockets import overflowed
 from netprobe.live.reactor import READ, Reactor
@@ -188,7 +187,7 @@ class LocalWire:
 
 def draw_blocks() -> bpf.Blocks:
     """Blocks of source ports and identifiers that nobody can know beforehand."""
-    return bpf.Blocks(_FIRST_BLOCK + secrets.randbelow(_BLOCK_RANGE), _BLOCK_PORTS, (1 + secrets.randbelow(254)) << 8)
+    return bpf.Blocks(_FIRST_BLOCK + chance.below(_BLOCK_RANGE), _BLOCK_PORTS, (1 + chance.below(254)) << 8)
 
 
 def filters(blocks: bpf.Blocks) -> tuple[bytes, ...]:
@@ -251,8 +250,7 @@ class HeldPorts:
     ) -> None:
         self._kind = kind
         self._family = family
-        self._free = list(range(blocks.first_port, blocks.first_port + blocks.ports))
-        secrets.SystemRandom().shuffle(self._free)
+        self._free = chance.shuffled(range(blocks.first_port, blocks.first_port + blocks.ports))
         self._held: OrderedDict[int, tuple[socket.socket, float]] = OrderedDict()  # by label, least recently used first
         self._on_hold = on_hold
         self._on_release = on_release
