@@ -185,6 +185,9 @@ def _check_places(scenario: Scenario) -> None:
     for server in scenario.servers:
         check_numbers(server, f"[[server]] '{server.name}'")
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
+        if server.quic and not server.serves:
+            msg = f"'quic' in [[server]] '{server.name}': it has no certificate for any name: give it some in 'serves'"
+            raise WrongError(msg)
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
         _check_prefixes((resolver.ecs,) if resolver.ecs else (), f"'ecs' in [[resolver]] '{resolver.name}'")

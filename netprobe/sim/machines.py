@@ -9,8 +9,9 @@ from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.nameserver import Nameservers, Stream
 from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
+from netprobe.sim.quic import headers
 from netprobe.sim.records import Scenario
-from netprobe.sim.replies import echo_reply, refusal
+from netprobe.sim.replies import back_to, echo_reply, refusal
 from netprobe.sim.servers import answers
 from netprobe.sim.tcp import Tcp
 from netprobe.sim.website import Website
@@ -123,6 +124,11 @@ class Machines:
         resolver = self._resolvers.get(packet.destination)
         if resolver is not None and packet.destination_port == DNS_PORT:
             self._nameservers.receive(resolver, packet)
+            return
+        server = self._servers.get(packet.destination)
+        if server is not None and server.quic and packet.destination_port == headers.PORT:
+            if said := headers.negotiation(packet.payload):
+                self.clock.send(back_to(packet, ttl=server.initial_ttl, payload=said), SERVERS)
             return
         error = packet.error(
             packet.destination,

@@ -129,7 +129,7 @@ class Server(Record, frozen=True):
     """A machine that answers echo requests and serves `serves` over TLS (443) and HTTP (80).
 
     `serves` are names, `*.` for one more label; a server without any answers no TCP. `delay_ms` is its thinking time.
-    Its pages are filled up to `body_bytes`.
+    Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too, over UDP port 443, and says so.
     """
 
     name: str
@@ -143,6 +143,7 @@ class Server(Record, frozen=True):
     delay_ms: float = 1.0
     initial_ttl: int = 64
     body_bytes: int = 0
+    quic: bool = False
 
 
 class Resolver(Record, frozen=True):

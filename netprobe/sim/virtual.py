@@ -24,6 +24,7 @@ from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
+from netprobe.sim.quic import headers
 from netprobe.sim.records import Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
@@ -150,7 +151,10 @@ class VirtualVantage:
             packet.protocol = ip.UDP
             own, mark = _port(flow), ident
             packet.source_port, packet.destination_port = own, flow.port
-        packet.payload = bytes(max(0, probe.size - packet.size))
+            if flow.protocol is Protocol.QUIC:
+                packet.payload = headers.unknown_version(number)
+                self._probes[ip.UDP, flow.destination, own, number] = (token, self._clock.now)
+        packet.payload += bytes(max(0, probe.size - packet.size))
         # An echo reply is known by what it brings back, whatever address it comes from.
         destination = "" if flow.protocol is Protocol.ICMP else flow.destination
         return packet, (packet.protocol, destination, own, mark)
@@ -227,7 +231,10 @@ class VirtualVantage:
             self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
         elif packet.protocol == ip.UDP:
             question = self._questions.get(packet.destination_port)
-            if question is not None and not self._dropping:
+            if question is None:
+                number = headers.negotiated(packet.payload)
+                self._answer((ip.UDP, packet.source, packet.destination_port, number), ReplyKind.UDP_DATA, packet)
+            elif not self._dropping:
                 question.receive(packet)
         elif packet.protocol == ip.TCP:
             self._segment(packet)
