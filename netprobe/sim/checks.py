@@ -12,7 +12,7 @@ from netprobe.sim.edges import outside
 from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Entry, Fault, Scenario
-from netprobe.sim.routing import CLIENT, Routing, node_addresses
+from netprobe.sim.routing import CLIENT, LINK_KEYS, Routing, node_addresses
 from netprobe.sim.servers.answers import MOST_ALIASES
 from netprobe.sim.truths import ExpectationError, check_expect
 
@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "firewall": (("client",), ("match",)),
     "silent": (("router",), ()),
     "congestion": (("router", "client"), ("load", "towards")),
+    "link": (("router", "client"), (*LINK_KEYS, "towards")),
     "rate_limit": (("router", "server"), ("rate", "burst", "per")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
@@ -47,7 +48,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _TWO = 2
-_ENDS = {"loop": "routers", "congestion": "neighbours"}
+_ENDS = {"loop": "routers", "congestion": "neighbours", "link": "neighbours"}
 _FAINTEST_DBM = -110
 _PLACES = ("router", "server", "resolver")
 _RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")  # RFC 1035, 4.1.1
@@ -253,8 +254,8 @@ def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tup
             f"a {fault.kind} is between two {_ENDS[fault.kind]}" if fault.at else "it is nowhere"
         )
         raise WrongError(msg)
-    if fault.kind == "congestion":
-        lines.check_congestion(scenario, fault, where)
+    if fault.kind in lines.AT_LINKS:
+        lines.AT_LINKS[fault.kind](scenario, fault, where)
 
 
 def _check_connected(scenario: Scenario) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from netprobe.sim.boxes import BOXES, Box, Clamp
 from netprobe.sim.records import Fault, RateLimit, Scenario
-from netprobe.sim.routing import CLIENT, directions
+from netprobe.sim.routing import CLIENT, Ends, Wire, directions, during, wires
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,7 +40,8 @@ class Epoch:
     limits: dict[str, RateLimit]
     syn_loss: dict[str, float]
     hooks: dict[str, tuple[Hook, ...]]
-    loads: dict[tuple[str, str], float]  # by the two ends of a link in one direction
+    loads: dict[Ends, float]
+    wires: dict[Ends, Wire]  # those that are otherwise than usual
     scarce: dict[str, float]  # of new connections, which part finds no port at a router that translates addresses
 
     @property
@@ -54,6 +55,7 @@ class Timeline:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario
+        self._seed = seed
         self._always = {
             r.name: (Hook("mss_clamp", r.name, Clamp(r.mss_clamp)),) for r in scenario.routers if r.mss_clamp
         }
@@ -95,5 +97,20 @@ class Timeline:
             | {at: RateLimit(f.rate, f.burst, f.per) for _, f in on if f.kind == "rate_limit" for at in f.at},
             hooks=hooks,
             loads={ends: f.load for _, f in on if f.kind == "congestion" for ends in directions(f)},
+            wires=self._changed([f for _, f in on if f.kind == "link"]),
             scarce={at: f.fraction for _, f in on if f.kind == "exhausted" for at in f.at},
         )
+
+    def _changed(self, on: list[Fault]) -> dict[Ends, Wire]:
+        """The wires that faults of kind `link` change."""
+        places = {frozenset(fault.at) for fault in on}
+        links = [link for link in self._scenario.links if frozenset(link.ends) in places] if places else []
+        return {ends: wire for link in links for ends, wire in wires(during(link, on), self._seed).items()}
+
+    def gated(self) -> dict[Ends, Wire]:
+        """Directions of links that remember what crossed them, at some time because of a fault."""
+        found: dict[Ends, Wire] = {}
+        for edge in self._edges:
+            on = [fault for fault in self._scenario.faults if fault.kind == "link" and fault.active(edge)]
+            found |= {ends: wire for ends, wire in self._changed(on).items() if wire.remembers}
+        return found

@@ -1,13 +1,13 @@
 """What makes no sense about links and routers, said with the place in the file that says it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
 from netprobe.sim.extensions import EXTENSIONS, MANGLES
 from netprobe.sim.links import transitions
 from netprobe.sim.records import Fault, Link, Router, Scenario
-from netprobe.sim.routing import directions
+from netprobe.sim.routing import LINK_KEYS, directions, during
 
 BALANCES = ("", "flow", "packet")
 PER = ("router", "peer")
@@ -83,14 +83,36 @@ def check_link(link: Link, where: str) -> None:
 
 def check_congestion(scenario: Scenario, fault: Fault, where: str) -> None:
     """It is on a link that can be full."""
-    check_choice(fault.towards, ("", *fault.at), f"'towards' in {where}")
-    link = next((link for link in scenario.links if set(link.ends) == set(fault.at)), None)
-    if link is None:
-        msg = f"'at' in {where}: no [[link]] joins {' and '.join(fault.at)}"
-        raise WrongError(msg)
+    link = _link_of(scenario, fault, where)
     if not fault.load:
         msg = f"{where}: 'load' is missing: what others send, as a fraction of the link's rate"
         raise WrongError(msg)
     if not all(link.leaving(near).rate_mbit for near, _ in directions(fault)):
         msg = f"{where}: [[link]] {link.ends[0]} - {link.ends[1]} has no 'rate_mbit' that could be used up"
         raise WrongError(msg)
+
+
+def check_changed(scenario: Scenario, fault: Fault, where: str) -> None:
+    """It says how a link is otherwise, and such a link can be."""
+    link = _link_of(scenario, fault, where)
+    if not any(getattr(fault, key) for key in LINK_KEYS):
+        msg = f"{where}: what is different? Give one of {', '.join(LINK_KEYS)}"
+        raise WrongError(msg)
+    changed = during(link, [fault])
+    if fault.queue_ms and not any(changed.leaving(near).rate_mbit for near, _ in directions(fault)):
+        msg = f"'queue_ms' in {where}: a link without 'rate_mbit' has no queue"
+        raise WrongError(msg)
+    check_link(changed, f"[[link]] {link.ends[0]} - {link.ends[1]} during {where}")
+
+
+def _link_of(scenario: Scenario, fault: Fault, where: str) -> Link:
+    check_choice(fault.towards, ("", *fault.at), f"'towards' in {where}")
+    link = next((link for link in scenario.links if set(link.ends) == set(fault.at)), None)
+    if link is None:
+        msg = f"'at' in {where}: no [[link]] joins {' and '.join(fault.at)}"
+        raise WrongError(msg)
+    return link
+
+
+#: The kinds of faults that are at a link, and what they ask of it.
+AT_LINKS: dict[str, Callable[[Scenario, Fault, str], None]] = {"congestion": check_congestion, "link": check_changed}

@@ -17,12 +17,17 @@ class Gate:
     def __init__(self, ends: tuple[str, str], wire: Wire, seed: int) -> None:
         self.ends = ends
         self._draw = random.Random(f"{seed}/gate/{ends[0]}/{ends[1]}")  # a model, not a secret
-        self._rate = wire.rate_mbit * 1e6 / 8  # bytes a second; 0: no limit
-        self._queue_s = wire.queue_s
-        self._enter, self._leave = transitions(wire.loss, wire.loss_burst) if wire.loss_burst > 1 else (0.0, 1.0)
         self._losing = False
         self._free_at = 0.0  # when the last of our packets will have left the queue
         self._out_at = 0.0
+        self.change(wire)
+
+    def change(self, wire: Wire) -> None:
+        """From now on the link is like this; what waits goes on to wait."""
+        self.wire = wire
+        self._rate = wire.rate_mbit * 1e6 / 8  # bytes a second; 0: no limit
+        self._queue_s = wire.queue_s
+        self._enter, self._leave = transitions(wire.loss, wire.loss_burst) if wire.loss_burst > 1 else (0.0, 1.0)
 
     def cross(self, size: int, at: float, load: float = 0.0) -> float | None:
         """When a packet of `size` bytes that comes at `at` has left on the wire; None: it is lost.

@@ -50,7 +50,7 @@ class Network:
         self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
         self._end = Ends(scenario, self._owner).end
         self._edges = Edges(scenario, self._routing, self._owner)
-        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw)
+        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw, self._timeline.gated())
         self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -185,6 +185,7 @@ class Network:
     def _cross(self, gate: Gate, packet: Packet, at: float) -> None:
         """It is its turn at a link that remembers."""
         epoch = self._timeline.at(at)
+        self._plans.enter(epoch)
         leaves = gate.cross(packet.size, at, epoch.loads.get(gate.ends, 0.0))
         if leaves is not None:
             near, far = gate.ends

@@ -1,7 +1,7 @@
 """Which way a packet takes in the present epoch, and who acts on it there."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from netprobe.sim.faults import Epoch, Hook
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
-from netprobe.sim.routing import CLIENT, Routing, Way
+from netprobe.sim.routing import CLIENT, Ends, Routing, Way, Wire
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,21 +64,29 @@ class _Fork:
 class Plans:
     """The plans between any two nodes; those of one epoch are kept."""
 
-    def __init__(self, scenario: Scenario, routing: Routing, edges: Edges, seed: int, draw: random.Random) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        routing: Routing,
+        edges: Edges,
+        seed: int,
+        draw: random.Random,
+        gated: Mapping[Ends, Wire],
+    ) -> None:
         self._routing = routing
         self._edges = edges
         self._seed = seed
         self._draw = draw
         self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
         self._switching = {router.name: router for router in scenario.routers if router.mpls}
-        self.gates = {ends: Gate(ends, wire, seed) for ends, wire in routing.gated()}
+        self.gates = {ends: Gate(ends, wire, seed) for ends, wire in (*routing.gated(), *gated.items())}
         self._epoch: Epoch | None = None
         self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
         self._forks: dict[tuple[str, str], Plan | _Fork] = {}
 
     def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
-        self._renew(epoch)
+        self.enter(epoch)
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -94,7 +102,7 @@ class Plans:
 
     def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
         """What `router` alone does to packets that go through it to `node`."""
-        self._renew(epoch)
+        self.enter(epoch)
         key = (f"through {router}", node)
         if key not in self._found:
             way = self._routing.way(router, node)
@@ -108,8 +116,11 @@ class Plans:
         way = self._routing.way(CLIENT, node)
         return way is not None and router in way.hops
 
-    def _renew(self, epoch: Epoch) -> None:
+    def enter(self, epoch: Epoch) -> None:
+        """From now on `epoch` is the present one."""
         if epoch is not self._epoch:
+            for ends, gate in self.gates.items():
+                gate.change(epoch.wires.get(ends) or self._routing.wire(ends))
             self._epoch = epoch
             self._found.clear()
             self._forks.clear()
@@ -136,7 +147,8 @@ class Plans:
         return plans[0]
 
     def _make_all(self, origin: str, node: str, epoch: Epoch) -> tuple[Plan, ...]:
-        ways = self._routing.ways(origin, node, epoch.rerouted) or self._routing.ways(origin, node)
+        ways = self._routing.ways(origin, node, epoch.rerouted, epoch.wires)
+        ways = ways or self._routing.ways(origin, node, changed=epoch.wires)
         return tuple(self._make(way, origin, node, epoch) for way in ways)
 
     def _make(self, way: Way, origin: str, node: str, epoch: Epoch) -> Plan:

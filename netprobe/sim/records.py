@@ -248,6 +248,10 @@ class Fault(Record, frozen=True):
     body_bytes: int = 0
     when: str = ""
     how: str = ""
+    loss: float = 0.0
+    loss_burst: float = 0.0
+    jitter_ms: float = 0.0
+    rate_mbit: float = 0.0
 
     def active(self, now: float) -> bool:
         """Whether it is on at `now` seconds since the start."""

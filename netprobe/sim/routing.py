@@ -11,9 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from netprobe.sim.records import Fault, Link, Scenario
+import msgspec
+
+from netprobe.sim.records import Back, Fault, Link, Scenario
 
 CLIENT = "client"
+Ends = tuple[str, str]  # the near end and the far end of one direction of a link
 #: The wire from a server to its router.
 RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)
 _MOST_WAYS = 64  # between two nodes
@@ -55,6 +58,9 @@ class Wire:
         return self.loss_burst > 1 or self.rate_mbit > 0
 
 
+_AS_EVER: Mapping[Ends, Wire] = {}
+
+
 class Routing:
     """All ways of a scenario's network. `way(origin, end)` is None where there is none."""
 
@@ -67,18 +73,9 @@ class Routing:
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in links:
             one, other = link.ends
-            draw = moved(seed, one, other)
+            self._wires |= wires(link, seed)
             for near, far in ((one, other), (other, one)):
                 way = link.leaving(near)
-                self._wires[near, far] = Wire(
-                    way.delay_ms * draw / 1e3,
-                    way.jitter_ms / 1e3,
-                    way.loss,
-                    way.mtu,
-                    way.loss_burst,
-                    way.rate_mbit,
-                    way.queue_ms / 1e3,
-                )
                 cost = way.delay_ms if way.cost is None else way.cost
                 self._cost.setdefault(near, {})[far] = cost
                 self._cost_to.setdefault(far, {})[near] = cost
@@ -89,8 +86,17 @@ class Routing:
         """The directions of links that remember what crossed them."""
         return [(ends, wire) for ends, wire in self._wires.items() if wire.remembers]
 
-    def way(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> Way | None:
-        """The way from `origin` to `end`; routers in `without` are known to be gone and are avoided."""
+    def wire(self, ends: Ends) -> Wire:
+        """One direction of a link as it usually is."""
+        return self._wires[ends]
+
+    def way(
+        self, origin: str, end: str, without: frozenset[str] = frozenset(), changed: Mapping[Ends, Wire] = _AS_EVER
+    ) -> Way | None:
+        """The way from `origin` to `end`; routers in `without` are known to be gone and are avoided.
+
+        The wires in `changed` are otherwise than usual, and lead to where they always lead.
+        """
         if origin == end:
             return Way((), (0.0,), (0.0,), (1.0,), (65535,))
         if without:
@@ -103,11 +109,13 @@ class Routing:
         while nodes[-1] != origin:
             nodes.append(before[nodes[-1]])
         nodes.reverse()
-        return self._along(nodes)
+        return self._along(nodes, changed)
 
-    def ways(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> tuple[Way, ...]:
+    def ways(
+        self, origin: str, end: str, without: frozenset[str] = frozenset(), changed: Mapping[Ends, Wire] = _AS_EVER
+    ) -> tuple[Way, ...]:
         """All ways that packets may take: several where routers balance over ways that cost the same."""
-        one = self.way(origin, end, without)
+        one = self.way(origin, end, without, changed)
         if not self._balancing or one is None or origin == end:
             return (one,) if one else ()
         cost = self._costs(end, without)
@@ -117,7 +125,7 @@ class Routing:
             nodes = begun.pop()
             here = nodes[-1]
             if here == end:
-                found.append(self._along(nodes))
+                found.append(self._along(nodes, changed))
                 continue
             links = self._cost.get(here, {}).items()
             nearer = [far for far, delay in links if far in cost and abs(cost[far] + delay - cost[here]) < _ROUNDING]
@@ -132,12 +140,12 @@ class Routing:
             self._costs_to[end] = _dijkstra(self._cost_to, end, without)[0]
         return self._costs_to[end]
 
-    def _along(self, nodes: list[str]) -> Way:
+    def _along(self, nodes: list[str], changed: Mapping[Ends, Wire]) -> Way:
         """The way over these nodes."""
         arrive_s, jitter_s, survive, mtu = [], [], [], []
         at, jitter, alive = 0.0, 0.0, 1.0
-        for near, far in pairwise(nodes):
-            wire = self._wires[near, far]
+        for ends in pairwise(nodes):
+            wire = changed.get(ends) or self._wires[ends]
             at += wire.delay_s
             jitter += wire.jitter_s
             alive *= 1.0 if wire.loss_burst > 1 else 1.0 - wire.loss
@@ -156,6 +164,43 @@ def moved(seed: int, one: str, other: str) -> float:
     """The factor by which a seed moves the delays of the link between two neighbours."""
     one, other = sorted((one, other))
     return random.Random(f"{seed}/link/{one}/{other}").uniform(1 - _SPREAD, 1 + _SPREAD)  # a model
+
+
+def wires(link: Link, seed: int) -> dict[Ends, Wire]:
+    """Both directions of a link, as the seed draws them."""
+    one, other = link.ends
+    draw, found = moved(seed, one, other), {}
+    for near, far in ((one, other), (other, one)):
+        way = link.leaving(near)
+        found[near, far] = Wire(
+            way.delay_ms * draw / 1e3,
+            way.jitter_ms / 1e3,
+            way.loss,
+            way.mtu,
+            way.loss_burst,
+            way.rate_mbit,
+            way.queue_ms / 1e3,
+        )
+    return found
+
+
+#: What a fault of kind `link` may say of a wire, in its place.
+LINK_KEYS = ("delay_ms", "jitter_ms", "loss", "loss_burst", "rate_mbit", "queue_ms")
+
+
+def during(link: Link, on: Iterable[Fault]) -> Link:
+    """The link while the faults `on` are: what those of kind `link` give counts instead of its own."""
+    one, other = link.ends
+    mine = [fault for fault in on if fault.kind == "link" and set(fault.at) == {one, other}]
+    if not mine:
+        return link
+    ways = {near: link.leaving(near) for near in link.ends}
+    for fault in mine:
+        given = {key: value for key in LINK_KEYS if (value := getattr(fault, key))}
+        for near, _ in directions(fault):
+            ways[near] = msgspec.structs.replace(ways[near], **given)
+    back = {key: getattr(ways[other], key) for key in LINK_KEYS}
+    return msgspec.structs.replace(ways[one], back=Back(**back))
 
 
 def _by_name(costs: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -36,6 +36,7 @@ def drawn(scenario: Scenario) -> bool:
     """
     return (
         any(link.leaving(near).loss for link in scenario.links for near in link.ends)
+        or any(fault.kind == "link" and fault.loss for fault in scenario.faults)
         or any(router.balance for router in scenario.routers)
         or any(
             fault.fraction < 1.0 or fault.kind in {"congestion", "overload", "redirect"} for fault in scenario.faults

@@ -3,12 +3,14 @@
 import itertools
 import statistics
 
+import msgspec
 import pytest
 
 from netprobe.sim.links import Gate
 from netprobe.sim.network import Network
+from netprobe.sim.packet import ECHO_REPLY, Packet
 from netprobe.sim.records import Back, Link, Router, Scenario
-from netprobe.sim.routing import Wire
+from netprobe.sim.routing import Wire, moved
 from tests.sim.small import CLIENT, ROUTERS, SERVER, echo, fault, line
 
 RATE_MBIT, QUEUE_MS = 10.0, 100.0
@@ -178,3 +180,49 @@ def test_balancing_over_sixteen_ways_and_again_behind_them() -> None:
     assert set(third) == {router.address for router in wide}
     assert all(len(behind) == 2 for behind in third.values())
     assert len(set.union(*third.values())) == 32
+
+
+CHANGED = fault("link", "r1", "r2", begin_s=10.0, end_s=20.0, loss=1.0)
+
+
+def test_a_link_changes_in_time() -> None:
+    """A cable that is cut for ten seconds, in one direction or both, and is what it was afterwards."""
+    for towards, there, back in (("", 0, 0), ("r2", 0, 1), ("r1", 1, 0)):
+        network = Network(line(msgspec.structs.replace(CHANGED, towards=towards)))
+        got = {}
+        for now in (0.0, 9.0, 10.0, 19.0, 20.0, 30.0):
+            network.inject(echo(), "client", now)
+            network.inject(Packet(SERVER, CLIENT, icmp_type=ECHO_REPLY, icmp_code=0), "servers", now)
+            got[now] = [delivery.node for delivery in network.advance(now + 1.0)]
+        assert [sorted(got[now]) for now in (0.0, 9.0, 20.0, 30.0)] == [["client", "servers"]] * 4
+        assert [got[now].count("servers") for now in (10.0, 19.0)] == [there] * 2
+        assert [got[now].count("client") for now in (10.0, 19.0)] == [back] * 2
+
+
+def test_a_link_is_slower_for_a_while() -> None:
+    """Delay and rate are the fault's while it is on, and the link's own again afterwards."""
+    slow = fault("link", "r1", "r2", begin_s=100.0, end_s=200.0, delay_ms=52.0, rate_mbit=1.0, queue_ms=200.0)
+    network = Network(line(slow))
+    usual = network.reaches("client", SERVER, 0.0)
+    assert usual is not None
+
+    def taken(at: float) -> float:
+        network.inject(echo(size=972), "client", at)
+        return network.advance(at + 5.0)[0].at_s - at
+
+    assert taken(0.0) == pytest.approx(usual, abs=5e-4)
+    factor = moved(0, "r1", "r2")
+    assert taken(150.0) == pytest.approx(usual + 0.050 * factor + 0.008, abs=5e-4)
+    assert taken(200.0) == pytest.approx(usual, abs=5e-4)
+
+
+def test_bursts_begin_and_end() -> None:
+    """A link that loses in bursts for a while is the only one that remembers, and only then."""
+    bursts = fault("link", "r2", "r3", begin_s=20.0, end_s=60.0, loss=0.3, loss_burst=6.0)
+    network = Network(line(bursts), seed=3)
+    got = {number for number, _ in arrivals(network, 8000, 0.01)}
+    assert {*range(2000), *range(6000, 8000)} <= got
+    during = [number in got for number in range(2000, 6000)]
+    assert 1 - sum(during) / len(during) == pytest.approx(0.3, abs=0.08)
+    runs = [len(list(run)) for here, run in itertools.groupby(during) if not here]
+    assert 4 < statistics.mean(runs) < 9

@@ -16,7 +16,7 @@ from netprobe.sim.records import RateLimit
 from netprobe.sim.scenario import Scenario, load
 from netprobe.sim.world import Fidelity, World
 from tests.live.live_network import SERVER, network_of_routers
-from tests.sim.real_scenario import EDGE, HOPS, NETWORK, RTT_MS
+from tests.sim.real_scenario import EDGE, HOPS, NETWORK, RTT_MS, scenario
 
 pytestmark = pytest.mark.packets
 
@@ -142,3 +142,42 @@ def test_linux_limits_its_errors_for_each_peer_as_we_say() -> None:
                 ping = ["ping", "-n", "-I", peer, "-t", "1", "-c", "20", "-i", "0.01", "-W", "0.1", SERVER]
                 theirs, ours = both(network.client.command(*ping), peer)
                 assert abs(theirs - ours) <= 1, (peer, theirs, ours)
+
+
+CHANGES = """
+[[fault]]
+kind = "link"
+at = ["access", "core"]
+loss = 1.0
+begin_s = 2.0
+end_s = 4.0
+
+[[fault]]
+kind = "link"
+at = ["access", "core"]
+towards = "core"
+rate_mbit = 0.1
+queue_ms = 300.0
+begin_s = 5.0
+end_s = 7.0
+"""
+
+
+def test_a_link_changes_in_time(tmp_path: Path, fidelity: Fidelity) -> None:
+    """Pings meet a cable that is cut for two seconds, then one that is narrow for two, and what it was in between."""
+    with World(scenario(tmp_path, CHANGES), fidelity=fidelity) as world:
+        zero_s = time.time() - world.now()
+        said = world.run(["ping", "-D", "-n", "-c", "180", "-i", "0.05", "-s", "1172", "-W", "1", EDGE]).stdout
+    found = re.findall(r"\[([0-9.]+)\] .*time=([0-9.]+) ms", said)
+    trips = [(float(came_s) - zero_s - float(ms) / 1e3, float(ms)) for came_s, ms in found]
+
+    def seen(begin_s: float, end_s: float) -> list[float]:
+        """The round trips of what was sent from one moment to another, by the clock of the file."""
+        return [ms for sent_s, ms in trips if begin_s <= sent_s < end_s]
+
+    assert not seen(2.1, 3.9)
+    for begin_s, end_s in ((0.8, 1.8), (4.2, 4.9), (7.8, 8.8)):
+        assert len(seen(begin_s, end_s)) >= (end_s - begin_s) / 0.05 * 0.7
+        assert statistics.median(seen(begin_s, end_s)) < 100.0
+    # A queue of 300 ms, and 96 ms for the packet itself.
+    assert 220.0 < statistics.median(seen(5.8, 6.9)) < 450.0

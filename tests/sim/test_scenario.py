@@ -262,6 +262,26 @@ WRONG = (
     ),
     (
         "",
+        '[[fault]]\nkind = "link"\nat = ["home", "client"]\n',
+        "[[fault]] 'link': what is different? Give one of delay_ms, jitter_ms, loss, loss_burst, rate_mbit, queue_ms",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "link"\nat = ["core", "client"]\nloss = 0.1\n',
+        "'at' in [[fault]] 'link': no [[link]] joins core and client",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "link"\nat = ["home", "core"]\nqueue_ms = 10.0\n',
+        "'queue_ms' in [[fault]] 'link': a link without 'rate_mbit' has no queue",
+    ),
+    (
+        "",
+        '[[fault]]\nkind = "link"\nat = ["home", "core"]\nloss = 1.0\nloss_burst = 4.0\n',
+        "[[link]] home - core during [[fault]] 'link': a loss of 1 does not come in bursts of 4 packets",
+    ),
+    (
+        "",
         '[[fault]]\nkind = "rate_limit"\nat = "core"\nper = "pear"\n',
         "'per' in [[fault]] 'rate_limit': unknown 'pear' (did you mean 'peer'?)",
     ),

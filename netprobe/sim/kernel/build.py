@@ -56,6 +56,7 @@ class Built:
         self._routes: dict[str, dict[str, Hop]] = {}
         self._rules: dict[str, str] = {}
         self._loads: dict[tuple[str, str], float] = {}
+        self._wires = {wire.ends: wire for wire in layout.wires}
         self._plugged = True
         self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
@@ -85,6 +86,7 @@ class Built:
                     if fault in on and router in fault.at and rules.takes_a_detour(fault)
                 }
                 self.detours[router].change(numbered)
+        self._rewire(on)
         self._fill(on)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
         if CLIENT in dead:
@@ -117,13 +119,24 @@ class Built:
             firewall.load(text, node)
         self._rules[node] = text
 
+    def _rewire(self, on: tuple[Fault, ...]) -> None:
+        """Make the links what faults want them to be."""
+        for wire in self._layout.wires:
+            before, now = self._wires[wire.ends], wire.during(on)
+            if now != before:
+                self._wires[wire.ends] = now
+                for node in wire.ends:
+                    index = self.index(node, wire.device(node))
+                    queues.remake(self.kernels[node], index, before, now, node, netem=self.netem)
+                    self._loads.pop((node, wire.other(node)), None)
+
     def _fill(self, on: tuple[Fault, ...]) -> None:
         """Leave our packets what others leave of the links that they load."""
         loads = {ends: f.load for f in on if f.kind == "congestion" for ends in directions(f)}
         for near, far in loads.keys() | self._loads.keys():
             load = loads.get((near, far), 0.0)
             if load != self._loads.get((near, far), 0.0):
-                wire = self._layout.wire(near, far)
+                wire = self._wires[self._layout.wire(near, far).ends]
                 queues.load(self.kernels[near], self.index(near, wire.device(near)), wire.leaving(near), load)
         self._loads = loads
 
@@ -218,7 +231,7 @@ def _join(layout: Layout, built: Built) -> None:
 def _introduce(layout: Layout, built: Built) -> None:
     """Where netem loses packets, tell both ends who is there: it would lose ARP too, which these lines have none of."""
     for wire in layout.wires:
-        if any(queues.loses(wire, node) for node in wire.ends):
+        if any(queues.loses(state, node) for state in layout.states(wire) for node in wire.ends):
             indices = [built.index(node, wire.device(node)) for node in wire.ends]
             links = [built.kernels[node].get_links(index) for node, index in zip(wire.ends, indices, strict=True)]
             cards = [link.get_attr("IFLA_ADDRESS") for (link,) in links]

@@ -5,7 +5,7 @@ whatever a router says comes from the address that the scenario gives it. All se
 live in one namespace more, with a leg to each router that one of them hangs on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from netprobe.sim import edges
 from netprobe.sim.devices import CLIENT_DEVICE
-from netprobe.sim.records import Link, Scenario
-from netprobe.sim.routing import CLIENT, RACK, Routing, moved, node_addresses
+from netprobe.sim.records import Fault, Link, Scenario
+from netprobe.sim.routing import CLIENT, RACK, Routing, during, moved, node_addresses
 
 SERVERS = "servers"
 #: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
@@ -42,6 +42,10 @@ class Wire(NamedTuple):
     def leaving(self, node: str) -> Link:
         """What becomes of what leaves `node` over it."""
         return self.link.leaving(node)
+
+    def during(self, on: Iterable[Fault]) -> "Wire":
+        """The wire while the faults `on` are."""
+        return self._replace(link=during(self.link, on))
 
     def delay_ms(self, node: str) -> float:
         """What the way from `node` to the other end takes."""
@@ -108,6 +112,11 @@ class Layout:
     def wire(self, one: str, other: str) -> Wire:
         """The wire between two neighbours."""
         return self._between[one, other]
+
+    def states(self, wire: Wire) -> tuple[Wire, ...]:
+        """The wire as it usually is, and as each fault makes it."""
+        faults = [fault for fault in self._scenario.faults if set(fault.at) == set(wire.ends)]
+        return (wire, *(wire.during((fault,)) for fault in faults))
 
     def farther(self, routers: tuple[str, str]) -> tuple[str, str]:
         """Two neighbours, the one that is nearer to the client first."""

@@ -35,6 +35,15 @@ def make(kernel: Any, device: int, wire: Wire, node: str, *, netem: bool) -> Non
         kernel.tc("add", "tbf", device, handle=_TBF, **place, **_bucket(link, link.rate_mbit))
 
 
+def remake(kernel: Any, device: int, before: Wire, now: Wire, node: str, *, netem: bool) -> None:
+    """The same when the wire is no longer what it was `before`; what waits for its turn meanwhile is lost."""
+    from pyroute2.netlink.rtnl import TC_H_ROOT  # noqa: PLC0415  # slow to import
+
+    if (netem and held(before, node)) or before.leaving(node).rate_mbit:
+        kernel.tc("del", index=device, parent=TC_H_ROOT)  # with all that hangs on it
+    make(kernel, device, now, node, netem=netem)
+
+
 def load(kernel: Any, device: int, link: Link, others: float) -> None:
     """Others use the fraction `others` of the rate. From 1 on more comes than leaves: the rules drop the rest."""
     left = link.rate_mbit * (1 - others) if others < 1 else link.rate_mbit

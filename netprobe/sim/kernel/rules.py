@@ -47,7 +47,7 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     silent = record.silent or any(fault.kind == "silent" for fault in mine)
     limits = [RateLimit(f.rate, f.burst, f.per) for f in mine if f.kind == "rate_limit"]
     limit = limits[-1] if limits else record.rate_limit
-    wires = [wire for wire in layout.wires if router in wire.ends]
+    wires = [wire.during(on) for wire in layout.wires if router in wire.ends]
     early = [*_dropped(mine), *_detoured(mine), *_looping(layout, mine, router)]
     for number, wire in enumerate(wires):
         early[:0] = _lost(wire, wire.other(router), f'iifname "{wire.device(router)}"', number, on, netem=netem)
