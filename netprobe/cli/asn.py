@@ -11,8 +11,13 @@ app = typer.Typer(
     help="The offline table of networks: look an address up, or import a newer table.", no_args_is_help=True
 )
 
-Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="IPv4 addresses.")]
-Source = Annotated[Path, typer.Argument(metavar="FILE", help="CSV rows: first address, last address, AS number, name.")]
+Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="IPv4 and IPv6 addresses.")]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="CSV rows: first address, last address, AS number, name; IPv4, IPv6 or both."
+    ),
+]
 Out = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="The table to write; name it as asn_table in the configuration.")
 ]
@@ -47,9 +52,10 @@ def lookup(addresses: Addresses, as_json: AsJson = False, config: ConfigFile = N
 
 
 @app.command(name="import")
-def import_(source: Source, out: Out) -> None:
-    """Make a table out of a CSV file of address ranges."""
+def import_(sources: Sources, out: Out) -> None:
+    """Make a table out of CSV files of address ranges."""
     from netprobe.topology.asn import build
 
-    built = build(source, out)
-    typer.echo(f"{out}: {built.ranges} ranges of {built.systems} networks, {built.size} bytes")
+    built = build(sources, out)
+    ranges = f"{built.ranges} ranges of IPv4 and {built.ranges_v6} of IPv6"
+    typer.echo(f"{out}: {ranges}, {built.systems} networks, {built.size} bytes")

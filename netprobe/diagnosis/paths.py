@@ -12,6 +12,7 @@ from itertools import pairwise
 from netprobe.diagnosis.facts import Destination, Facts, Found
 from netprobe.model.probes import ICMP_UNREACHABLE, Path, Protocol, Reply, ReplyKind
 from netprobe.model.rungs import keeps_flows
+from netprobe.topology.addresses import network_of
 from netprobe.topology.asn import Origin
 from netprobe.topology.paths import TURNS, loop
 from netprobe.topology.segments import Segment, Surroundings, same_organisation
@@ -59,8 +60,8 @@ class Break:
 
     @property
     def block(self) -> str:
-        """The /24 around the destination."""
-        return block_of(self.destination.address)
+        """The network around the destination that is announced at the least."""
+        return network_of(self.destination.address)
 
     @property
     def told(self) -> bool:
@@ -243,8 +244,3 @@ def _returns(steps: tuple[Step, ...]) -> tuple[str, ...]:
         if len(ttls) > RETURNS and apart:
             return tuple(dict.fromkeys(s.address for s in steps if s.ttl >= ttls[0]))
     return ()
-
-
-def block_of(address: str) -> str:
-    """The /24 (for IPv6 all but the last group) around an address: neighbours are reached by one way."""
-    return address.rpartition("." if "." in address else ":")[0]

@@ -5,7 +5,8 @@ from functools import cached_property
 
 from netprobe.diagnosis.facts import Destination, Facts, Reach
 from netprobe.diagnosis.names import Names
-from netprobe.diagnosis.paths import Break, Paths, Step, block_of
+from netprobe.diagnosis.paths import Break, Paths, Step
+from netprobe.topology.addresses import network_of
 from netprobe.topology.segments import Segment
 
 SILENT_FAMILIES = 2  # families of controls that must be silent before they say something of the way to them
@@ -302,7 +303,7 @@ class _Judge:
         told: dict[str, set[str]] = {}
         for edge in self.view.failing_edges:
             for router in self.paths.filters(edge):
-                told.setdefault(router, set()).add(edge.network or ".".join(edge.address.split(".")[:2]))
+                told.setdefault(router, set()).add(edge.network or network_of(edge.address, wide=True))
         return max((r for r, networks in told.items() if len(networks) > 1), key=lambda r: len(told[r]), default="")
 
     def _silent_customers(self, breaks: list[Break]) -> list[str]:
@@ -341,7 +342,7 @@ class _Judge:
         """
         found = []
         for index, path in self.paths.passing:
-            if path.flow.destination != at.destination.address and block_of(path.flow.destination) == at.block:
+            if path.flow.destination != at.destination.address and network_of(path.flow.destination) == at.block:
                 steps = self.paths.steps(index, path)
                 place = next((n for n, s in enumerate(steps) if s.address == at.address), None)
                 if place is not None:
@@ -354,5 +355,5 @@ class _Judge:
         for index, path in self.paths.passing:
             steps = self.paths.steps(index, path)
             if steps and steps[-1].ttl >= len(path.hops) - 1:
-                last.add((steps[-1].address, block_of(path.flow.destination)))
+                last.add((steps[-1].address, network_of(path.flow.destination)))
         return all((b.address, b.block) in last for b in breaks)

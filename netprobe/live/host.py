@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from netprobe.live import netlink
 from netprobe.live.netlink import Row
@@ -56,9 +57,9 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         gateway = (route.address(_RTA_GATEWAY) or _via(route)) if route else ""
         index = route.number(_RTA_OIF) if route else 0
         neighbour = _neighbour(gateway, index) if gateway else ""
-        index_v6 = _way_of_v6()
+        over_v6 = _way_of_v6()
     except OSError:
-        names, links, gateway, index, neighbour, index_v6 = {}, (), "", 0, "", 0
+        names, links, gateway, index, neighbour, over_v6 = {}, (), "", 0, "", _NO_WAY
     state = HostState(
         links=links,
         default_link=names.get(index, ""),
@@ -67,8 +68,11 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         resolvers=resolvers(resolv_conf),
         wall_clock_s=time.time(),
         hosts_overrides=_overrides(hosts),
-        global_link_v6=names.get(index_v6, ""),
+        global_link_v6=names.get(over_v6.link, ""),
         load=_load(),
+        address_v6=over_v6.source,
+        gateway_v6=over_v6.gateway,
+        neighbour_v6=over_v6.neighbour,
     )
     given = _given()
     return given.put_into(state, time.monotonic()) if given else state
@@ -138,11 +142,26 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
     return names, tuple(links)
 
 
-def _way_of_v6() -> int:
-    """The index of the interface that leads to the IPv6 Internet from a global address, 0 for none."""
+class _Way(NamedTuple):
+    """A way to the Internet: the interface's number (0: none), the own address, the next hop and its state."""
+
+    link: int
+    source: str
+    gateway: str
+    neighbour: str
+
+
+_NO_WAY = _Way(0, "", "", "")
+
+
+def _way_of_v6() -> _Way:
+    """The way to the IPv6 Internet from a global address."""
     route = netlink.route_to(_SOMEWHERE_V6)
     source = route.address(_RTA_PREFSRC) if route else ""
-    return route.number(_RTA_OIF) if route and source and ipaddress.ip_address(source) in _GLOBAL_V6 else 0
+    if route is None or not source or ipaddress.ip_address(source) not in _GLOBAL_V6:
+        return _NO_WAY
+    index, gateway = route.number(_RTA_OIF), route.address(_RTA_GATEWAY)
+    return _Way(index, source, gateway, _neighbour(gateway, index) if gateway else "")
 
 
 def _via(route: Row) -> str:

@@ -59,7 +59,9 @@ class HostState(Fact, frozen=True, tag="host"):
     (empty: no default route). `neighbour` is the kernel's state of the gateway's link-layer address (`reachable`,
     `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names that /etc/hosts gives an address.
-    `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none).
+    `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none);
+    `address_v6` that address, `gateway_v6` the next hop (mostly a link-local address; empty: none, or a point-to-point
+    link), and `neighbour_v6` the kernel's state of it.
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
     `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst
     since the look before: at waking up, and at reading what had come. `load` is how many processes want a processor,
@@ -80,6 +82,9 @@ class HostState(Fact, frozen=True, tag="host"):
     late_s: float = 0.0
     load: float | None = None
     given: tuple[str, ...] = ()
+    address_v6: str = ""
+    gateway_v6: str = ""
+    neighbour_v6: str = ""
 
 
 class GivenFacts(Record, frozen=True):

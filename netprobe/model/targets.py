@@ -17,8 +17,9 @@ class Target(Record, frozen=True):
 class Control(Record, frozen=True):
     """A service that has nothing to do with the platform. `family` is who runs it: families fail independently.
 
-    `address` is set where the service has a well-known anycast address, so that it needs no DNS. `resolver` says that
-    it answers DNS queries too. `vendor` marks another customer of a CDN vendor that serves the platform.
+    `address` is set where the service has a well-known anycast address, so that it needs no DNS, and `address_v6` where
+    it has one of IPv6 too. `resolver` says that it answers DNS queries too. `vendor` marks another customer of a CDN
+    vendor that serves the platform.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Control(Record, frozen=True):
     resolver: bool = False
     vendor: str = ""
     path: str = "/"
+    address_v6: str = ""
 
 
 class Platform(Record, frozen=True):

@@ -21,6 +21,7 @@ from netprobe.probing.rounds import Rounds
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
+from netprobe.topology.addresses import network_of
 
 COUNT, INTERVAL_S = 50, 0.2  # to each destination: five a second
 HOP_COUNT, HOP_INTERVAL_S = 12, 0.8  # to each hop of one way, the slower for ICMP limits
@@ -61,7 +62,7 @@ def worth_a_look(lost: Counter[str]) -> bool:
     """Whether so much was lost that it is hardly chance."""
     networks: Counter[str] = Counter()
     for address, count in lost.items():
-        networks[_network(address)] += count
+        networks[network_of(address, wide=True)] += count
     return lost.total() >= _LOST or max(networks.values(), default=0) >= _LOST_AT_ONE
 
 
@@ -108,7 +109,7 @@ def _at_other_rates(looked: Sequence[Observation]) -> Iterable[Session[Observati
         yield from (_test(o, train, _OWN_FACTORS, _OWN_SENT) for o, train in gateways)
         return
     echoes = [(o, t) for o, t in lossy if t.protocol is Protocol.ICMP]
-    each = {_network(train.destination): (o, train) for o, train in reversed(echoes)}
+    each = {network_of(train.destination, wide=True): (o, train) for o, train in reversed(echoes)}
     yield from (_test(o, train, _FACTORS, _SENT) for o, train in list(each.values())[::-1][:TESTED])
 
 
@@ -122,10 +123,5 @@ def _test(counted: Observation, train: Train, factors: Sequence[float], sent: Se
 def _spread(places: Sequence[Place], lost: Counter[str]) -> list[Place]:
     """One place a network, those that lost most first; then the rest."""
     ranked = sorted({place[2]: place for place in reversed(places)}.values(), key=lambda place: -lost[place[2]])
-    first = {_network(place[2]): place for place in reversed(ranked)}.values()
+    first = {network_of(place[2], wide=True): place for place in reversed(ranked)}.values()
     return [p for p in ranked if p in first] + [p for p in ranked if p not in first]
-
-
-def _network(address: str) -> str:
-    """The /16 around an IPv4 address: narrow enough to be somebody's."""
-    return ".".join(address.split(".")[:2])

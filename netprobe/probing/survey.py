@@ -25,6 +25,7 @@ from netprobe.probing.run import Plan, Session
 from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
+from netprobe.topology.addresses import network_of
 
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
@@ -172,20 +173,16 @@ def _paths(
     trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
     heard = {train.destination for train in trains if train.answered}
     failing = _over_networks(address for address in destinations if address not in heard)[:FAILING_PATHS]
-    # A neighbour that answers is the best comparison: routes part at a /24 at the narrowest.
-    beside = [a for f in failing for a in destinations if a in heard and _block(a) == _block(f)]
+    # A neighbour that answers is the best comparison: routes part at a network that is announced.
+    beside = [a for f in failing for a in destinations if a in heard and network_of(a) == network_of(f)]
     passing = [a for a in destinations if a in heard and destinations[a][0] == "edge.path"]
     for address in failing + _over_networks(beside + passing)[:PASSING_PATHS]:
         yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS)))
 
 
-def _block(address: str) -> str:
-    return address.rpartition(".")[0]
-
-
 def _over_networks(addresses: Iterable[str]) -> list[str]:
-    """One address of each /16, in order."""
+    """One address of each network, in order."""
     chosen: dict[str, str] = {}
     for address in addresses:
-        chosen.setdefault(".".join(address.split(".")[:2]), address)
+        chosen.setdefault(network_of(address, wide=True), address)
     return list(chosen.values())

@@ -14,6 +14,7 @@ import msgspec
 
 from netprobe.model.hint import hint
 from netprobe.model.targets import Control, Platform, Target
+from netprobe.topology.addresses import is_global_v6
 
 T = TypeVar("T", Target, Control)
 
@@ -132,6 +133,9 @@ def _check(platform: Platform) -> None:
     for control in platform.controls:
         if control.address and not _is_address(control.address):
             raise _Wrong(f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address")
+        if control.address_v6 and not is_global_v6(control.address_v6):
+            text = f"'{control.address_v6}' can be no server's on the IPv6 Internet"
+            raise _Wrong(f"'address_v6' in [[control]] '{control.name}': {text}")
         if covers(platform, control.name):
             raise _Wrong(
                 f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from netprobe.model.probes import Hop, Path
 from netprobe.model.record import Record
 from netprobe.model.targets import Platform
-from netprobe.topology.addresses import is_private, is_public, is_shared
+from netprobe.topology.addresses import is_private, is_public, is_shared, network_of
 from netprobe.topology.asn import Origin
 
 OriginOf = Callable[[str], Origin | None]
@@ -128,7 +128,9 @@ class Surroundings:
             address = self._address(hop)
             if _from_destination(hop):
                 break
-            if address.startswith("192.168.") or (is_private(address) and _same_24(address, self._gateway)):
+            if address.startswith("192.168.") or (
+                is_private(address) and network_of(address) == network_of(self._gateway)
+            ):
                 home = index + 1
             elif address:
                 break
@@ -277,10 +279,6 @@ def _words(name: str) -> list[str]:
 
 def _from_destination(hop: Hop) -> bool:
     return any(x.reply is not None and x.reply.from_destination for x in hop.exchanges)
-
-
-def _same_24(one: str, other: str) -> bool:
-    return one.split(".")[:3] == other.split(".")[:3]
 
 
 def _first(origins: Iterable[Origin | None]) -> Origin | None:

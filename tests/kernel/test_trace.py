@@ -105,7 +105,12 @@ def test_the_family_is_the_system_s(network: Network) -> None:
 
 def test_the_machine_knows_whether_it_has_global_ipv6(network: Network) -> None:
     """An address that is valid on the Internet and a route there; without the route there is none."""
+    traced(network, SERVER_V6)  # so that the kernel has asked for its neighbour
     with network.client.inside():
-        assert inspect().global_link_v6 == "uplink"
+        state = inspect()
+        assert (state.global_link_v6, state.gateway_v6) == ("uplink", HOPS_V6[0])
+        assert state.neighbour_v6 in {"reachable", "stale", "delay", "probe"}
+        assert any(address.startswith(f"{state.address_v6}/") for link in state.links for address in link.addresses)
     with network.second.inside():
-        assert inspect().global_link_v6 == ""
+        state = inspect()
+        assert (state.global_link_v6, state.address_v6, state.gateway_v6) == ("", "", "")

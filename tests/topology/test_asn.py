@@ -53,6 +53,15 @@ WELL_KNOWN = {
     "71.18.1.1": 396986,  # ByteDance
     "161.117.1.1": 45102,  # Alibaba
     "162.62.1.1": 132203,  # Tencent
+    "2606:4700:4700::1111": 13335,
+    "2001:4860:4860::8888": 15169,
+    "2620:fe::fe": 19281,
+    "2001:500:2f::f": 3557,  # f.root-servers.net
+    "2a02:ec80:300:ed1a::1": 14907,  # Wikimedia
+    "2a04:4e42::729": 54113,  # Fastly
+    "2600:1400::1": 20940,  # Akamai
+    "2605:340::1": 396986,  # ByteDance
+    "2003:180:2::1": 3320,  # Deutsche Telekom
 }
 
 EXCHANGES = {
@@ -61,6 +70,9 @@ EXCHANGES = {
     "195.66.224.21": "LINX LON1",
     "206.126.236.17": "Equinix Ashburn",
     "187.16.216.1": "IX.br Sao Paulo",
+    "2001:7f8::1a27:0:1": "DE-CIX Frankfurt",
+    "2001:7f8:1::a501:3335:1": "AMS-IX Amsterdam",
+    "2001:7f8:3f::1": "an exchange point",
 }
 
 
@@ -119,9 +131,9 @@ def test_addresses_of_nobody(table: AsnTable, address: str) -> None:
     assert table.lookup(address) is None
 
 
-@pytest.mark.parametrize("text", ["", "x", "8.8.8", "8.8.8.8.8", "2606:4700:4700::1111", "8.8.8.8\n", "\0", "٨.٨.٨.٨"])
-def test_what_is_no_ipv4_address_has_no_origin(table: AsnTable, text: str) -> None:
-    """IPv6 is not in the table yet; text that is no address never raises."""
+@pytest.mark.parametrize("text", ["", "x", "8.8.8", "8.8.8.8.8", "2606:4700:4700:::1111", "8.8.8.8\n", "\0", "٨.٨.٨.٨"])
+def test_what_is_no_address_has_no_origin(table: AsnTable, text: str) -> None:
+    """Text that is no address never raises."""
     assert table.lookup(text) is None
 
 
@@ -138,7 +150,7 @@ def test_the_platforms_ases_are_in_the_table(table: AsnTable) -> None:
 
 
 def _systems(path: Path) -> int:
-    return int(struct.unpack_from("<8sIII", path.read_bytes()[:20])[3])
+    return int(struct.unpack_from("<8sIIII", path.read_bytes()[:24])[4])
 
 
 # --- building --------------------------------------------------------------------------------
@@ -156,7 +168,7 @@ def test_a_lookup_is_a_linear_scan(ranges: list[tuple[int, int, int]], asked: li
         source, out = Path(folder, "asn.csv"), Path(folder, "asn.bin")
         with source.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([*((*row, f"Net, {row[2]}") for row in rows), (1, 1, 9, "Nine")])
-        build(source, out)
+        build([source], out)
         with AsnTable.open(out) as table:
             for offset in asked:
                 asn = next((asn for first, last, asn in rows if first <= base + offset <= last), None)
@@ -164,29 +176,43 @@ def test_a_lookup_is_a_linear_scan(ranges: list[tuple[int, int, int]], asked: li
                 assert table.lookup(str(ipaddress.IPv4Address(base + offset))) == expected
 
 
-def test_the_shipped_table_is_sorted_and_merged() -> None:
-    """Ranges ascend from 0.0.0.0, and neighbours belong to different networks."""
+@pytest.mark.parametrize(("version", "before"), [(4, 0), (6, 1)])
+def test_the_shipped_table_is_sorted_and_merged(version: int, before: int) -> None:
+    """Ranges ascend from the first of all addresses, and neighbours belong to different networks."""
     data = TABLE.read_bytes()
-    ranges = struct.unpack_from("<8sII", data)[2]
-    rows = [module._RANGE.unpack_from(data, module._HEADER.size + n * module._RANGE.size) for n in range(ranges)]
-    assert rows[0][0] == 0
-    assert all(a[0] < b[0] and a[1] != b[1] for a, b in pairwise(rows))
+    counts = struct.unpack_from("<8sIII", data)[2:]
+    family = module._FAMILIES[before]
+    size = family.bytes + module._INDEX_BYTES
+    begin = module._HEADER.size + before * counts[0] * (module._FAMILIES[0].bytes + module._INDEX_BYTES)
+    rows = [data[at : at + size] for at in range(begin, begin + counts[before] * size, size)]
+    firsts = [int.from_bytes(row[: family.bytes], "little") for row in rows]
+    assert family.version == version
+    assert firsts[0] == 0
+    assert all(a < b for a, b in pairwise(firsts))
+    assert all(a[family.bytes :] != b[family.bytes :] for a, b in pairwise(rows))
 
 
-def test_rows_may_be_dotted_and_ipv6_is_passed_over(tmp_path: Path) -> None:
-    """Both spellings of the public CSV files are understood."""
-    source = tmp_path / "asn.csv"
+def test_rows_may_be_written_both_ways_and_be_of_both_versions(tmp_path: Path) -> None:
+    """Both spellings of the public CSV files are understood; a /48 belongs to one network."""
+    source, other = tmp_path / "asn.csv", tmp_path / "asn6.csv"
     source.write_text(
-        '20.0.1.0,20.0.1.255,64500,Example\n2001:200::,2001:200::ffff,2500,WIDE\n335544320,335544575,7,"Seven, Inc."\n'
-        "42540528726795050063891204319802818560,42540528806023212578155541913346768895,2500,WIDE\n\n"
-        '20.0.2.0,20.0.2.255,7,"Seven, Inc."\n',
+        '20.0.1.0,20.0.1.255,64500,Example\n335544320,335544575,7,"Seven, Inc."\n\n20.0.2.0,20.0.2.255,7,"Seven, Inc."\n',
         encoding="utf-8",
     )
-    built = build(source, tmp_path / "asn.bin")
-    assert (built.systems, built.size) == (1, (tmp_path / "asn.bin").stat().st_size)
+    other.write_text(
+        "2001:200::,2001:200:1b9:ffff:ffff:ffff:ffff:ffff,2500,WIDE\n2001:300::,2001:300::ffff,8,Eight\n"
+        '42540528727329395276160870415022948352,42540528727329395276160870415022948353,7,"Seven, Inc."\n',
+        encoding="utf-8",
+    )
+    built = build([source, other], tmp_path / "asn.bin")
+    assert (built.systems, built.size) == (3, (tmp_path / "asn.bin").stat().st_size)
     with AsnTable.open(tmp_path / "asn.bin") as table:
         assert table.lookup("20.0.0.9") == table.lookup("20.0.2.9") == Origin(7, "Seven, Inc.")
         assert table.lookup("20.0.1.9") is None  # AS64500 is for documentation
+        assert table.lookup("2001:200:1b9::") == Origin(2500, "WIDE")
+        assert table.lookup("2001:200:1ba:9::1") == Origin(7, "Seven, Inc.")
+        assert table.lookup("2001:300:0:1::") == Origin(8, "Eight")
+        assert table.lookup("2001:301::") is None
 
 
 @pytest.mark.parametrize(
@@ -198,7 +224,7 @@ def test_rows_may_be_dotted_and_ipv6_is_passed_over(tmp_path: Path) -> None:
         ),
         ("1.0.0.255,1.0.0.0,13335,A\n", "{}:1: expected first address, last address, AS number, name"),
         ("1.0.0.0,13335\n", "{}:1: expected first address, last address, AS number, name"),
-        ("", "{}: no IPv4 row in it; expected CSV rows: first address, last address, AS number, name"),
+        ("", "{}: no row of a network in it; expected CSV rows: first address, last address, AS number, name"),
     ],
 )
 def test_a_source_that_is_not_understood(tmp_path: Path, text: str, message: str) -> None:
@@ -207,7 +233,7 @@ def test_a_source_that_is_not_understood(tmp_path: Path, text: str, message: str
     source.write_text(text, encoding="utf-8")
     out.write_bytes(b"old")
     with pytest.raises(AsnError) as caught:
-        build(source, out)
+        build([source], out)
     assert str(caught.value) == message.format(source)
     assert out.read_bytes() == b"old"
 
@@ -215,10 +241,10 @@ def test_a_source_that_is_not_understood(tmp_path: Path, text: str, message: str
 def test_a_source_that_is_not_there(tmp_path: Path) -> None:
     """A missing or binary source is said to be so."""
     with pytest.raises(AsnError, match=r"nothing\.csv: cannot read it: No such file or directory$"):
-        build(tmp_path / "nothing.csv", tmp_path / "asn.bin")
+        build([tmp_path / "nothing.csv"], tmp_path / "asn.bin")
     (tmp_path / "asn.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AsnError, match=r"asn\.csv: is not UTF-8 text"):
-        build(tmp_path / "asn.csv", tmp_path / "asn.bin")
+        build([tmp_path / "asn.csv"], tmp_path / "asn.bin")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +277,7 @@ def test_any_name_can_be_shown(name: str) -> None:
 
 def _small(folder: Path) -> Path:
     (folder / "asn.csv").write_text("20.0.0.0,20.0.0.255,7,Seven\n", encoding="utf-8")
-    build(folder / "asn.csv", folder / "asn.bin")
+    build([folder / "asn.csv"], folder / "asn.bin")
     return folder / "asn.bin"
 
 
@@ -283,9 +309,9 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     """What is no table, is of another version, or is not there, is said to be so."""
     path = _small(tmp_path)
     good = path.read_bytes()
-    path.write_bytes(good[:8] + b"\x02" + good[9:])
+    path.write_bytes(good[:8] + b"\x01" + good[9:])
     with pytest.raises(
-        AsnError, match=r'asn\.bin: has version 2, not 1; make it anew with "netprobe asn import FILE"$'
+        AsnError, match=r'asn\.bin: has version 1, not 2; make it anew with "netprobe asn import FILE"$'
     ):
         AsnTable.open(path)
     for content in (b"", b"hello", b"netp-asn"):

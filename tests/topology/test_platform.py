@@ -129,6 +129,11 @@ def test_another_platform_is_another_file(tmp_path: Path) -> None:
             'vendor = "akamia"',
             "unknown vendor 'akamia' in [[target]] 'www.mine.example' (did you mean 'akamai'?)",
         ),
+        (
+            '"1.1.1.1"',
+            '"1.1.1.1"\naddress_v6 = "fe80::1"',
+            "'address_v6' in [[control]] 'one.one.one.one': 'fe80::1' can be no server's on the IPv6 Internet",
+        ),
         ('"1.1.1.1"', '"1.1.1"', "'address' in [[control]] 'one.one.one.one': '1.1.1' is not an IP address"),
         (
             '"one.one.one.one"',

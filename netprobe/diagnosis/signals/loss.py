@@ -13,6 +13,7 @@ from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.model.probes import RatePhase, Train
 from netprobe.probing.loss import Counted, Interval, Silence, exceeds, is_significant, judge, path_loss, wilson
+from netprobe.topology.addresses import network_of
 from netprobe.topology.segments import Segment
 
 _SURE = 0.999
@@ -59,8 +60,12 @@ def _counts(view: View) -> list[_Count]:
         for index, train in view.facts.losses
         if train.destination in places
     ]
-    limiting = {_block(c.place.address) for c in counts if c.limits}  # of one kind: only one of them was tested
-    return [replace(c, silence=Silence.LIMITER) if _block(c.place.address) in limiting else c for c in counts]
+    limiting = {
+        network_of(c.place.address, wide=True) for c in counts if c.limits
+    }  # of one kind: only one of them was tested
+    return [
+        replace(c, silence=Silence.LIMITER) if network_of(c.place.address, wide=True) in limiting else c for c in counts
+    ]
 
 
 def _all_lost(view: View, train: Train) -> tuple[int, int, Silence | None]:
@@ -239,10 +244,6 @@ def _routers(view: View, place: Destination) -> set[str]:
 
 def _owner(count: _Count) -> str:
     return count.place.network or count.place.address
-
-
-def _block(address: str) -> str:
-    return ".".join(address.split(".")[:2])
 
 
 def _told(view: View, counts: Sequence[_Count]) -> str:
