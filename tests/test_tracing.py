@@ -10,12 +10,12 @@ from netprobe.tracing import Pass, Progress, Stage, Traced, Wanted, trace
 
 
 def test_names_are_found_by_the_machine_s_own_resolver() -> None:
-    """A name and an address lead to paths, in the order in which they were given."""
+    """A name and an address lead to paths, in the order in which they were given; to a name's IPv6 first (RFC 6724)."""
     vantage = VirtualVantage(load("healthy"), 1)
     first, second = trace(vantage, ["www.tiktok.com", "9.9.9.9"], Protocol.ICMP)
-    assert (first.target, first.address) == ("www.tiktok.com", "23.50.131.10")
+    assert (first.target, first.address) == ("www.tiktok.com", "2a02:26f0:3500:1b::10")
     assert first.path is not None
-    assert [hop.addresses[0] for hop in first.path.hops][:2] == ["192.168.1.1", "87.186.224.94"]
+    assert [hop.addresses[0] for hop in first.path.hops][:2] == ["2003:de:37ff::1", "2003:0:8b00:e800::1"]
     assert (second.target, second.address) == ("9.9.9.9", "9.9.9.9")
     assert second.path is not None
     assert second.path.reached
@@ -24,8 +24,8 @@ def test_names_are_found_by_the_machine_s_own_resolver() -> None:
 def test_a_target_that_is_named_twice_is_traced_once() -> None:
     """Two names of one address share its probes: the flows would be the same."""
     once, twice = VirtualVantage(load("healthy"), 1), VirtualVantage(load("healthy"), 1)
-    trace(once, ["9.9.9.9"], Protocol.TCP, port=443)
-    both = trace(twice, ["9.9.9.9", "dns.quad9.net", "9.9.9.9"], Protocol.TCP, port=443)
+    trace(once, ["2620:fe::fe"], Protocol.TCP, port=443)
+    both = trace(twice, ["2620:fe::fe", "dns.quad9.net", "2620:fe::fe"], Protocol.TCP, port=443)
     assert [one.path for one in both] == [both[0].path] * 3
     assert twice.usage().packets_sent - once.usage().packets_sent <= 4  # the lookup
 

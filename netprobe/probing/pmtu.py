@@ -18,7 +18,7 @@ USUAL = (
     *(1600, 2002, 4352, 8166, 9000),
 )
 SMALL = 68  # RFC 791: every link carries this much
-_FRAGMENTATION_NEEDED = (3, 4)
+_TOO_LARGE = frozenset({(3, 4), (2, 0)})  # RFC 792: fragmentation needed; RFC 4443, 3.2: packet too big
 _MOST_SIZES = 32  # whoever tells us smaller and smaller MTUs, it ends
 _MARGIN = 2  # hops that the way there may be longer than the way back
 _SLOW_ANSWER_S = 0.2
@@ -146,7 +146,7 @@ class PathMtuSession:
 
     def _take(self, reply: Reply | None, size: int) -> int:
         """Note what a router says about `size`; the MTU that it tells, 0 when it tells none that makes sense."""
-        if reply is None or (reply.icmp_type, reply.icmp_code) != _FRAGMENTATION_NEEDED:
+        if reply is None or (reply.icmp_type, reply.icmp_code) not in _TOO_LARGE:
             return 0
         told = reply.mtu if SMALL <= reply.mtu < size else 0
         self._told.append((reply.source, told))

@@ -7,8 +7,13 @@ from netprobe.sim.packet import Packet
 
 
 def five_tuple(packet: Packet) -> str:
-    """What tells flows apart. An echo's identifier stands for its ports, as in most routers."""
+    """What tells flows apart. An echo's identifier stands for its ports, as in most routers.
+
+    In IPv6 the flow label counts too (RFC 6438).
+    """
     ends = f"{packet.source} {packet.destination} {packet.protocol}"
+    if ":" in packet.source:
+        ends = f"{ends} {packet.ident}"
     if packet.protocol == ip.ICMP:
         return f"{ends} {0 if packet.is_error else packet.icmp_ident}"
     return f"{ends} {packet.source_port} {packet.destination_port}"

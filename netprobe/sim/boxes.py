@@ -17,7 +17,8 @@ from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Match
 from netprobe.sim.replies import acknowledgement, forged_answer, forged_ends, segments_in_answer
 from netprobe.sim.rewriting import clamp_mss, set_end
-from netprobe.sim.servers.answers import Records
+from netprobe.sim.servers.answers import Records, of_both_versions
+from netprobe.sim.wirebytes import is_about_v6
 
 _Flow = tuple[int, str, str, int, int]
 
@@ -86,14 +87,16 @@ def _delaying(fault: Fault) -> Callable[[Packet], Deed]:
 
 
 def _forging(fault: Fault) -> Callable[[Packet], Deed]:
-    """Answers to a DNS question: one, or one for each address."""
-    lists = [(address,) for address in fault.addresses] if fault.separate else [fault.addresses]
-    forged = [Records(fault.rcode or "NOERROR", addresses=addresses) for addresses in lists]
+    """Answers to a DNS question: one, or one for each address of the kind that is asked for."""
+    rcode, both = fault.rcode or "NOERROR", of_both_versions(fault.addresses)
 
     def deed(packet: Packet) -> Deed:
         if not query_name(packet.payload):  # what is no question has no answer
             return _PASSES
-        return Deed(forged=tuple(forged_answer(packet, records) for records in forged))
+        asked = both[1] if is_about_v6(packet.payload) else both[0]
+        lists = [of_both_versions((address,)) for address in asked] if fault.separate and asked else [both]
+        records = [Records(rcode, addresses=addresses, aaaa=aaaa) for addresses, aaaa in lists]
+        return Deed(forged=tuple(forged_answer(packet, said) for said in records))
 
     return deed
 
@@ -279,6 +282,8 @@ class _Redirect:
                 set_end(packet, meant, packet.source_port, source=True)
             return _PASSES
         if packet.protocol not in {ip.TCP, ip.UDP} or packet.destination == self._to or not self._matches(packet):
+            return _PASSES
+        if (":" in packet.destination) != (":" in self._to):
             return _PASSES
         meant = packet.destination
         set_end(packet, self._to, packet.destination_port, source=False)

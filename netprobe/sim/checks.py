@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_network
+from socket import AF_INET6, inet_ntop, inet_pton
 
 from netprobe.model.hint import hint
 from netprobe.model.host import GivenFacts
@@ -89,26 +90,48 @@ def _check_addresses(scenario: Scenario) -> None:
     except ValueError:
         msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
         raise WrongError(msg) from None
-    owned = [("router", r.name, a) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
-    owned += [("router", r.name, r.nat.address) for r in scenario.routers if r.nat]
-    owned += [("server", s.name, address) for s in scenario.servers for address in s.addresses]
-    seen: dict[str, str] = {scenario.client_address: "[client]"}
-    for kind, name, address in owned:
+    _check_client_v6(scenario)
+    owned = [("router", r.name, a, _check_address) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
+    owned += [("router", r.name, r.nat.address, _check_address) for r in scenario.routers if r.nat]
+    owned += [("router", r.name, r.address6, _check_address_v6) for r in scenario.routers if r.address6]
+    owned += [("server", s.name, address, _check_either) for s in scenario.servers for address in s.addresses]
+    seen: dict[str, str] = dict.fromkeys(scenario.client_addresses, "[client]")
+    for kind, name, address, check_address in owned:
         where = f"[[{kind}]] '{name}'"
-        _check_address(address, where)
+        check_address(address, where)
         if address in seen:
             msg = f"{where} has the address {address} of {seen[address]}"
             raise WrongError(msg)
         seen[address] = where
     for resolver in scenario.resolvers:
-        _check_address(resolver.address, f"[[resolver]] '{resolver.name}'")
+        _check_either(resolver.address, f"[[resolver]] '{resolver.name}'")
+        if resolver.address6:
+            _check_address_v6(resolver.address6, f"'address6' in [[resolver]] '{resolver.name}'")
     for address in scenario.client.resolvers:
-        _check_address(address, "'resolvers' in [client]")
+        _check_either(address, "'resolvers' in [client]")
     _check_facts(scenario.client.facts)
     for address in scenario.client.hosts.values():
-        _check_address(address, "'hosts' in [client]")
+        _check_either(address, "'hosts' in [client]")
     for name, entry in scenario.names.items():
         _check_entry(entry, f"[names] '{name}'")
+
+
+def _check_client_v6(scenario: Scenario) -> None:
+    """A client with an address of IPv6 has a way out of its computer."""
+    client, where = scenario.client, "'address6' in [client]"
+    if not client.address6:
+        return
+    try:
+        IPv6Interface(client.address6)
+    except ValueError:
+        msg = f"{where}: '{client.address6}' is not an IPv6 address with a prefix length"
+        raise WrongError(msg) from None
+    _check_address_v6(client.address6.partition("/")[0], where)
+    link = next((link for link in scenario.links if set(link.ends) == {CLIENT, client.gateway}), None)
+    gateway = next((router for router in scenario.routers if router.name == client.gateway), None)
+    if (link and not link.ipv6) or (gateway and not gateway.ipv6):
+        msg = f"{where}: nobody is there to send to, because the gateway, or the link to it, has 'ipv6 = false'"
+        raise WrongError(msg)
 
 
 def _check_facts(facts: GivenFacts) -> None:
@@ -136,15 +159,13 @@ def _check_facts(facts: GivenFacts) -> None:
 
 
 def _check_entry(entry: Entry, where: str) -> None:
-    for address in (*entry.addresses, *(a for row in entry.regions.values() for a in row)):
+    for address in entry.addresses:
         _check_address(address, where)
+    for address in (address for row in entry.regions.values() for address in row):
+        _check_either(address, where)
     _check_prefixes(entry.regions, f"'regions' in {where}")
     for address in entry.aaaa:
-        try:
-            IPv6Address(address)
-        except ValueError:
-            msg = f"'aaaa' in {where}: '{address}' is not an IPv6 address"
-            raise WrongError(msg) from None
+        _check_address_v6(address, f"'aaaa' in {where}")
     if entry.alias and entry.aliases:
         msg = f"{where} has an alias and aliases: write the whole chain into 'aliases'"
         raise WrongError(msg)
@@ -161,12 +182,28 @@ def _check_address(address: str, where: str) -> None:
         raise WrongError(msg) from None
 
 
+def _check_address_v6(address: str, where: str) -> None:
+    """It is one of IPv6, written as everybody writes it: addresses are compared as text."""
+    try:
+        usual = inet_ntop(AF_INET6, inet_pton(AF_INET6, address))
+    except OSError:
+        msg = f"{where}: '{address}' is not an IPv6 address"
+        raise WrongError(msg) from None
+    if address != usual:
+        msg = f"{where}: write '{address}' as '{usual}' (RFC 5952)"
+        raise WrongError(msg)
+
+
+def _check_either(address: str, where: str) -> None:
+    (_check_address_v6 if ":" in address else _check_address)(address, where)
+
+
 def _check_prefixes(prefixes: Iterable[str], where: str) -> None:
     for prefix in prefixes:
         try:
-            IPv4Network(prefix)
+            ip_network(prefix)
         except ValueError:
-            msg = f"{where}: '{prefix}' is not an IPv4 prefix"
+            msg = f"{where}: '{prefix}' is not a prefix of IPv4 or IPv6"
             raise WrongError(msg) from None
 
 
@@ -195,6 +232,10 @@ def _check_places(scenario: Scenario) -> None:
         if resolver.upstream:
             others = [other.name for other in scenario.resolvers if other is not resolver]
             _known(resolver.upstream, others, "resolver", f"'upstream' in [[resolver]] '{resolver.name}'")
+            upstream = next(other for other in scenario.resolvers if other.name == resolver.upstream)
+            if (":" in upstream.address) != (":" in resolver.address):
+                msg = f"'upstream' in [[resolver]] '{resolver.name}': its 'address' is of the other version of IP"
+                raise WrongError(msg)
     for route in scenario.routes:
         _check_prefixes((route.prefix,), "'prefix' in [[route]]")
         _known(route.to, routers, "router", f"'to' in [[route]] '{route.prefix}'")
@@ -240,7 +281,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         msg = f"'match' in {where}: unknown protocol '{fault.match.protocol}' ({hint(fault.match.protocol, PROTOCOLS)})"
         raise WrongError(msg)
     for address in fault.addresses:
-        _check_address(address, f"'addresses' in {where}")
+        _check_either(address, f"'addresses' in {where}")
     if wrong := complaint(fault, scenario):
         raise WrongError(wrong)
 

@@ -10,6 +10,8 @@ from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.routing import CLIENT
 
 _OWN = ("127.", "0.0.0.0")  # noqa: S104  # Linux takes both for the machine itself (RFC 1122, 3.2.1.3)
+_OWN_V6 = frozenset({"::1", "::"})
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # who answers
 _LOOPBACK_S = 0.00004
 
 
@@ -29,10 +31,11 @@ class Timer:
 class Clockwork:
     """The only clock of a network in virtual time. What comes out of the network is handed to `deliver`."""
 
-    def __init__(self, network: Network, own: str, deliver: Callable[[Delivery], None]) -> None:
+    def __init__(self, network: Network, own: str, deliver: Callable[[Delivery], None], own_v6: str = "") -> None:
         self.now = 0.0
         self.network = network
-        self.neighbour = Neighbour(network, own, self.at, self._tell)
+        # The gateway has an entry for each version: ARP's and neighbour discovery's.
+        self.neighbour, self._neighbour_v6 = (Neighbour(network, a, self.at, self._tell) for a in (own, own_v6))
         self._deliver = deliver
         self.watch: Callable[[Packet, float], None] | None = None  # told what passes the client's card, and when
         self._timers: list[tuple[float, int, Timer]] = []
@@ -47,10 +50,14 @@ class Clockwork:
 
     def send(self, packet: Packet, node: str) -> None:
         """Put `packet` into the network now. What is for the client itself never leaves it: nobody listens there."""
-        if node == CLIENT and packet.destination.startswith(_OWN):
+        if node != CLIENT:
+            self.network.inject(packet, node, self.now)
+            return
+        over_v6 = ":" in packet.destination
+        if packet.destination in _OWN_V6 or packet.destination.startswith(_OWN):
             self._answer_self(packet)
-        elif node != CLIENT or self.neighbour.admit(packet, self.now):
-            if self.watch and node == CLIENT:
+        elif (self._neighbour_v6 if over_v6 else self.neighbour).admit(packet, self.now):
+            if self.watch:
                 self.watch(packet, self.now)
             self.network.inject(packet, node, self.now)
 
@@ -65,7 +72,7 @@ class Clockwork:
             answer = packet.error(packet.destination, UNREACHABLE, PORT_UNREACHABLE, ttl=64, arrived_ttl=packet.ttl)
         else:
             answer = echo_reply(packet, 64)
-        answer.source = "127.0.0.1" if packet.destination == "0.0.0.0" else answer.source  # noqa: S104  # as Linux does
+        answer.source = _LOOPBACKS.get(packet.destination, answer.source)
         when = self.now + _LOOPBACK_S
         self.at(when, lambda: self._tell(answer, when))
 

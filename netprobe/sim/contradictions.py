@@ -34,16 +34,17 @@ def _at_router(fault: Fault, scenario: Scenario) -> bool:
 def _machines(scenario: Scenario) -> dict[str, str]:
     """The addresses of servers and resolvers, and who has them."""
     found = {address: server.name for server in scenario.servers for address in server.addresses}
-    return {resolver.address: resolver.name for resolver in scenario.resolvers} | found
+    return {address: resolver.name for resolver in scenario.resolvers for address in resolver.addresses} | found
 
 
 def _comes_back(scenario: Scenario, address: str, router: str) -> bool:
     """Whether what the machine at `address` sends to the client crosses `router` before anybody translates it."""
     node = node_addresses(scenario)[address]
-    way = Routing(scenario, 0).way(node, CLIENT)
+    over_v6 = ":" in address
+    way = Routing(scenario, 0, over_v6=over_v6).way(node, CLIENT)
     translating = {r.name for r in scenario.routers if r.nat}
     crossed = way.hops[: way.hops.index(router) + 1] if way and router in way.hops else ()
-    at_home = IPv4Address(address) in IPv4Interface(scenario.client.address).network
+    at_home = over_v6 or IPv4Address(address) in IPv4Interface(scenario.client.address).network
     return bool(crossed) and (at_home or not translating.intersection(crossed))
 
 

@@ -24,9 +24,8 @@ from netprobe.sim.clockwork import Clockwork, Timer
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.servers.answers import Condition, Shown
-from netprobe.sim.tcp import Tcp, as_reply
+from netprobe.sim.tcp import Tcp, as_reply, mss_over
 
-_IP_TCP_HEADERS = 40
 _DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
 _TITLE = re.compile(r"<title>([^<]*)")
@@ -35,6 +34,7 @@ _CHAIN_COMPLAINTS = {
     Condition.SELF_SIGNED: "self-signed certificate",
 }
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
+_CODES = {ip.NET_UNREACHABLE: "ENETUNREACH", ip.PORT_UNREACHABLE: "ECONNREFUSED"}
 _TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
 
 
@@ -68,7 +68,7 @@ class Conversation:
         self._random = random
         iss = int.from_bytes(random[:4], "big")
         asked = self._handshake
-        mss = min(asked.mss or mtu, mtu - _IP_TCP_HEADERS)
+        mss = min(asked.mss or mtu, mss_over(mtu, asked.address))
         self.tcp = Tcp(clock, CLIENT, own, (asked.address, asked.port), iss, self, mss=mss)
         self._timer: Timer | None = None
         self._phase = "connect"
@@ -123,7 +123,8 @@ class Conversation:
         """The connection is over before we closed it."""
         detail = _ERRNOS.get(how, "")
         if by is not None and by.protocol == ip.ICMP:
-            code = "ECONNREFUSED" if by.icmp_code == ip.PORT_UNREACHABLE else "EHOSTUNREACH"
+            codes = _CODES if by.icmp_type == ip.UNREACHABLE else {}
+            code = codes.get(by.icmp_code, "EHOSTUNREACH")
             what = _TEXTS.get(by.icmp_code, "unreachable") if by.icmp_type == ip.UNREACHABLE else "time exceeded"
             detail = f"{code} ({what}, says {by.source})"
             how = "local" if by.source == self._own else how

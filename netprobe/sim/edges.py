@@ -11,7 +11,7 @@ from netprobe.sim.translation import Translator
 
 
 class Edges:
-    """The translating routers. What lies behind one, seen from the client, is outside of it.
+    """The translating routers, which translate IPv4 only. What lies behind one, seen from the client, is outside of it.
 
     Machines of the client's own network are inside, wherever they hang.
     """
@@ -50,7 +50,7 @@ class Edges:
 def outside(scenario: Scenario, routing: Routing, owner: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """For each translating router the nodes that are outside of it."""
     home = IPv4Interface(scenario.client.address).network
-    nodes = {node for address, node in owner.items() if IPv4Address(address) not in home}
+    nodes = {node for address, node in owner.items() if ":" not in address and IPv4Address(address) not in home}
     ways = {node: routing.way(CLIENT, node) for node in nodes}
     return {
         router.name: frozenset(node for node, way in ways.items() if way and router.name in way.hops)

@@ -2,20 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
+from netprobe.sim import prefixes
+from netprobe.sim.packet import HOST_UNREACHABLE
 from netprobe.sim.records import Scenario
 
+#: Bits of the prefix around a server's address in which nobody else is, in IPv4 and in IPv6.
+NEIGHBOURHOOD = (24, 64)
 _KEPT = 65536
 
 
 @dataclass(slots=True, frozen=True)
 class End:
-    """Where packets to an address end: at `node`, which owns it unless `owned` is false."""
+    """Where packets to an address end: at `node`, which owns it unless `owned` is false.
+
+    It says then what `code` of "destination unreachable" means, unless it is `silent`.
+    """
 
     node: str
     owned: bool = True
     silent: bool = False
+    code: int = HOST_UNREACHABLE
 
 
 class Ends:
@@ -38,9 +45,9 @@ class Ends:
         if address in self._owner:
             end = End(self._owner[address])
         else:
-            number = int(IPv4Network(address).network_address)
-            for network, mask, route in self._routes:
-                if number & mask == network:
+            number = prefixes.number(address)
+            for first, mask, route in self._routes:
+                if number & mask == first:
                     end = route
                     break
         self._found[address] = end
@@ -49,11 +56,11 @@ class Ends:
 
 def _routes(scenario: Scenario) -> tuple[tuple[int, int, End], ...]:
     """Longest prefix first: the file's routes, and silence around each server, whose neighbours nobody is."""
-    found = [(IPv4Network(route.prefix), End(route.to, owned=False, silent=route.silent)) for route in scenario.routes]
+    found = [(route.prefix, End(route.to, owned=False, silent=route.silent)) for route in scenario.routes]
     found += [
-        (IPv4Network(f"{address}/24", strict=False), End(server.at, owned=False, silent=True))
+        (prefixes.around(address, *NEIGHBOURHOOD), End(server.at, owned=False, silent=True))
         for server in scenario.servers
         for address in server.addresses
     ]
-    found.sort(key=lambda pair: -pair[0].prefixlen)
-    return tuple((int(net.network_address), int(net.netmask), end) for net, end in found)
+    found.sort(key=lambda pair: -prefixes.length(pair[0]))
+    return tuple((*prefixes.mask(prefix), end) for prefix, end in found)

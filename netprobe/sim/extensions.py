@@ -5,9 +5,11 @@ Pure arithmetic on the bytes of an error's payload, in both directions.
 
 import struct
 from collections.abc import Collection, Iterator
-from socket import inet_aton, inet_ntoa
+from ipaddress import ip_address
+from socket import inet_aton
 
 from netprobe.model.replies import Interface
+from netprobe.sim.ipv6 import pack_address
 from netprobe.sim.packet import Packet, checksum
 
 #: What `mangle` may name, and what is there instead of the truth in the quoted IP header. Malone and Luckie, "Analysis
@@ -24,7 +26,7 @@ _VERSION = 0x20  # RFC 4884, 7: version 2 in the upper four bits
 _MPLS = (1, 1)  # RFC 4950, 3: class and type of the label stack
 _INTERFACE = 2  # RFC 5837, 4.1: the class; in the type the role is in the upper two bits
 _INCOMING, _PARTS = 0, 0x0F  # index, address, name and MTU are all told
-_IPV4_FAMILY = 1
+_IPV4_FAMILY, _IPV6_FAMILY = 1, 2
 _NAME_LIMIT = 63  # RFC 5837, 4.3, without the byte of the length
 _EXPIRED = 1
 _NULL_TTL = 0
@@ -64,10 +66,12 @@ def label_stack(labels: tuple[int, ...]) -> bytes:
 
 
 def incoming_interface(interface: Interface) -> bytes:
-    """The object that tells the whole IPv4 interface that a packet came in by (RFC 5837, 4)."""
+    """The object that tells the whole interface that a packet came in by (RFC 5837, 4)."""
     name = interface.name.encode()[:_NAME_LIMIT]
     padded = bytes([-(-(len(name) + 1) // _WORD) * _WORD]) + name  # the byte of the length counts
-    told = struct.pack("!IHH", interface.index, _IPV4_FAMILY, 0) + inet_aton(interface.address)
+    over_v6 = ":" in interface.address
+    address = pack_address(interface.address) if over_v6 else inet_aton(interface.address)
+    told = struct.pack("!IHH", interface.index, _IPV6_FAMILY if over_v6 else _IPV4_FAMILY, 0) + address
     told += padded.ljust(padded[0], b"\0") + struct.pack("!I", interface.mtu)
     return struct.pack("!HBB", _HEADER_BYTES + len(told), _INTERFACE, _INCOMING << 6 | _PARTS) + told
 
@@ -98,9 +102,11 @@ def interfaces_of(error: Packet) -> tuple[Interface, ...]:
     found = []
     for kind, told in _objects(error):
         if kind == (_INTERFACE, _INCOMING << 6 | _PARTS):
-            index, _, _, address, size = struct.unpack_from("!IHH4sB", told)
-            name = told[13 : 12 + size].rstrip(b"\0").decode(errors="replace")
-            found.append(Interface("incoming", index, inet_ntoa(address), name, int.from_bytes(told[12 + size :])))
+            index, family = struct.unpack_from("!IH", told)
+            at = 8 + (16 if family == _IPV6_FAMILY else 4)
+            address, end = str(ip_address(told[8:at])), at + told[at]
+            name = told[at + 1 : end].rstrip(b"\0").decode(errors="replace")
+            found.append(Interface("incoming", index, address, name, int.from_bytes(told[end:])))
     return tuple(found)
 
 

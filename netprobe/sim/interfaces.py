@@ -10,14 +10,15 @@ class Interfaces:
     """Those of the routers of `scenario` that tell."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._told: dict[tuple[str, str], Interface] = {}
+        self._told: dict[tuple[str, str, bool], Interface] = {}  # by router, neighbour, and whether it is IPv6
         for router in scenario.routers:
             wires = [link for link in scenario.links if router.interfaces and router.name in link.ends]
             for number, link in enumerate(wires, _FIRST):
                 (neighbour,) = set(link.ends) - {router.name}
-                told = Interface("incoming", number, router.address, f"to-{neighbour}", link.mtu)
-                self._told[router.name, neighbour] = told
+                for address in router.addresses:
+                    told = Interface("incoming", number, address, f"to-{neighbour}", link.mtu)
+                    self._told[router.name, neighbour, ":" in address] = told
 
-    def incoming(self, router: str, neighbour: str) -> Interface | None:
+    def incoming(self, router: str, neighbour: str, *, over_v6: bool) -> Interface | None:
         """The one by which packets from `neighbour` come to `router`; None: it does not tell."""
-        return self._told.get((router, neighbour))
+        return self._told.get((router, neighbour, over_v6))

@@ -9,10 +9,8 @@ from netprobe.sim.clockwork import Clockwork, Timer
 from netprobe.sim.network import DNS_PORT
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import Tcp
+from netprobe.sim.tcp import Tcp, mss_over
 
-_UDP_HEADERS = 28
-_IP_TCP_HEADERS = 40
 _KNUTH = 2654435761
 
 
@@ -26,7 +24,7 @@ class Question:
         self, clock: Clockwork, own: str, lookup: Lookup, port: int, done: Callable[[Answer], None], *, mtu: int = 1500
     ) -> None:
         self._clock = clock
-        self._mss = mtu - _IP_TCP_HEADERS
+        self._mss = mss_over(mtu, lookup.resolver)
         self.tcp: Tcp | None = None
         self._buffer = b""
         self._own = own
@@ -109,20 +107,17 @@ class Question:
         return wirebytes.dns_query(ident, self._lookup.name, self._lookup.record_type, self._lookup.record_class)
 
     def _ask(self) -> None:
-        payload = self._query()
-        self.packets_sent += 1
-        self.bytes_sent += _UDP_HEADERS + len(payload)
-        self._clock.send(
-            Packet(
-                self._own,
-                self._lookup.resolver,
-                protocol=ip.UDP,
-                source_port=self._port,
-                destination_port=DNS_PORT,
-                payload=payload,
-            ),
-            CLIENT,
+        packet = Packet(
+            self._own,
+            self._lookup.resolver,
+            protocol=ip.UDP,
+            source_port=self._port,
+            destination_port=DNS_PORT,
+            payload=self._query(),
         )
+        self.packets_sent += 1
+        self.bytes_sent += packet.size
+        self._clock.send(packet, CLIENT)
 
     def _finish(self, answer: wirebytes.DnsAnswer | None = None, error: str = "") -> None:
         for timer in self._timers:

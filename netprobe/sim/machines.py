@@ -31,7 +31,7 @@ class Machines:
         self.wall_clock_s = wall_clock_s
         self.clock: Clockwork
         self._servers = {address: server for server in scenario.servers for address in server.addresses}
-        self._resolvers = {resolver.address: resolver for resolver in scenario.resolvers}
+        self._resolvers = {address: resolver for resolver in scenario.resolvers for address in resolver.addresses}
         self._connections: dict[_Flow, Tcp] = {}
         self._challenged: dict[_Flow, float] = {}
         self._nameservers = Nameservers(self)

@@ -6,10 +6,9 @@ The bytes are hostile; every parser answers with an empty name rather than an ex
 import re
 from fnmatch import translate
 from functools import lru_cache
-from ipaddress import IPv4Network
-from socket import inet_aton
 from typing import TypeVar
 
+from netprobe.sim import prefixes
 from netprobe.sim.packet import TCP, UDP, Packet
 from netprobe.sim.records import Match
 
@@ -89,11 +88,6 @@ def name_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern.lower()) for pattern in patterns))
 
 
-@lru_cache(maxsize=16384)
-def _number(address: str) -> int:
-    return int.from_bytes(inet_aton(address), "big")
-
-
 class Matcher:
     """Decides whether a packet is one that a fault is about.
 
@@ -105,8 +99,8 @@ class Matcher:
         self._protocol = PROTOCOLS.get(match.protocol)
         self._port = match.port
         self._larger_than = match.larger_than
-        self._source = tuple(_mask(prefix) for prefix in match.source)
-        self._destination = tuple(_mask(prefix) for prefix in match.destination)
+        self._source = tuple(prefixes.mask(prefix) for prefix in match.source)
+        self._destination = tuple(prefixes.mask(prefix) for prefix in match.destination)
         self._server_name = name_pattern(match.server_name) if match.server_name else None
         self._query_name = name_pattern(match.query_name) if match.query_name else None
         self._hit: dict[_Flow, None] = {}
@@ -120,9 +114,9 @@ class Matcher:
             return False
         if self._port and self._port not in {packet.destination_port, packet.source_port}:
             return False
-        if self._source and not _within(packet.source, self._source):
+        if self._source and not prefixes.within(packet.source, self._source):
             return False
-        if self._destination and not _within(packet.destination, self._destination):
+        if self._destination and not prefixes.within(packet.destination, self._destination):
             return False
         if self._query_name is not None and not self._asks(packet):
             return False
@@ -160,13 +154,3 @@ def remember(memory: dict[K, V], key: K, value: V) -> None:
     if len(memory) >= _FLOWS:
         del memory[next(iter(memory))]
     memory[key] = value
-
-
-def _mask(prefix: str) -> tuple[int, int]:
-    network = IPv4Network(prefix, strict=False)
-    return int(network.network_address), int(network.netmask)
-
-
-def _within(address: str, prefixes: tuple[tuple[int, int], ...]) -> bool:
-    number = _number(address)
-    return any(number & mask == network for network, mask in prefixes)

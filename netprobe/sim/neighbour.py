@@ -1,4 +1,4 @@
-"""The client's kernel towards its gateway: what becomes of packets while nobody answers ARP (RFC 826).
+"""The client's kernel towards its gateway: what becomes of packets while nobody answers ARP (RFC 826, or RFC 4861).
 
 As in Linux: they wait, for three requests a second apart; then the first of them come back as "host unreachable" in the
 machine's own name, up to the burst that the kernel allows itself (icmp_msgs_burst), and the others are gone.

@@ -8,6 +8,7 @@ since the network's start.
 import heapq
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from netprobe.sim import packet as ip
@@ -21,7 +22,7 @@ from netprobe.sim.packet import Packet
 from netprobe.sim.plans import Plan, Plans
 from netprobe.sim.records import Router, Scenario
 from netprobe.sim.replies import echo_reply, refusal, router_error
-from netprobe.sim.routing import CLIENT, Routing, node_addresses
+from netprobe.sim.routing import CLIENT, Routing, has_v6_everywhere, node_addresses
 
 SERVERS = "servers"
 DNS_PORT = 53
@@ -47,10 +48,16 @@ class Network:
         self._timeline = Timeline(scenario, seed)
         self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
         self._owner = node_addresses(scenario)
-        self._resolvers = {self._owner[r.address]: r.name for r in scenario.resolvers}
+        self._resolvers = {address: r.name for r in scenario.resolvers for address in r.addresses}
         self._end = Ends(scenario, self._owner).end
         self._edges = Edges(scenario, self._routing, self._owner)
-        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw, self._timeline.gated())
+        gated = (*self._routing.gated(), *self._timeline.gated().items())
+        self._gates = {ends: Gate(ends, wire, seed) for ends, wire in gated}
+        self._entered: Epoch | None = None
+        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw, self._gates)
+        whole = has_v6_everywhere(scenario)
+        self._routing_v6 = self._routing if whole else Routing(scenario, seed, over_v6=True)
+        self._plans_v6 = Plans(scenario, self._routing_v6, None, seed, self._draw, self._gates)
         self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -95,7 +102,8 @@ class Network:
         """Seconds from node `origin` to `address` at `now`; None when a dead router is on the way."""
         epoch = self._timeline.at(now)
         end = self._end(address)
-        plan = self._plans.plan(origin, end.node, epoch) if end else None
+        plans = self._plans_v6 if ":" in address else self._plans
+        plan = plans.plan(origin, end.node, epoch) if end else None
         if plan is None or plan.dead_at <= len(plan.way.hops) or origin in epoch.down:
             return None
         return plan.way.arrive_s[-1]
@@ -103,7 +111,8 @@ class Network:
     def hops(self, address: str, origin: str = CLIENT) -> tuple[Router, ...]:
         """The routers that packets to `address` cross: what a perfect traceroute shows before the destination."""
         end = self._end(address)
-        way = self._routing.way(origin, end.node) if end else None
+        routing = self._routing_v6 if ":" in address else self._routing
+        way = routing.way(origin, end.node) if end else None
         routers = [self._routers[name] for name in way.hops] if way else []
         return tuple(router for router in routers if router.propagate_ttl)
 
@@ -121,8 +130,12 @@ class Network:
         if end is None:
             self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
             return
-        plan = self._plans.plan(origin, end.node, epoch, packet, via)
-        if plan is None or packet.ttl <= 0:
+        plans = self._plans_v6 if ":" in packet.destination else self._plans
+        plan = plans.plan(origin, end.node, epoch, packet, via)
+        if plan is None and plans is self._plans_v6:
+            end = self._stranded(origin, end.node)
+            plan = plans.plan(origin, end.node, epoch, packet, via) if end else None
+        if plan is None or end is None or packet.ttl <= 0:
             return
         way = plan.way
         stop = plan.stop(packet.ttl)
@@ -142,11 +155,19 @@ class Network:
                 self._expire_switched(packet, plan, stop, at, epoch)
             else:
                 name, before = way.hops[stop], way.hops[stop - 1] if stop else origin
-                came_by = self._interfaces.incoming(name, before)
+                came_by = self._interfaces.incoming(name, before, over_v6=":" in packet.source)
                 self._error(packet, name, 0, 1, at, epoch, kind=ip.TIME_EXCEEDED, came_by=came_by)
             return
         packet.ttl -= last if plan.ticks is None else len(plan.ticks)
         self._arrive(packet, end, at, epoch)
+
+    def _stranded(self, origin: str, node: str) -> End | None:
+        """Who has no route of IPv6 to `node`: on the way that IPv4 takes, the last one whom IPv6 comes to."""
+        way = self._routing.way(origin, node)
+        places = (origin, *way.hops, node) if way else ()
+        broken = (near for near, far in pairwise(places) if not self._routing_v6.joins(near, far))
+        last = next(broken, origin)
+        return End(last, owned=False, code=ip.NET_UNREACHABLE) if last in self._routers else None
 
     def _pass(
         self, packet: Packet, plan: Plan, stop: int, now: float, epoch: Epoch, *, onward: bool = False
@@ -180,12 +201,15 @@ class Network:
         if at is not None:
             packet.ttl -= plan.spent(gate)
             near, far = (ends[0], *plan.way.hops, ends[1])[gate : gate + 2]
-            self._schedule(at, self._plans.gates[near, far], packet)
+            self._schedule(at, self._gates[near, far], packet)
 
     def _cross(self, gate: Gate, packet: Packet, at: float) -> None:
         """It is its turn at a link that remembers."""
         epoch = self._timeline.at(at)
-        self._plans.enter(epoch)
+        if epoch is not self._entered:
+            self._entered = epoch
+            for ends, link in self._gates.items():
+                link.change(epoch.wires.get(ends) or self._routing.wire(ends))
         leaves = gate.cross(packet.size, at, epoch.loads.get(gate.ends, 0.0))
         if leaves is not None:
             near, far = gate.ends
@@ -242,9 +266,9 @@ class Network:
     def _too_narrow(self, packet: Packet, plan: Plan, stop: int) -> int | None:
         """Before hop `stop`, the first router whose next link is too narrow for it; None when none is.
 
-        Without DF it goes on whole: fragments are not modelled.
+        Without DF it goes on whole: fragments are not modelled. In IPv6 no router makes any (RFC 8200, 5).
         """
-        if not packet.dont_fragment:
+        if not packet.dont_fragment and ":" not in packet.source:
             return None
         way = plan.way
         return next((i for i in range(min(stop, len(way.hops))) if way.mtu[i + 1] < packet.size), None)
@@ -271,14 +295,14 @@ class Network:
             if packet.ttl <= 1:
                 self._expire(packet, node, packet.ttl, at, epoch)
             elif not end.silent:
-                self._error(packet, node, ip.HOST_UNREACHABLE, packet.ttl, at, epoch)
+                self._error(packet, node, end.code, packet.ttl, at, epoch)
         elif node == CLIENT:
             self._deliver(packet, CLIENT, at)
         elif self._edges.inward(node, packet, at):
             self._enter(packet, node, at, epoch)
         else:
             dns = DNS_PORT in {packet.destination_port, packet.source_port}  # to a forwarder: an answer
-            service = self._resolvers.get(node, node) if dns else node
+            service = self._resolvers.get(packet.destination, node) if dns else node
             if service in epoch.refusing or (service == node and node in self._routers):
                 self._refuse(packet, node, at, epoch)
             elif service not in epoch.down and self._heeds(packet, node, at, epoch):
@@ -314,7 +338,8 @@ class Network:
         name, egress = way.hops[index], way.hops[tunnel.egress]
         if self._answers(packet, name, at, epoch):
             router = self._routers[name]
-            came_by = self._interfaces.incoming(name, way.hops[index - 1]) if index else None
+            before, over_v6 = way.hops[index - 1], ":" in packet.source
+            came_by = self._interfaces.incoming(name, before, over_v6=over_v6) if index else None
             error = router_error(
                 packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=tunnel.place, labelled=True, came_by=came_by
             )
@@ -325,6 +350,8 @@ class Network:
     def _answers(self, packet: Packet, name: str, at: float, epoch: Epoch) -> bool:
         """Whether node `name` may and will say what happened to `packet`."""
         if packet.is_error or packet.fragment or name in epoch.silent or name in epoch.down:
+            return False
+        if ":" in packet.source and name in self._routers and not self._routers[name].address6:
             return False
         return self._may_answer(name, packet.source, at, epoch)
 

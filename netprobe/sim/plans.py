@@ -11,7 +11,7 @@ from netprobe.sim.faults import Epoch, Hook
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
-from netprobe.sim.routing import CLIENT, Ends, Routing, Way, Wire
+from netprobe.sim.routing import CLIENT, Ends, Routing, Way
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,16 +62,19 @@ class _Fork:
 
 
 class Plans:
-    """The plans between any two nodes; those of one epoch are kept."""
+    """The plans between any two nodes, of one version of IP; those of one epoch are kept.
+
+    `edges` is None for IPv6, which nobody translates. What shares wires shares `gates`.
+    """
 
     def __init__(
         self,
         scenario: Scenario,
         routing: Routing,
-        edges: Edges,
+        edges: Edges | None,
         seed: int,
         draw: random.Random,
-        gated: Mapping[Ends, Wire],
+        gates: Mapping[Ends, Gate],
     ) -> None:
         self._routing = routing
         self._edges = edges
@@ -79,14 +82,14 @@ class Plans:
         self._draw = draw
         self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
         self._switching = {router.name: router for router in scenario.routers if router.mpls}
-        self.gates = {ends: Gate(ends, wire, seed) for ends, wire in (*routing.gated(), *gated.items())}
+        self._gates = gates
         self._epoch: Epoch | None = None
         self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
         self._forks: dict[tuple[str, str], Plan | _Fork] = {}
 
     def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
-        self.enter(epoch)
+        self._enter(epoch)
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -102,7 +105,7 @@ class Plans:
 
     def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
         """What `router` alone does to packets that go through it to `node`."""
-        self.enter(epoch)
+        self._enter(epoch)
         key = (f"through {router}", node)
         if key not in self._found:
             way = self._routing.way(router, node)
@@ -116,11 +119,9 @@ class Plans:
         way = self._routing.way(CLIENT, node)
         return way is not None and router in way.hops
 
-    def enter(self, epoch: Epoch) -> None:
+    def _enter(self, epoch: Epoch) -> None:
         """From now on `epoch` is the present one."""
         if epoch is not self._epoch:
-            for ends, gate in self.gates.items():
-                gate.change(epoch.wires.get(ends) or self._routing.wire(ends))
             self._epoch = epoch
             self._found.clear()
             self._forks.clear()
@@ -162,10 +163,11 @@ class Plans:
             if hook.kind != "loop" or (hook.other in (origin, *way.hops[:index]) and self._lies_beyond(node, hook.at))
         )
         links = pairwise((origin, *places))
-        gates = tuple(i for i, ends in enumerate(links) if ends in self.gates) if self.gates else ()
+        gates = tuple(i for i, ends in enumerate(links) if ends in self._gates) if self._gates else ()
         mtu = min(way.mtu[1:], default=65535)
         ticks, tunnels = _switched(way.hops, self._switching) if self._switching else (None, {})
-        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels, self._edges.crossed(way.hops, origin, node))
+        nat = self._edges.crossed(way.hops, origin, node) if self._edges else None
+        return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels, nat)
 
 
 def _switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:

@@ -10,12 +10,16 @@ import msgspec
 from netprobe.model.host import GivenFacts
 from netprobe.model.record import Record
 
+#: The client's next hop in IPv6: a router says who it is from its link-local address (RFC 4861, 4.2).
+GATEWAY6 = "fe80::1"
+
 
 class Client(Record, frozen=True):
     """The machine that netprobe runs on: `address` with its prefix length, `gateway` a router, resolvers' addresses.
 
-    `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by `clock_ahead_s`.
-    `facts` are told of it without being measured.
+    `address6` is one of IPv6 with its prefix length, empty: it has none; its next hop is the gateway's link-local one,
+    `GATEWAY6`. `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by
+    `clock_ahead_s`. `facts` are told of it without being measured.
     """
 
     address: str
@@ -24,6 +28,7 @@ class Client(Record, frozen=True):
     hosts: dict[str, str] = {}
     clock_ahead_s: float = 0.0
     facts: GivenFacts = GivenFacts()
+    address6: str = ""
 
 
 class RateLimit(Record, frozen=True):
@@ -64,6 +69,9 @@ class Router(Record, frozen=True):
 
     With `interfaces` its time exceeded also tells by which interface a packet came (RFC 5837).
     `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass, 0 does not.
+
+    `address6` is the source of what it says in IPv6. Without one it forwards and is silent: what Linux would say came
+    from a link-local address, and routers pass none of those on (RFC 4291, 2.5.6). Unless `ipv6` it forwards no IPv6.
     """
 
     name: str
@@ -84,6 +92,13 @@ class Router(Record, frozen=True):
     interfaces: bool = False
     nat: Nat | None = None
     mss_clamp: int = 0
+    address6: str = ""
+    ipv6: bool = True
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those at which it answers, without the one that `nat` lends others."""
+        return (self.address, self.address6) if self.address6 else (self.address,)
 
 
 class Back(Record, frozen=True):
@@ -104,6 +119,7 @@ class Link(Record, frozen=True):
     `loss_burst` is the mean number of packets that are lost in a row, 1 for chance alone. `rate_mbit` (of IP packets;
     0: no limit) has a queue of `queue_ms` in front of it, which drops what comes when it is full. Ways are chosen by
     the sum of `cost`, which is `delay_ms` unless given. `back` is what differs from the second end to the first.
+    Unless `ipv6` it carries no IPv6.
     """
 
     ends: tuple[str, str]
@@ -116,6 +132,7 @@ class Link(Record, frozen=True):
     queue_ms: float = 50.0
     cost: float | None = None
     back: Back | None = None
+    ipv6: bool = True
 
     def leaving(self, near: str) -> "Link":
         """The link as it is for what leaves its end `near`."""
@@ -128,8 +145,9 @@ class Link(Record, frozen=True):
 class Server(Record, frozen=True):
     """A machine that answers echo requests and serves `serves` over TLS (443) and HTTP (80).
 
-    `serves` are names, `*.` for one more label; a server without any answers no TCP. `delay_ms` is its thinking time.
-    Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too, over UDP port 443, and says so.
+    `addresses` are of IPv4 and of IPv6. `serves` are names, `*.` for one more label; a server without any answers no
+    TCP. `delay_ms` is its thinking time. Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too,
+    over UDP port 443, and says so.
     """
 
     name: str
@@ -149,7 +167,8 @@ class Server(Record, frozen=True):
 class Resolver(Record, frozen=True):
     """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself.
 
-    `ecs` is the client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself.
+    `address` is of either version; with one of IPv4 it may have `address6` beside it, on the same machine. `ecs` is the
+    client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself.
     """
 
     name: str
@@ -159,6 +178,12 @@ class Resolver(Record, frozen=True):
     upstream: str = ""
     delay_ms: float = 1.0
     ecs: str = ""
+    address6: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that it answers at."""
+        return (self.address, self.address6) if self.address6 else (self.address,)
 
 
 class Route(Record, frozen=True):
@@ -172,11 +197,11 @@ class Route(Record, frozen=True):
 class Entry(Record, frozen=True):
     """What the world's DNS knows of a name; `alias` is the CNAME that leads to the addresses, or `aliases`, a chain.
 
-    `regions` are other addresses for who asks from a prefix: a resolver's address, or the subnet that it tells (RFC
-    7871). `aaaa` are IPv6 addresses, to which there is no way here.
+    `addresses` are those of IPv4, `aaaa` those of IPv6. `regions` are other addresses, of either version, for who asks
+    from a prefix: a resolver's address, or the subnet that it tells (RFC 7871).
     """
 
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
     alias: str = ""
     ttl_s: int = 300
     aliases: tuple[str, ...] = ()
@@ -187,9 +212,9 @@ class Entry(Record, frozen=True):
 class Match(Record, frozen=True):
     """Which packets a fault is about; every key that is given must hold.
 
-    `port` is either end's. `source` and `destination` are prefixes. `server_name` looks into the TLS ClientHello (or
-    the Host of plain HTTP), `query_name` into a DNS question; both are patterns with `*`. `larger_than` is about whole
-    IP packets in bytes.
+    `port` is either end's; `icmp` is ICMPv6 too. `source` and `destination` are prefixes of either version.
+    `server_name` looks into the TLS ClientHello (or the Host of plain HTTP), `query_name` into a DNS question; both are
+    patterns with `*`. `larger_than` is about whole IP packets in bytes.
     """
 
     protocol: str = ""
@@ -299,6 +324,16 @@ class Scenario(Record, frozen=True):
     def client_address(self) -> str:
         """The client's address without its prefix length."""
         return self.client.address.partition("/")[0]
+
+    @property
+    def client_addresses(self) -> tuple[str, ...]:
+        """The client's addresses, IPv4's first, without their prefix lengths."""
+        return tuple(address.partition("/")[0] for address in (self.client.address, self.client.address6) if address)
+
+    @property
+    def gateway(self) -> Router:
+        """The client's next hop."""
+        return next(router for router in self.routers if router.name == self.client.gateway)
 
     @property
     def own_mtu(self) -> int:

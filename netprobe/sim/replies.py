@@ -42,7 +42,7 @@ def router_error(
 
     `labelled`: the packet came with the router's labels on it; `came_by` is the interface where that is to be told.
     """
-    source = router.icmp_source or router.address
+    source = router.address6 if ":" in packet.source else router.icmp_source or router.address
     ttl, quote = router.icmp_ttl, router.quote
     error = packet.error(source, kind, code, ttl=ttl, arrived_ttl=arrived_ttl, quote=quote, word=word)
     if router.mangle:
@@ -122,20 +122,21 @@ def forged_ends(packet: Packet, *, fin: bool = False, behind: bool = False) -> t
     return back, onward
 
 
-_PIECE = 1400  # bytes of a forged segment: narrow enough for any way to a client
+_PIECE, _PIECE_V6 = 1400, 1220  # bytes of a forged segment: narrow enough for any way to a client (RFC 8200, 5)
 
 
 def segments_in_answer(request: Packet, data: bytes) -> tuple[Packet, ...]:
     """Segments with `data` and then a FIN, in the name of the server that `request` is for, and in its sequence."""
     acknowledged = (request.seq + len(request.payload)) & 0xFFFFFFFF
-    starts = range(0, len(data), _PIECE)
+    piece = _PIECE_V6 if ":" in request.source else _PIECE
+    starts = range(0, len(data), piece)
     return tuple(
         back_to(
             request,
             seq=(request.ack + start) & 0xFFFFFFFF,
             ack=acknowledged,
             flags=ip.PSH | ip.ACK | (ip.FIN if start == starts[-1] else 0),
-            payload=data[start : start + _PIECE],
+            payload=data[start : start + piece],
         )
         for start in starts
     )

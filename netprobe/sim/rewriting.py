@@ -6,10 +6,12 @@ A packet that came in as bytes keeps them but for what is changed; its checksums
 
 from socket import inet_aton
 
+from netprobe.sim import ipv6
 from netprobe.sim import packet as ip
 from netprobe.sim.packet import Packet
 
 _SOURCE_AT, _DESTINATION_AT, _IP_SUM_AT = 12, 16, 10
+_SOURCE_AT_V6, _DESTINATION_AT_V6 = 8, 24
 _SUM_AT = {ip.TCP: 16, ip.UDP: 6, ip.ICMP: 2}  # in the transport header
 _PORTS_AT = {ip.TCP: (0, 2), ip.UDP: (0, 2), ip.ICMP: (4, 4)}  # the source's and the destination's
 _MSS = 2  # RFC 9293, 3.2: its option's kind
@@ -40,17 +42,23 @@ def set_quoted_end(error: Packet, address: str, port: int, *, source: bool) -> N
 
 
 def _with_end(data: bytes, address: str, port: int, *, source: bool) -> bytes:
-    """Of an IPv4 packet, or of as much as is quoted of one. A fragment that is not the first has no port."""
+    """Of a packet, or of as much as is quoted of one. A fragment that is not the first has no port."""
     out = bytearray(data)
-    header, protocol = (data[0] & 15) * 4, data[9]
-    first = not int.from_bytes(data[6:8], "big") & 0x1FFF
-    sums = [_IP_SUM_AT]
+    over_v6 = data[0] >> 4 == 6  # which has no checksum of its own
+    if over_v6:
+        head = ipv6.parse_header(data, quoted=True)
+        header, first = head.at, not head.fragment
+        protocol = ip.ICMP if head.protocol == ipv6.ICMPV6 else head.protocol
+        end_at, end, sums = _SOURCE_AT_V6 if source else _DESTINATION_AT_V6, ipv6.pack_address(address), []
+    else:
+        header, protocol, first = (data[0] & 15) * 4, data[9], not int.from_bytes(data[6:8], "big") & 0x1FFF
+        end_at, end, sums = _SOURCE_AT if source else _DESTINATION_AT, inet_aton(address), [_IP_SUM_AT]
     ports = _PORTS_AT.get(protocol) if first else None
     own = header + _SUM_AT.get(protocol, 0)
     summed = ports is not None and len(data) >= own + 2 and (protocol != ip.UDP or data[own : own + 2] != b"\0\0")
-    if summed and protocol != ip.ICMP:  # whose checksum has no pseudo header (RFC 792)
+    if summed and (over_v6 or protocol != ip.ICMP):  # ICMP's has no pseudo header (RFC 792)
         sums.append(own)
-    _patch(out, _SOURCE_AT if source else _DESTINATION_AT, inet_aton(address), sums)
+    _patch(out, end_at, end, sums)
     if ports is not None:
         at = header + ports[0 if source else 1]
         if len(data) >= at + 2:
@@ -76,11 +84,10 @@ def clamp_mss(packet: Packet, limit: int) -> None:
 
 def _replace_option(packet: Packet, at: int, new: bytes) -> None:
     packet.options = packet.options[:at] + new + packet.options[at + len(new) :]
-    if ":" in packet.source:
-        packet.raw = None  # IPv6 may have headers between; it is made anew
-    elif packet.raw is not None:
+    if packet.raw is not None:
         out = bytearray(packet.raw)
-        header = (out[0] & 15) * 4
+        over_v6 = ":" in packet.source
+        header = ipv6.parse_header(packet.raw, quoted=False).at if over_v6 else (out[0] & 15) * 4
         _patch(out, header + 20 + at, new, [header + _SUM_AT[ip.TCP]])
         packet.raw = bytes(out)
 

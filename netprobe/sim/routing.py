@@ -62,16 +62,16 @@ _AS_EVER: Mapping[Ends, Wire] = {}
 
 
 class Routing:
-    """All ways of a scenario's network. `way(origin, end)` is None where there is none."""
+    """All ways of a scenario's network, of one version of IP. `way(origin, end)` is None where there is none."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, *, over_v6: bool = False) -> None:
         self._wires: dict[tuple[str, str], Wire] = {}
         self._cost: dict[str, dict[str, float]] = {}
         self._cost_to: dict[str, dict[str, float]] = {}  # the same by the far end
         self._trees: dict[str, dict[str, str]] = {}
         self._balancing = frozenset(router.name for router in scenario.routers if router.balance)
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
-        for link in links:
+        for link in _with_v6(scenario, links) if over_v6 else links:
             one, other = link.ends
             self._wires |= wires(link, seed)
             for near, far in ((one, other), (other, one)):
@@ -81,6 +81,10 @@ class Routing:
                 self._cost_to.setdefault(far, {})[near] = cost
         self._cost, self._cost_to = _by_name(self._cost), _by_name(self._cost_to)
         self._costs_to: dict[str, dict[str, float]] = {}
+
+    def joins(self, near: str, far: str) -> bool:
+        """Whether a wire leads from one to the other."""
+        return (near, far) in self._wires
 
     def gated(self) -> Iterable[tuple[tuple[str, str], Wire]]:
         """The directions of links that remember what crossed them."""
@@ -230,8 +234,8 @@ def _dijkstra(
 
 def node_addresses(scenario: Scenario) -> dict[str, str]:
     """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
-    owner = {scenario.client_address: CLIENT}
-    owner.update((router.address, router.name) for router in scenario.routers)
+    owner = dict.fromkeys(scenario.client_addresses, CLIENT)
+    owner.update((address, router.name) for router in scenario.routers for address in router.addresses)
     owner.update((router.nat.address, router.name) for router in scenario.routers if router.nat)
     for router in scenario.routers:
         if router.icmp_source:
@@ -240,7 +244,20 @@ def node_addresses(scenario: Scenario) -> dict[str, str]:
         owner.update((address, server.name) for address in server.addresses)
     for resolver in scenario.resolvers:
         owner.setdefault(resolver.address, resolver.name)
+        if resolver.address6:
+            owner.setdefault(resolver.address6, owner[resolver.address])
     return owner
+
+
+def has_v6_everywhere(scenario: Scenario) -> bool:
+    """Whether IPv6 may take every way that IPv4 may."""
+    return all(router.ipv6 for router in scenario.routers) and all(link.ipv6 for link in scenario.links)
+
+
+def _with_v6(scenario: Scenario, links: Iterable[Link]) -> Iterable[Link]:
+    """Those over which IPv6 passes, between two who forward it."""
+    without = {router.name for router in scenario.routers if not router.ipv6}
+    return [link for link in links if link.ipv6 and without.isdisjoint(link.ends)]
 
 
 def directions(fault: Fault) -> tuple[tuple[str, str], ...]:

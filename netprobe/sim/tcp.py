@@ -17,8 +17,9 @@ from netprobe.sim.packet import Packet
 SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1
 _MIN_RTO_S = 0.2  # Linux's TCP_RTO_MIN, added to the round trip
 _ATTEMPTS = 7
-_HEADERS = 40  # RFC 9293, 3.7.1: an MTU less the IP and TCP headers is the MSS
-_LARGEST, _LEAST = 1460, 48  # bytes of a segment over Ethernet, and over the narrowest link that IP allows
+_HEADERS, _HEADERS_V6 = 40, 60  # RFC 9293, 3.7.1: an MTU less the IP and TCP headers is the MSS
+_ETHERNET = 1500
+_LEAST, _LEAST_V6 = 48, 1220  # bytes of a segment over the narrowest link that IP allows (RFC 8200, 5)
 _DEFAULT = 536  # of a peer that offers none (RFC 9293, 3.7.1)
 _MODULUS = 1 << 32
 _NUMBERED = ip.SYN | ip.FIN  # flags that take a sequence number
@@ -33,17 +34,23 @@ def header_of(packet: Packet) -> TcpHeader:
         acknowledges=packet.ack,
         length=len(packet.payload),
         options=parse_options(packet.options),
-        tos=packet.tos,
-        dont_fragment=packet.dont_fragment,
+        tos=0 if ":" in packet.source else packet.tos,  # of IPv6 a raw socket shows no header
+        dont_fragment=packet.dont_fragment and ":" not in packet.source,
     )
 
 
-def syn_options(mss: int = _LARGEST) -> bytes:
+def mss_over(mtu: int, address: str) -> int:
+    """The largest segment that packets to `address` carry over a link of this MTU."""
+    return mtu - (_HEADERS_V6 if ":" in address else _HEADERS)
+
+
+def syn_options(mss: int = _ETHERNET - _HEADERS) -> bytes:
     """What a SYN of Linux offers: MSS, SACK, time stamps, window scale."""
     return b"\x02\x04" + mss.to_bytes(2, "big") + bytes.fromhex("0402080a000000010000000001030307")
 
 
-_COOKIE_MSS = (536, 1300, 1440, 1460)  # what Linux's cookies have room for (net/ipv4/syncookies.c)
+#: What Linux's cookies have room for (net/ipv4/syncookies.c, net/ipv6/syncookies.c).
+_COOKIE_MSS, _COOKIE_MSS_V6 = (536, 1300, 1440, 1460), (1220, 1420, 1440, 8940)
 _COOKIE_BITS = 6  # of a time stamp: window scale, SACK, ECN
 
 
@@ -73,7 +80,12 @@ def as_reply(packet: Packet, rtt_s: float) -> Reply:
     """A segment as the live vantage tells it."""
     kind = ReplyKind.SYN_ACK if packet.flags & ip.SYN else ReplyKind.ACK
     kind = ReplyKind.RST if packet.flags & ip.RST else kind
-    return Reply(kind, packet.source, rtt_s, packet.ttl, ip_id=packet.ident, tcp=header_of(packet))
+    return Reply(kind, packet.source, rtt_s, packet.ttl, ip_id=ip_id_of(packet), tcp=header_of(packet))
+
+
+def ip_id_of(packet: Packet) -> int:
+    """The IP identification; -1 in IPv6, which has none."""
+    return -1 if ":" in packet.source else packet.ident
 
 
 class Upper(Protocol):
@@ -92,7 +104,7 @@ class Upper(Protocol):
 class Tcp:
     """A connection from `local` to `remote`, each an (address, port). `node` is where its packets enter the network.
 
-    `mss` is the largest segment that this side takes and sends.
+    `mss` is the largest segment that this side takes and sends, 0: as over Ethernet.
     """
 
     def __init__(
@@ -105,15 +117,17 @@ class Tcp:
         upper: Upper,
         *,
         ttl: int = 64,
-        mss: int = _LARGEST,
+        mss: int = 0,
     ) -> None:
         self._clock = clock
         self._node = node
         self._local = local
         self._remote = remote
         self._ttl = ttl
-        self._mss = mss
-        self._segment = mss  # what may be sent
+        self._over_v6 = ":" in remote[0]
+        self._mss = mss or mss_over(_ETHERNET, remote[0])
+        self._segment = self._mss  # what may be sent
+        self._least = _LEAST_V6 if self._over_v6 else _LEAST
         self.upper = upper
         self.state = "closed"
         self.peer_isn = 0
@@ -121,6 +135,7 @@ class Tcp:
         self.bytes_sent = 0
         self._next = iss
         self._ident = iss >> 16  # Linux: none in a SYN or SYN-ACK, then a counter of the connection's own
+        self._label = iss >> 12  # IPv6: of the whole connection (RFC 6437, 3)
         self._expected = 0
         self._unacked: deque[tuple[int, int, bytes]] = deque()  # sequence number, flags, data
         self._timer: Timer | None = None
@@ -129,7 +144,7 @@ class Tcp:
         self._sent_s = 0.0
         self._finishing = False
         self._cookie = False
-        self._offer = syn_options(mss)
+        self._offer = syn_options(self._mss)
 
     def connect(self) -> None:
         """Send the SYN."""
@@ -147,7 +162,8 @@ class Tcp:
             return
         self._cookie = True
         self._offer = cookie_options(syn.options, self._mss, self._clock.now)
-        self._segment = max((mss for mss in _COOKIE_MSS if mss <= self._segment), default=_COOKIE_MSS[0])
+        kept = _COOKIE_MSS_V6 if self._over_v6 else _COOKIE_MSS
+        self._segment = max((mss for mss in kept if mss <= self._segment), default=kept[0])
         self._transmit(self._next, ip.SYN | ip.ACK, b"")
         self._next = (self._next + 1) % _MODULUS
 
@@ -220,17 +236,18 @@ class Tcp:
         "Fragmentation needed" does not: it makes segments smaller, and those under way go again.
         """
         if (error.icmp_type, error.icmp_code) == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED):
-            self._shrink(error.icmp_seq - _HEADERS)
+            self._shrink(mss_over(error.icmp_seq, self._remote[0]))
         elif self.state == "syn-sent":
             self._end("unreachable", error)
 
     def _agree(self, syn: Packet) -> None:
         """What the other side takes bounds what is sent."""
-        self._segment = max(_LEAST, min(self._mss, offered_mss(syn.options)))
+        self._segment = max(_LEAST, min(self._mss, offered_mss(syn.options)))  # small ones are the peer's wish
 
     def _shrink(self, size: int) -> None:
         """Send nothing larger than `size` any more; what is under way goes again in such pieces."""
-        if not _LEAST <= size < self._segment:
+        size = max(size, _LEAST_V6) if self._over_v6 else size  # RFC 8201, 4: never below the least MTU
+        if not self._least <= size < self._segment:
             return
         self._segment = size
         pieces: deque[tuple[int, int, bytes]] = deque()
@@ -320,7 +337,7 @@ class Tcp:
             self._remote[0],
             ttl=self._ttl,
             protocol=ip.TCP,
-            ident=0 if flags & ip.SYN else self._ident,
+            ident=self._label if self._over_v6 else 0 if flags & ip.SYN else self._ident,
             source_port=self._local[1],
             destination_port=self._remote[1],
             seq=seq,

@@ -7,7 +7,7 @@ own kernel does is modelled too: RSTs to answers that nobody expects, and what b
 import random
 from collections import deque
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address, ip_interface
 
 from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
@@ -15,6 +15,7 @@ from netprobe.model.host import HostState, Inspect, Link
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
 from netprobe.probing.port import Event, Outcome, Request, Usage
+from netprobe.sim import ipv6, prefixes
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation
@@ -28,7 +29,7 @@ from netprobe.sim.quic import headers
 from netprobe.sim.records import Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import header_of, syn_options
+from netprobe.sim.tcp import header_of, ip_id_of, mss_over, syn_options
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
 LINK_NAME = "eth0"
@@ -36,6 +37,10 @@ _PORT_BASE = {Protocol.TCP: 33000, Protocol.ACK: 25000, Protocol.UDP: 43000, Pro
 _PORTS = 8000
 _FIRST_CONVERSATION_PORT = 52000
 _IDENT_BASE = 0x4000
+_LABELS = 1 << 20  # RFC 6437: of 20 bits, and 0 is none
+_ETHERNET = 1500  # what a raw socket's SYN says that it takes
+_MARK_BYTES = 4  # of a datagram's payload in IPv6, whose header has no number of its own
+_GLOBAL_V6 = prefixes.mask("2000::/3")  # RFC 4291, 2.4, as IANA has given it out
 _KNUTH = 2654435761
 _ACK_OPTIONS = b"\1\1\x08\x0a\0\0\0\1\0\0\0\1"  # as in a connection with time stamps
 
@@ -47,13 +52,13 @@ class VirtualVantage:
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self._scenario = scenario
-        self._own = scenario.client_address
+        self._own, *own_v6 = scenario.client_addresses
+        self._own_v6 = own_v6[0] if own_v6 else ""
         self._mtu = scenario.own_mtu
-        self._gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
         self._machines = Machines(scenario, WALL_CLOCK_S, seed)
         self._draw = random.Random(f"{seed}/client")  # a model, not a secret
         self._network = Network(scenario, seed)
-        self._clock = self._machines.clock = Clockwork(self._network, self._own, self._deliver)
+        self._clock = self._machines.clock = Clockwork(self._network, self._own, self._deliver, self._own_v6)
         self._events: deque[Event] = deque()
         self._tokens = 0
         self._ports = _FIRST_CONVERSATION_PORT
@@ -75,7 +80,7 @@ class VirtualVantage:
         """Start `request` and return the token that its events will carry."""
         self._tokens += 1
         token = self._tokens
-        impossible = _impossible(request)
+        impossible = _impossible(request, over_v6=bool(self._own_v6))
         if impossible is not None:
             self._emit(token, impossible)
             return token
@@ -115,13 +120,17 @@ class VirtualVantage:
     def _emit(self, token: int, outcome: Outcome) -> None:
         self._events.append(Event(token, self._clock.now, outcome))
 
+    def _source(self, destination: str) -> str:
+        """The own address for what goes there."""
+        return self._own_v6 if ":" in destination else self._own
+
     # --- out
 
     def _probe(self, probe: Probe, token: int) -> None:
         packet, key = self._packet(probe, token)
         now = self._clock.now
         if packet.size > self._mtu:  # a raw socket does not fragment
-            self._emit(token, Reply(ReplyKind.SEND_FAILED, self._own, 0.0, error="EMSGSIZE"))
+            self._emit(token, Reply(ReplyKind.SEND_FAILED, packet.source, 0.0, error="EMSGSIZE"))
             return
         self._probes[key] = (token, now)
         self._packets += 1
@@ -132,15 +141,18 @@ class VirtualVantage:
         """The packet of `probe` and what its replies are known by."""
         flow = probe.flow
         number = token * _KNUTH
-        ident = (number >> 8) % 0xFFFE + 1
-        packet = Packet(self._own, flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
+        over_v6 = ":" in flow.destination
+        # The number of a packet, or of its flow: load balancers hash the label (RFC 6438).
+        ident = _flow_label(flow) if over_v6 else (number >> 8) % 0xFFFE + 1
+        packet = Packet(self._source(flow.destination), flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
         if flow.protocol is Protocol.ICMP:
             packet.protocol, packet.icmp_type, packet.icmp_code = ip.ICMP, ip.ECHO, 0
             packet.icmp_ident = _IDENT_BASE + flow.label % 0x4000
             packet.icmp_seq = token & 0xFFFF
             own, mark = packet.icmp_ident, packet.icmp_seq
         elif flow.protocol is Protocol.TCP:
-            packet.protocol, packet.flags, packet.options = ip.TCP, ip.SYN, syn_options()
+            packet.protocol, packet.flags = ip.TCP, ip.SYN
+            packet.options = syn_options(mss_over(_ETHERNET, flow.destination))
             own, mark = _port(flow), number & 0xFFFFFFFF
             packet.source_port, packet.destination_port, packet.seq = own, flow.port, mark
         elif flow.protocol is Protocol.ACK:
@@ -149,11 +161,13 @@ class VirtualVantage:
             packet.source_port, packet.destination_port, packet.seq, packet.ack = own, flow.port, mark, mark
         else:
             packet.protocol = ip.UDP
-            own, mark = _port(flow), ident
+            own, mark = _port(flow), number & 0xFFFFFFFF if over_v6 else ident
             packet.source_port, packet.destination_port = own, flow.port
             if flow.protocol is Protocol.QUIC:
                 packet.payload = headers.unknown_version(number)
                 self._probes[ip.UDP, flow.destination, own, number] = (token, self._clock.now)
+            elif over_v6:
+                packet.payload = mark.to_bytes(_MARK_BYTES)
         packet.payload += bytes(max(0, probe.size - packet.size))
         # An echo reply is known by what it brings back, whatever address it comes from.
         destination = "" if flow.protocol is Protocol.ICMP else flow.destination
@@ -167,7 +181,9 @@ class VirtualVantage:
             self._count(question.packets_sent, question.bytes_sent)
             self._emit(token, answer)
 
-        question = self._questions[port] = Question(self._clock, self._own, lookup, port, done, mtu=self._mtu)
+        question = self._questions[port] = Question(
+            self._clock, self._source(lookup.resolver), lookup, port, done, mtu=self._mtu
+        )
         question.start()
 
     def _converse(self, request: Handshake | Fetch, token: int) -> None:
@@ -180,7 +196,7 @@ class VirtualVantage:
 
         conversation = self._conversations[port] = Conversation(
             self._clock,
-            (self._own, port),
+            (self._source(_handshake(request).address), port),
             request,
             done,
             mtu=self._mtu,
@@ -203,18 +219,20 @@ class VirtualVantage:
     def _host(self) -> HostState:
         now = self._clock.now
         up = self._network.link_up(now)
-        interface = IPv4Interface(self._scenario.client.address)
-        link = Link(LINK_NAME, "up" if up else "down", up, (str(interface),), self._mtu)
+        client = self._scenario.client
+        addresses = tuple(str(ip_interface(address)) for address in (client.address, client.address6) if address)
+        link = Link(LINK_NAME, "up" if up else "down", up, addresses, self._mtu)
         state = HostState(
             links=(link,),
             default_link=LINK_NAME,
-            gateway=self._gateway,
+            gateway=self._scenario.gateway.address,
             neighbour=self._clock.neighbour.state,
-            resolvers=self._scenario.client.resolvers,
-            wall_clock_s=WALL_CLOCK_S + now + self._scenario.client.clock_ahead_s,
-            hosts_overrides=tuple(self._scenario.client.hosts),
+            resolvers=client.resolvers,
+            wall_clock_s=WALL_CLOCK_S + now + client.clock_ahead_s,
+            hosts_overrides=tuple(client.hosts),
+            global_link_v6=LINK_NAME if self._own_v6 and prefixes.within(self._own_v6, (_GLOBAL_V6,)) else "",
         )
-        return self._scenario.client.facts.put_into(state, now)
+        return client.facts.put_into(state, now)
 
     # --- in
 
@@ -223,12 +241,12 @@ class VirtualVantage:
             self._machines.receive(delivery)
             return
         packet = delivery.packet
-        self._dropping = packet.source != self._own and self._drops(packet)
+        self._dropping = packet.source not in {self._own, self._own_v6} and self._drops(packet)
         if packet.is_error:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:
             kind = ReplyKind.ECHO_REPLY
-            self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=(0, 0))
+            self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=_numbers(packet))
         elif packet.protocol == ip.UDP:
             question = self._questions.get(packet.destination_port)
             if question is None:
@@ -296,24 +314,26 @@ class VirtualVantage:
             own, mark = quote.icmp_ident, quote.icmp_seq
         else:
             own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
-            if quote.protocol == ip.UDP and (ip.UDP, quote.destination, own, mark) not in self._probes:
+            if ":" in quote.source:
+                mark = mark if quote.protocol == ip.TCP else _mark(quote.payload)
+            elif quote.protocol == ip.UDP and (ip.UDP, quote.destination, own, mark) not in self._probes:
                 mark = (mark >> 8) | (mark & 0xFF) << 8  # routers quote it in their own order of bytes
         key = (quote.protocol, "" if quote.protocol == ip.ICMP else quote.destination, own, mark)
-        if error.source == self._own:
-            self._not_sent(key)
+        if error.source in {self._own, self._own_v6}:
+            self._not_sent(key, error.source)
             return
         kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
-        icmp = (error.icmp_type, error.icmp_code)
-        mtu = error.icmp_seq if icmp == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED) else 0  # RFC 1191, 4
-        self._answer(key, kind, error, icmp=icmp, quoted=(quote.ttl, quote.tos), mtu=mtu)
+        narrow = (error.icmp_type, error.icmp_code) == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED)
+        mtu = error.icmp_seq if narrow else 0  # RFC 1191, 4; RFC 4443, 3.2
+        self._answer(key, kind, error, icmp=_numbers(error), quoted=(quote.ttl, quote.tos), mtu=mtu)
 
-    def _not_sent(self, key: _Key) -> None:
+    def _not_sent(self, key: _Key, own: str) -> None:
         """The own kernel gives a probe back."""
         found = self._probes.get(key)
         if found is not None:
             token, sent_s = found
             rtt_s = self._clock.now - sent_s
-            self._emit(token, Reply(ReplyKind.SEND_FAILED, self._own, rtt_s, error="EHOSTUNREACH"))
+            self._emit(token, Reply(ReplyKind.SEND_FAILED, own, rtt_s, error="EHOSTUNREACH"))
 
     def _answer(
         self,
@@ -338,7 +358,7 @@ class VirtualVantage:
             icmp_code=icmp[1],
             quoted_ttl=quoted[0],
             quoted_tos=quoted[1],
-            ip_id=packet.ident,
+            ip_id=ip_id_of(packet),
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
             mpls=labels_of(packet) if packet.is_error else (),
             interfaces=interfaces_of(packet) if packet.is_error else (),
@@ -353,25 +373,50 @@ def _port(flow: Flow) -> int:
     return _PORT_BASE[flow.protocol] + flow.label % _PORTS
 
 
-def _impossible(request: Request) -> Outcome | None:
-    """What becomes of a request to something that is no IPv4 address; None for one that can be tried."""
+def _mark(payload: bytes) -> int:
+    """The number in a datagram of ours, over IPv6; in QUIC it is a connection id."""
+    header = headers.long_header(payload)
+    number = (header.source if header else b"") or payload[:_MARK_BYTES]
+    return int.from_bytes(number[-_MARK_BYTES:])
+
+
+def _flow_label(flow: Flow) -> int:
+    """The label of all packets of a flow (RFC 6437)."""
+    return ((flow.label + 1) * _KNUTH >> 12) % (_LABELS - 1) + 1
+
+
+def _numbers(message: Packet) -> tuple[int, int]:
+    """Type and code of an ICMP message as they were on the wire."""
+    numbers = (message.icmp_type, message.icmp_code)
+    return ipv6.to_wire(*numbers) if ":" in message.source else numbers
+
+
+def _handshake(request: Handshake | Fetch) -> Handshake:
+    return request.handshake if isinstance(request, Fetch) else request
+
+
+def _impossible(request: Request, *, over_v6: bool) -> Outcome | None:
+    """What becomes of a request that the own kernel refuses; None for one that can be tried.
+
+    It has no way to IPv6 addresses unless it is `over_v6`.
+    """
     match request:
-        case Probe(flow=Flow(destination=address)) if not _is_ipv4(address):
-            return Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EAFNOSUPPORT")
-        case Lookup(resolver=address) if not _is_ipv4(address):
+        case Probe(flow=Flow(destination=address)) if error := _refused(address, over_v6=over_v6):
+            return Reply(ReplyKind.SEND_FAILED, "", 0.0, error=error)
+        case Lookup(resolver=address) if _refused(address, over_v6=over_v6):
             return Answer(request, error="unreachable")
-        case Handshake(address=address) if not _is_ipv4(address):
-            return Handshaken(request, "connect", "local", "EAFNOSUPPORT")
-        case Fetch(handshake=Handshake(address=address)) if not _is_ipv4(address):
-            shaken = Handshaken(request.handshake, "connect", "local", "EAFNOSUPPORT")
-            return Response(request, shaken, error="local")
+        case Handshake(address=address) if error := _refused(address, over_v6=over_v6):
+            return Handshaken(request, "connect", "local", error)
+        case Fetch(handshake=Handshake(address=address)) if error := _refused(address, over_v6=over_v6):
+            return Response(request, Handshaken(request.handshake, "connect", "local", error), error="local")
     return None
 
 
 @lru_cache(maxsize=4096)
-def _is_ipv4(address: str) -> bool:
+def _refused(address: str, *, over_v6: bool) -> str:
+    """The errno's name with which sending there fails; empty: it does not."""
     try:
-        IPv4Address(address)
+        found = ip_address(address)
     except ValueError:
-        return False
-    return True
+        return "EAFNOSUPPORT"
+    return "" if found.version == 4 or over_v6 else "ENETUNREACH"

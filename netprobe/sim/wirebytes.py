@@ -50,6 +50,12 @@ def is_internet(query: bytes) -> bool:
     return query[-2:] == struct.pack("!H", _IN)
 
 
+def is_about_v6(query: bytes) -> bool:
+    """Whether a question is for addresses of IPv6."""
+    kind = _read_name(query, _HEADER.size)[1]
+    return query[kind : kind + 2] == struct.pack("!H", _AAAA)
+
+
 def dns_answer(query: bytes, records: Records) -> bytes:
     """The answer to `query`. Names are not compressed; what follows the question (EDNS) is not answered."""
     question = query[_HEADER.size : _read_name(query, _HEADER.size)[1] + 4]

@@ -26,6 +26,10 @@ CLIENT = "192.168.1.23"
 SERVER = "23.50.131.10"
 RESOLVER = "194.25.2.129"
 ROUTERS = ("192.168.1.1", "10.0.0.2", "10.0.0.3", "10.0.0.4")
+CLIENT_V6 = "2001:db8:1::23"
+SERVER_V6 = "2001:db8:ed::10"
+RESOLVER_V6 = "2001:db8:53::53"
+ROUTERS_V6 = ("2001:db8:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:0:4::1")
 
 _LINE = Scenario(
     name="line",
@@ -62,21 +66,48 @@ def line(*faults: Fault, **changes: Any) -> Scenario:
     return msgspec.structs.replace(_LINE, faults=faults, **changes)
 
 
+def dual(*faults: Fault, **changes: Any) -> Scenario:
+    """The same network with IPv6 beside IPv4, on all nodes but the server `other`."""
+    replace = msgspec.structs.replace
+    edge, other = _LINE.servers
+    forwarder, provider = _LINE.resolvers
+    whole = replace(
+        _LINE,
+        faults=faults,
+        client=replace(_LINE.client, address6=f"{CLIENT_V6}/64"),
+        routers=tuple(replace(r, address6=a) for r, a in zip(_LINE.routers, ROUTERS_V6, strict=True)),
+        servers=(replace(edge, addresses=(*edge.addresses, SERVER_V6)), other),
+        resolvers=(replace(forwarder, address6=ROUTERS_V6[0]), replace(provider, address6=RESOLVER_V6)),
+        routes=(*_LINE.routes, Route("2001:db8:aaaa::/48", "r3"), Route("2001:db8:bbbb::/48", "r3", silent=True)),
+        names=_LINE.names | {"www.tiktok.com": Entry((SERVER,), "www.tiktok.com.edge.net", aaaa=(SERVER_V6,))},
+    )
+    return replace(whole, **changes)
+
+
 def fault(kind: str, *at: str, match: dict[str, Any] | None = None, **keys: Any) -> Fault:
     """A fault as a file would say it."""
     return Fault(kind, at, match=msgspec.convert(match or {}, Match), **keys)
 
 
+def source_of(destination: str) -> str:
+    """The client's address for what goes there."""
+    return CLIENT_V6 if ":" in destination else CLIENT
+
+
 def echo(destination: str = SERVER, ttl: int = 64, number: int = 1, size: int = 0) -> Packet:
     """An echo request of the client."""
-    return Packet(CLIENT, destination, ttl=ttl, icmp_type=ECHO, icmp_code=0, icmp_seq=number, payload=bytes(size))
+    return Packet(
+        source_of(destination), destination, ttl=ttl, icmp_type=ECHO, icmp_code=0, icmp_seq=number, payload=bytes(size)
+    )
 
 
 def segment(destination: str = SERVER, ttl: int = 64, port: int = 443, **fields: Any) -> Packet:
     """A TCP segment of the client."""
-    return Packet(CLIENT, destination, ttl, TCP, source_port=4000, destination_port=port, **fields)
+    return Packet(source_of(destination), destination, ttl, TCP, source_port=4000, destination_port=port, **fields)
 
 
 def datagram(destination: str = RESOLVER, ttl: int = 64, port: int = 53, payload: bytes = b"") -> Packet:
     """A datagram of the client."""
-    return Packet(CLIENT, destination, ttl, UDP, source_port=5000, destination_port=port, payload=payload)
+    return Packet(
+        source_of(destination), destination, ttl, UDP, source_port=5000, destination_port=port, payload=payload
+    )

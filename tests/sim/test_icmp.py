@@ -158,7 +158,7 @@ def test_a_hidden_router_still_answers_for_itself() -> None:
 
 def test_ipv6_has_its_own_place_for_the_length_and_its_own_fields() -> None:
     """RFC 4884, 4.2: ICMPv6 says the quote's length first, in units of 8 bytes; the class lies across two bytes."""
-    router = Router("r", "2001:db8::1", mpls=(24012,), mangle=("ttl", "ip_id", "dscp"))
+    router = Router("r", "192.0.2.1", address6="2001:db8::1", mpls=(24012,), mangle=("ttl", "ip_id", "dscp"))
     packet = Packet("2001:db8::9", "2001:db8::2", ttl=1, icmp_type=ip.ECHO, icmp_code=0, icmp_seq=7, tos=0xB9)
     error = router_error(packet, router, ip.TIME_EXCEEDED, 0, arrived_ttl=1, labelled=True)
     again = Packet.from_bytes(error.to_bytes())

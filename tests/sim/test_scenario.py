@@ -232,7 +232,7 @@ WRONG = (
     (
         "",
         '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { destination = ["10.0.0.1/8"] }\n',
-        "'match' in [[fault]] 'drop': '10.0.0.1/8' is not an IPv4 prefix",
+        "'match' in [[fault]] 'drop': '10.0.0.1/8' is not a prefix of IPv4 or IPv6",
     ),
     ("", '[[fault]]\nkind = "loop"\nat = "core"\n', "'at' in [[fault]] 'loop': a loop is between two routers"),
     (

@@ -12,10 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from netprobe.sim import wiring
 from netprobe.sim.devices import OWN_NETWORK, end_inhabitants
 from netprobe.sim.kernel.build import Built, build
 from netprobe.sim.kernel.layout import SERVERS, Layout
+from netprobe.sim.kernel.versions import without_v6
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Scenario
 
@@ -62,6 +65,7 @@ def _wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def _live(setup: wiring.Setup) -> None:
     outside = Path(OWN_NETWORK).stat()
+    setup = replace(setup, scenario=without_v6(setup.scenario))
     layout = Layout(setup.scenario, setup.seed)
     with build(setup.scenario, layout, setup.folder, setup.seed) as built, _machines(setup, layout, built) as machines:
         built.change(0.0)

@@ -1,14 +1,14 @@
 """What a server or a resolver says at a given time: a scenario's tables read with its faults. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
+from netprobe.sim import prefixes
 from netprobe.sim.balancing import hash_of
 from netprobe.sim.middlebox import name_pattern
 from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
@@ -173,7 +173,8 @@ def tampered(scenario: Scenario, resolver: Resolver, name: str, now: float) -> R
                 continue
             if fault.silence:
                 return Records("")
-            return Records(fault.rcode or "NOERROR", addresses=fault.addresses)
+            addresses, aaaa = of_both_versions(fault.addresses)
+            return Records(fault.rcode or "NOERROR", addresses=addresses, aaaa=aaaa)
     return None
 
 
@@ -206,16 +207,22 @@ def resolve(scenario: Scenario, name: str, asked_by: str = "") -> Records:
     if entry is None:
         names_below = not name or any(known.endswith(f".{name}") for known in scenario.names)
         return Records("NOERROR" if names_below else "NXDOMAIN")  # RFC 8020: a name with names below it exists
-    addresses, scope = _for_region(entry, asked_by)
-    return Records("NOERROR", tuple(chain), addresses, entry.ttl_s, entry.aaaa, scope)
+    addresses, aaaa, scope = _for_region(entry, asked_by)
+    return Records("NOERROR", tuple(chain), addresses, entry.ttl_s, aaaa, scope)
 
 
-def _for_region(entry: Entry, asked_by: str) -> tuple[tuple[str, ...], int]:
-    """The addresses for who asks, and the length of the prefix that they are for."""
-    if not entry.regions or not asked_by:
-        return entry.addresses, 0
-    regions = sorted(((IPv4Network(p), row) for p, row in entry.regions.items()), key=lambda r: -r[0].prefixlen)
-    for network, addresses in regions:
-        if IPv4Address(asked_by) in network:
-            return addresses, network.prefixlen
-    return entry.addresses, 0
+def of_both_versions(addresses: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The addresses of IPv4, and those of IPv6."""
+    return tuple(a for a in addresses if ":" not in a), tuple(a for a in addresses if ":" in a)
+
+
+def _for_region(entry: Entry, asked_by: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """The addresses for who asks, of both versions, and the length of the prefix that they are for.
+
+    Of a version that a region has none of, they are everybody's.
+    """
+    for prefix, row in sorted(entry.regions.items(), key=lambda r: -prefixes.length(r[0])) if asked_by else ():
+        if prefixes.within(asked_by, (prefixes.mask(prefix),)):
+            addresses, aaaa = of_both_versions(row)
+            return addresses or entry.addresses, aaaa or entry.aaaa, prefixes.length(prefix)
+    return entry.addresses, entry.aaaa, 0

@@ -6,10 +6,11 @@ import pytest
 from netprobe.sim.firewall import match_words
 from netprobe.sim.kernel.layout import Layout
 from netprobe.sim.kernel.rules import active, router_rules, server_rules, takes_a_detour
+from netprobe.sim.kernel.versions import without_v6
 from netprobe.sim.records import Fault, Match, RateLimit
 from netprobe.sim.scenario import load
 
-HEALTHY = load("healthy")
+HEALTHY = without_v6(load("healthy"))
 LAYOUT = Layout(HEALTHY)
 
 
