@@ -20,10 +20,14 @@ def diagnose(
     symptom: str = "",
     rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
+    locating: bool = False,
 ) -> Report:
-    """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it."""
+    """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it.
+
+    `locating`: where a name is minded, find out at which hop.
+    """
     began_s = vantage.now()
-    plan = survey(platform, select_targets(platform, symptom), symptom=symptom)
+    plan = survey(platform, select_targets(platform, symptom), symptom=symptom, locating=locating)
     observations = tuple(
         Observation(o.at_s - began_s, o.purpose, o.subject, o.fact)
         for o in run(plan, vantage, rate=rate, progress=progress)

@@ -14,6 +14,14 @@ Symptom = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the measurements too: ways, names, pages.")]
+Locate = Annotated[
+    bool,
+    typer.Option(
+        "--locate",
+        help="Where a name is blocked, find the hop that does it. The name is asked for some twenty times: "
+        "think twice where asking for it may bring you trouble.",
+    ),
+]
 Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answer as a web page, one file.")]
 
 
@@ -22,6 +30,7 @@ def diagnose(
     as_json: AsJson = False,
     html: Html = None,
     verbose: Verbose = False,
+    locate: Locate = False,
     pcap: Pcap = None,
     config: ConfigFile = None,
     ca_file: CaFile = "",
@@ -49,5 +58,7 @@ def diagnose(
         instruments(settings, platform, ca_file=ca_file) as opened,
     ):
         with watching(platform_name(platform.name), quiet=as_json) as progress:
-            report = measure(settings, platform, opened, symptom=symptom, pcap=packets, progress=progress)
+            report = measure(
+                settings, platform, opened, symptom=symptom, pcap=packets, progress=progress, locating=locate
+            )
         return present(report, opened.table, as_json=as_json, html=page, verbose=verbose)

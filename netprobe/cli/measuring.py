@@ -86,6 +86,7 @@ def measure(
     symptom: str = "",
     pcap: Output = NO_OUTPUT,
     progress: Progress | None = None,
+    locating: bool = False,
 ) -> Report:
     """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
     with LiveVantage(wire=instruments.wires.open(), trust=instruments.trust) as vantage:
@@ -93,4 +94,4 @@ def measure(
         rate = min(settings.rate, most_rate(vantage.footing, *Protocol))
         with recorded(vantage, pcap):
             lookup = instruments.table.lookup
-            return diagnose(vantage, platform, lookup, symptom=symptom, rate=rate, progress=progress)
+            return diagnose(vantage, platform, lookup, symptom=symptom, rate=rate, progress=progress, locating=locating)

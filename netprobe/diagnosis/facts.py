@@ -14,6 +14,7 @@ from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
+from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
 from netprobe.topology.addresses import is_private
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
@@ -264,7 +265,8 @@ class Facts:
     @cached_property
     def handshakes(self) -> dict[str, list[Found[Handshaken]]]:
         """The handshakes that vary name and address, by purpose."""
-        return {p: self._of(p, Handshaken) for p in ("sni.target", "sni.control", "sni.elsewhere")}
+        purposes = ("sni.target", "sni.control", "sni.elsewhere", HOP_OF_NAME, HOP_OF_OTHER)
+        return {p: self._of(p, Handshaken) for p in purposes}
 
     @cached_property
     def all_paths(self) -> list[Found[Path]]:

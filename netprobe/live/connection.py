@@ -29,7 +29,7 @@ _DETAIL_LIMIT = 200
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
 _TCP_INFO_BYTES = 208
-_CUT = frozenset({"refused", "reset", "closed"})
+_CUT = frozenset({"refused", "reset", "closed", "expired"})
 _CONTRADICTION_S = 0.15  # how much later than a forged end the answer may come, beside a round trip
 #: OpenSSL's reasons for an alert that the other side sent; other reasons are our own complaint about its bytes.
 _ALERT = re.compile(r"ALERT|^TLSV1|^SSLV3")
@@ -120,6 +120,8 @@ class Conversation:
         if self._hearing:
             asked = self._handshake
             self._ear = self._hearing.listen(sock, asked.address, asked.port, self._phase_began)
+        if self._ear and self._handshake.hello_ttl:
+            self._ear.on_returned = lambda: self._end("expired")
 
     def close(self) -> None:
         """Let go of the socket and the timer."""
@@ -130,6 +132,8 @@ class Conversation:
         if self._sock is not None:
             self._count(*_sent(self._sock))
             self._reactor.forget(self._sock.fileno())
+            if self._handshake.hello_ttl:
+                errors.set_ttl(self._sock, errors.DEFAULT_TTL)  # the other side may know that it is over
             self._sock.close()
             self._sock = None
 
@@ -143,6 +147,8 @@ class Conversation:
         errors.troubles(self._sock)
         errors.want_errors(self._sock, on=False)  # from here on TCP is as patient as it is everywhere
         self._connect_s = self._next_phase()
+        if self._handshake.hello_ttl:
+            errors.set_ttl(self._sock, self._handshake.hello_ttl)
         if not self._handshake.server_name:
             self._established()
             return
@@ -351,7 +357,9 @@ class Conversation:
         self.close()
         # What went wrong with the handshake is its error; what went wrong after it is the response's.
         handshaken = self._handshaken or self._as_handshaken(error, detail)
-        handshaken = msgspec.structs.replace(handshaken, heard=self._ear.heard.replies if self._ear else ())
+        if self._ear:
+            heard, returned = self._ear.heard.replies, tuple(self._ear.returned)
+            handshaken = msgspec.structs.replace(handshaken, heard=heard, returned=returned)
         if self._fetch is None:
             self._done(handshaken)
             return

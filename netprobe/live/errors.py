@@ -19,6 +19,8 @@ _TIME_EXCEEDED = 11
 _MOST_ERRORS = 16
 _ADDRESS_AT = 4  # in a sockaddr_in
 
+DEFAULT_TTL = -1  # what the kernel takes for a socket that asks for none (ip(7), ipv6(7))
+
 _TEXTS = {(3, 0): "network unreachable", (3, 1): "host unreachable", (3, 3): "port unreachable"}
 _TEXTS |= {(3, 9): "prohibited", (3, 10): "prohibited", (3, 13): "prohibited"}
 
@@ -90,6 +92,14 @@ def connect(
         sock.close()
         raise
     return sock
+
+
+def set_ttl(sock: socket.socket, ttl: int) -> None:
+    """Have what follows leave with `ttl`, the hop limit in IPv6."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
 
 
 def want_errors(sock: socket.socket, *, on: bool = True) -> None:

@@ -6,14 +6,17 @@ segments come to us beside the kernel. Only headers are kept, and only those tha
 
 import errno
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
-from netprobe.live import chance, replies
+from netprobe.live import chance, codec, replies
 from netprobe.live.bpf import Blocks
-from netprobe.live.dissect import Segment
+from netprobe.live.dissect import IcmpError, Segment
+from netprobe.model.probes import Reply
 from netprobe.probing.injection import Heard
 
 _ATTEMPTS = 8  # at a free port of the block
+_MOST_RETURNED = 8
 
 
 class Ear:
@@ -23,6 +26,8 @@ class Ear:
         self.ends = ends
         self.began_s = began_s
         self.heard = Heard()
+        self.returned: list[Reply] = []  # ICMP errors about its segments
+        self.on_returned: Callable[[], None] | None = None
 
 
 class Hearing:
@@ -60,3 +65,12 @@ class Hearing:
         ear = self._ears.get((segment.source, segment.source_port, segment.destination_port))
         if ear:
             ear.heard.add(replies.of_segment(segment, max(0.0, at_s - ear.began_s)))
+
+    def error(self, error: IcmpError, at_s: float) -> None:
+        """An ICMP error has come that is about no probe."""
+        quote = error.quote
+        ear = self._ears.get((quote.destination, quote.second, quote.first))
+        if ear and quote.protocol == codec.PROTOCOL_TCP and len(ear.returned) < _MOST_RETURNED:
+            ear.returned.append(replies.of_error_about_segment(error, max(0.0, at_s - ear.began_s)))
+            if ear.on_returned:
+                ear.on_returned()

@@ -199,6 +199,8 @@ class Prober:
 
     def _icmp_error(self, error: IcmpError, at_s: float) -> Answer | None:
         sent = self._outstanding.of_quote(error.quote)
+        if sent is None:
+            self.hearing.error(error, at_s)
         return (sent.token, at_s, replies.of_error(error, sent, self._since(sent, at_s))) if sent else None
 
     def _datagram(self, datagram: Datagram, at_s: float) -> Answer | None:

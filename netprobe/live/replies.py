@@ -85,6 +85,25 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
     )
 
 
+def of_error_about_segment(message: IcmpError, rtt_s: float) -> Reply:
+    """An ICMP error about a segment of a connection that the own kernel holds, of which no copy was kept."""
+    expired = message.type == _TIME_EXCEEDED[codec.is_v6(message.quote.destination)]
+    return Reply(
+        kind=ReplyKind.TIME_EXCEEDED if expired else ReplyKind.UNREACHABLE,
+        source=message.source,
+        rtt_s=rtt_s,
+        ttl=message.ttl,
+        icmp_type=message.type,
+        icmp_code=message.code,
+        quoted_ttl=message.quote.ttl,
+        quoted_tos=message.quote.tos,
+        ip_id=message.ip_id,
+        mpls=message.mpls,
+        mtu=message.mtu,
+        quoted_bytes=len(message.quote.data),
+    )
+
+
 def of_datagram(source: str, ttl: int, rtt_s: float) -> Reply:
     """A datagram from where the probe was sent to."""
     return Reply(kind=ReplyKind.UDP_DATA, source=source, rtt_s=rtt_s, ttl=ttl)

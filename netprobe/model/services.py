@@ -46,7 +46,8 @@ class Handshake(Record, frozen=True):
     """A TCP connection and, unless `server_name` is empty, a TLS handshake with that name in the SNI (RFC 6066).
 
     `mss` is the largest TCP segment in bytes that either side may send (RFC 9293, 3.7.1): it is offered in the SYN, and
-    kept to; 0 for what the own link allows.
+    kept to; 0 for what the own link allows. With `hello_ttl` the connection is made as always, but what follows leaves
+    with this TTL: who answers a ClientHello that cannot reach the server stands on the way. 0: the usual TTL.
     """
 
     address: str
@@ -55,6 +56,7 @@ class Handshake(Record, frozen=True):
     verify: bool = True
     timeout_s: float = 5.0
     mss: int = 0
+    hello_ttl: int = 0
 
 
 class Certificate(Record, frozen=True):
@@ -72,10 +74,11 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
 
     `connect_s` and `tls_s` are durations of the phases that were completed. `phase` is the one in which it ended:
     `connect`, `tls` or `done`. `error` is one of `timeout`, `refused` (RST to the SYN), `reset`, `closed`,
-    `unreachable`, `certificate`, `alert`, `local` (never left: see `detail`), or empty. `heard` are the
+    `unreachable`, `certificate`, `alert`, `expired` (the TTL of the ClientHello ran out), `local` (never left: see
+    `detail`), or empty. `heard` are the
     segments of the other side that tell who ended the connection, in order of arrival, `rtt_s` counted from its
     beginning: the SYN-ACK, the last before the end, the ends, and what still came after them. Empty where nobody
-    listened.
+    listened. `returned` are the ICMP errors about what left with `hello_ttl`.
     """
 
     handshake: Handshake
@@ -87,6 +90,7 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
     tls_version: str = ""
     certificate: Certificate | None = None
     heard: tuple[Reply, ...] = ()
+    returned: tuple[Reply, ...] = ()
 
     @property
     def done(self) -> bool:

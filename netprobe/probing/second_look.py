@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, FlowTest, Path, Protocol, Train
 from netprobe.model.report import Observation
-from netprobe.model.services import Answer, Handshake, Response
+from netprobe.model.services import Answer, Handshake, Handshaken, Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
 from netprobe.probing.flows import compare_flows, is_split
+from netprobe.probing.interference import REFUSALS
+from netprobe.probing.locate import locate
 from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
@@ -46,11 +48,13 @@ def second_look(
     *,
     stamp: str,
     uploading: bool = False,
+    locating: bool = False,
 ) -> Plan[list[Observation]]:
     """What failed, once more and from another side: chance, name, address, protocol, or size?
 
     `controls` are those with an address; `stamp` makes names that nobody has asked for before. `uploading`: what is
-    sent does not get there, says the user, and nothing that is fetched would show it.
+    sent does not get there, says the user, and nothing that is fetched would show it. `locating`: where a name alone
+    breaks the handshake, it is found out at which hop.
     """
     failed = {
         (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
@@ -78,6 +82,8 @@ def second_look(
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     batch += in_small_segments(found, edges, controls)
     looked: list[Observation] = yield from gather(batch)
+    if locating:
+        looked += yield from _locate(looked, other_name)
     looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
     hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
     flows = yield from compare_flows(found, edges, controls)
@@ -88,6 +94,17 @@ def second_look(
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked
+
+
+def _locate(looked: Sequence[Observation], other_name: str) -> Plan[list[Observation]]:
+    """The hop at which a name is minded, for the first name that gets nowhere where another one gets an answer."""
+    shaken = [(o.purpose, o.subject, o.fact) for o in looked if isinstance(o.fact, Handshaken)]
+    answered = {f.handshake.address for p, _, f in shaken if p == "sni.control" and (f.done or f.error in REFUSALS)}
+    for purpose, name, fact in shaken:
+        cut = purpose == "sni.target" and fact.phase == "tls" and fact.error not in REFUSALS
+        if cut and fact.handshake.address in answered:
+            return (yield from locate(fact.handshake.address, name, other_name))
+    return []
 
 
 def _doubts(found: Sequence[Observation], resolvers: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -36,10 +36,13 @@ PASSING_PATHS = 2  # destinations that answer whose way is traced, for compariso
 Observations = tuple[Observation, ...]
 
 
-def survey(platform: Platform, targets: Sequence[Target], *, symptom: str = "") -> Plan[Observations]:
+def survey(
+    platform: Platform, targets: Sequence[Target], *, symptom: str = "", locating: bool = False
+) -> Plan[Observations]:
     """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance.
 
-    `symptom` is what the user sees, where that asks for something that nothing else does.
+    `symptom` is what the user sees, where that asks for something that nothing else does. `locating`: find the hop at
+    which a name is minded, at the price of asking for it again and again.
     """
     (host,) = yield [Observe("host", "self", inspect())]
     facts: HostState = host.fact
@@ -60,7 +63,13 @@ def survey(platform: Platform, targets: Sequence[Target], *, symptom: str = "") 
         found += _flat(second)
         found += yield from _all(_paths(found, edges, named))
         found += yield from second_look(
-            found, edges, named, resolvers, stamp=f"{facts.wall_clock_s:.0f}", uploading=symptom == UPLOAD
+            found,
+            edges,
+            named,
+            resolvers,
+            stamp=f"{facts.wall_clock_s:.0f}",
+            uploading=symptom == UPLOAD,
+            locating=locating,
         )
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)

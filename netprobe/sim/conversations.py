@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from netprobe.model.probes import Reply
 from netprobe.model.services import (
     HEADERS_THAT_MATTER,
     Certificate,
@@ -35,6 +36,8 @@ _CHAIN_COMPLAINTS = {
 }
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
 _CODES = {ip.NET_UNREACHABLE: "ENETUNREACH", ip.PORT_UNREACHABLE: "ECONNREFUSED"}
+_USUAL_TTL = 64
+_CONTRADICTION_S = 0.15  # as the live vantage waits for what else comes of a ClientHello that may have run out
 _TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
 
 
@@ -72,6 +75,7 @@ class Conversation:
         self.tcp = Tcp(clock, CLIENT, own, (asked.address, asked.port), iss, self, mss=mss)
         self._timer: Timer | None = None
         self._phase = "connect"
+        self._ending = False
         self._began_s = 0.0
         self._connect_s: float | None = None
         self._tls_s: float | None = None
@@ -79,13 +83,19 @@ class Conversation:
         self._certificate: Certificate | None = None
         self._handshaken: Handshaken | None = None
         self._heard = Heard()
+        self._returned: list[Reply] = []
         self._start_s = 0.0
         self._buffer = b""
         self._answer = b""
 
     def hear(self, packet: Packet) -> None:
         """What a raw socket would show of the connection, before the connection takes it."""
-        self._heard.add(as_reply(packet, self._clock.now - self._start_s))
+        self._heard.add(as_reply(packet, self.age_s))
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its start."""
+        return self._clock.now - self._start_s
 
     def start(self) -> None:
         """Connect."""
@@ -99,6 +109,7 @@ class Conversation:
     def connected(self) -> None:
         """Shake hands, or ask at once where there is no TLS."""
         self._connect_s = self._next_phase()
+        self.tcp.ttl = self._handshake.hello_ttl or _USUAL_TTL
         if not self._handshake.server_name:
             self._established()
             return
@@ -119,6 +130,12 @@ class Conversation:
             else:
                 self._http(content)
 
+    def returned(self, error: Reply) -> None:
+        """An ICMP error about what left with a TTL of its own."""
+        if self._handshake.hello_ttl and self._phase == "tls":
+            self._returned.append(error)
+            self._end_later("expired")
+
     def ended(self, how: str, by: Packet | None) -> None:
         """The connection is over before we closed it."""
         detail = _ERRNOS.get(how, "")
@@ -128,7 +145,10 @@ class Conversation:
             what = _TEXTS.get(by.icmp_code, "unreachable") if by.icmp_type == ip.UNREACHABLE else "time exceeded"
             detail = f"{code} ({what}, says {by.source})"
             how = "local" if by.source == self._own else how
-        self._end(how, detail)
+        if self._handshake.hello_ttl and self._phase == "tls":
+            self._end_later(how, detail)
+        else:
+            self._end(how, detail)
 
     # --- TLS and HTTP
 
@@ -209,12 +229,24 @@ class Conversation:
             certificate=self._certificate,
         )
 
+    def _end_later(self, error: str, detail: str = "") -> None:
+        """Who forges an end is quicker than who answers, and a router may tell of the same packet."""
+        if self._ending:
+            return
+        self._ending = True
+        if self._timer is not None:
+            self._timer.cancel()
+        until = self._clock.now + _CONTRADICTION_S + (self._connect_s or 0.0)
+        self._timer = self._clock.at(until, lambda: self._end(error, detail))
+
     def _end(self, error: str, detail: str = "") -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self.tcp.ttl = _USUAL_TTL
         self.tcp.close()
         handshaken = self._handshaken or self._as_handshaken(error, detail)
-        handshaken = msgspec.structs.replace(handshaken, heard=self._heard.replies)
+        heard, returned = self._heard.replies, tuple(self._returned)
+        handshaken = msgspec.structs.replace(handshaken, heard=heard, returned=returned)
         self._phase = "over"  # for what is still being worked out
         if self._fetch is None:
             self._done(handshaken)

@@ -123,7 +123,7 @@ class Tcp:
         self._node = node
         self._local = local
         self._remote = remote
-        self._ttl = ttl
+        self.ttl = ttl
         self._over_v6 = ":" in remote[0]
         self._mss = mss or mss_over(_ETHERNET, remote[0])
         self._segment = self._mss  # what may be sent
@@ -335,7 +335,7 @@ class Tcp:
         packet = Packet(
             self._local[0],
             self._remote[0],
-            ttl=self._ttl,
+            ttl=self.ttl,
             protocol=ip.TCP,
             ident=self._label if self._over_v6 else 0 if flags & ip.SYN else self._ident,
             source_port=self._local[1],

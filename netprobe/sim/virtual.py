@@ -246,7 +246,7 @@ class VirtualVantage:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:
             kind = ReplyKind.ECHO_REPLY
-            self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet, icmp=_numbers(packet))
+            self._answer((ip.ICMP, "", packet.icmp_ident, packet.icmp_seq), kind, packet)
         elif packet.protocol == ip.UDP:
             question = self._questions.get(packet.destination_port)
             if question is None:
@@ -303,6 +303,7 @@ class VirtualVantage:
             return
         if quote.protocol == ip.TCP and waiting is not None:
             waiting.tcp.icmp_error(error)
+            waiting.returned(self._reply(_kind(error), error, waiting.age_s, quote))
             return
         if question is not None and quote.protocol in {ip.UDP, ip.TCP}:
             if quote.protocol == ip.UDP:
@@ -322,10 +323,7 @@ class VirtualVantage:
         if error.source in {self._own, self._own_v6}:
             self._not_sent(key, error.source)
             return
-        kind = ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
-        narrow = (error.icmp_type, error.icmp_code) == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED)
-        mtu = error.icmp_seq if narrow else 0  # RFC 1191, 4; RFC 4443, 3.2
-        self._answer(key, kind, error, icmp=_numbers(error), quoted=(quote.ttl, quote.tos), mtu=mtu)
+        self._answer(key, _kind(error), error, quote)
 
     def _not_sent(self, key: _Key, own: str) -> None:
         """The own kernel gives a probe back."""
@@ -335,37 +333,36 @@ class VirtualVantage:
             rtt_s = self._clock.now - sent_s
             self._emit(token, Reply(ReplyKind.SEND_FAILED, own, rtt_s, error="EHOSTUNREACH"))
 
-    def _answer(
-        self,
-        key: _Key,
-        kind: ReplyKind,
-        packet: Packet,
-        *,
-        icmp: tuple[int, int] = (-1, -1),
-        quoted: tuple[int, int] = (-1, -1),
-        mtu: int = 0,
-    ) -> None:
+    def _answer(self, key: _Key, kind: ReplyKind, packet: Packet, quote: Packet | None = None) -> None:
         found = self._probes.get(key)
-        if found is None:
-            return
-        token, sent_s = found
-        reply = Reply(
+        if found is not None:
+            token, sent_s = found
+            self._emit(token, self._reply(kind, packet, self._clock.now - sent_s, quote))
+
+    def _reply(self, kind: ReplyKind, packet: Packet, rtt_s: float, quote: Packet | None) -> Reply:
+        """What `packet` says; an ICMP error brings the `quote` of ours."""
+        icmp = _numbers(packet) if packet.protocol == ip.ICMP else (-1, -1)
+        narrow = (packet.icmp_type, packet.icmp_code) == (ip.UNREACHABLE, ip.FRAGMENTATION_NEEDED)
+        return Reply(
             kind=kind,
             source=packet.source,
-            rtt_s=self._clock.now - sent_s,
+            rtt_s=rtt_s,
             ttl=packet.ttl,
             icmp_type=icmp[0],
             icmp_code=icmp[1],
-            quoted_ttl=quoted[0],
-            quoted_tos=quoted[1],
+            quoted_ttl=quote.ttl if quote else -1,
+            quoted_tos=quote.tos if quote else -1,
             ip_id=ip_id_of(packet),
             tcp=header_of(packet) if packet.protocol == ip.TCP else None,
             mpls=labels_of(packet) if packet.is_error else (),
             interfaces=interfaces_of(packet) if packet.is_error else (),
-            mtu=mtu,
+            mtu=packet.icmp_seq if narrow else 0,  # RFC 1191, 4; RFC 4443, 3.2
             dropped_locally=self._dropping,
         )
-        self._emit(token, reply)
+
+
+def _kind(error: Packet) -> ReplyKind:
+    return ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
 
 
 def _port(flow: Flow) -> int:

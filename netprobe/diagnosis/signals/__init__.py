@@ -1,6 +1,19 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
-from netprobe.diagnosis.signals import branch, busy, dns, firewall, forgery, home, http, loss, reach, sizes, tls
+from netprobe.diagnosis.signals import (
+    branch,
+    busy,
+    dns,
+    firewall,
+    forgery,
+    home,
+    http,
+    interferer,
+    loss,
+    reach,
+    sizes,
+    tls,
+)
 from netprobe.diagnosis.signals.base import Finding, Signal
 
 SIGNALS: tuple[Signal, ...] = (
@@ -14,6 +27,7 @@ SIGNALS: tuple[Signal, ...] = (
     *loss.SIGNALS,
     *tls.SIGNALS,
     *forgery.SIGNALS,
+    *interferer.SIGNALS,
     *http.SIGNALS,
 )
 

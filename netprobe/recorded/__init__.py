@@ -1,0 +1,1 @@
+"""Other people's measurements, read into facts of ours."""
