@@ -22,6 +22,7 @@ from netprobe.sim.worlds.plan import WorldPlan
 from netprobe.sim.worlds.troubles import pick
 from netprobe.topology.platform import load_platform
 
+_TRANSLATED = 0.25  # part of the worlds whose routers translate addresses: each packet costs more there
 BLAMABLE = ("home", "isp", "transit", "policy", "platform")
 
 
@@ -50,6 +51,10 @@ def lay_out(draw: random.Random) -> WorldPlan:
     backbone = Backbone(ground, access)
     delivery = Delivery(ground, access, backbone, targets)
     layout, client, resolvers = build_resolvers(ground, access, delivery.public)
+    if draw.random() < _TRANSLATED:
+        for name, nat in access.nats.items():
+            ground.routers[name] = msgspec.structs.replace(ground.routers[name], nat=nat)
+    spare = ground.neighbours(access.isp.routers, 2)
     end = draw.choice([*access.borders, *(hops[-1] for hops in backbone.carriers.values())])
     scenario = Scenario(
         name="",
@@ -76,6 +81,9 @@ def lay_out(draw: random.Random) -> WorldPlan:
         places=tuple(delivery.places),
         diamonds=tuple(ground.diamonds),
         layout=layout,
+        asn=access.isp.asn,
+        nats=access.nats,
+        spare=spare,
     )
 
 

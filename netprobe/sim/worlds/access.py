@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from netprobe.sim.records import Client, Resolver, Router
+from netprobe.sim.records import Client, Nat, Resolver, Router
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.worlds.atlas import Isp, Line, atlas
 from netprobe.sim.worlds.ground import RACK_MS, Ground
@@ -25,7 +25,10 @@ _SHARED_ELSEWHERE = 0.2
 
 @dataclass(slots=True, frozen=True)
 class Access:
-    """The near side of a world. `first` is the first router behind the home."""
+    """The near side of a world. `first` is the first router behind the home.
+
+    `nats` are the translations of the routers that would have them; not every world is told to translate.
+    """
 
     isp: Isp
     address: str
@@ -34,6 +37,7 @@ class Access:
     first: str
     trunk: tuple[str, ...]
     borders: tuple[str, ...]
+    nats: dict[str, Nat]
 
 
 def build_access(ground: Ground) -> Access:
@@ -45,6 +49,7 @@ def build_access(ground: Ground) -> Access:
         address, first = _bridged(ground, isp, line)
         home: tuple[str, ...] = ()
         trunk = [first]
+        nats: dict[str, Nat] = {}
     else:
         address, home = _home(ground)
         shared = _shared(ground, line, home[-1])
@@ -52,6 +57,7 @@ def build_access(ground: Ground) -> Access:
         first = shared[0] if shared else trunk[0]
         if shared:
             trunk.append(ground.hop(f"{ISP}-1", ISP, isp.asn, isp.routers, shared[-1], RACK_MS))
+        nats = _translations(ground, isp, home, trunk[-1] if shared else "")
     for number in range(2, draw.randint(1, 6) + 1):
         private = draw.random() < _UNNUMBERED
         asn, prefixes = (0, ("10.64.0.0/12",)) if private else (isp.asn, isp.routers)
@@ -60,7 +66,19 @@ def build_access(ground: Ground) -> Access:
         ground.hop(f"{ISP}-border-{number}", ISP, isp.asn, isp.routers, trunk[-1], _COUNTRY_MS)
         for number in range(1, draw.choice((1, 1, 2, 2, 3)) + 1)
     )
-    return Access(isp, address, home[0] if home else first, home, first, tuple(trunk), borders)
+    return Access(isp, address, home[0] if home else first, home, first, tuple(trunk), borders, nats)
+
+
+def _translations(ground: Ground, isp: Isp, home: tuple[str, ...], carrier: str) -> dict[str, Nat]:
+    """What the home's routers and the ISP's, where it shares addresses, would translate to."""
+    draw = ground.draw
+    outer = ("100.64.0.0/10",) if carrier else isp.lines
+    nats = {home[-1]: Nat(ground.address(outer))}
+    if len(home) > 1 and draw.random() < 0.5:
+        nats[home[0]] = Nat(ground.address(("192.168.0.0/16",)))
+    if carrier:
+        nats[carrier] = Nat(ground.address(isp.lines), draw.choice((0, 0, 512, 2048)))
+    return nats
 
 
 def _home(ground: Ground) -> tuple[str, tuple[str, ...]]:

@@ -1,10 +1,13 @@
 """What can be wrong between the ISP and the platform, and what is done on purpose."""
 
+import msgspec
+
 from netprobe.sim.records import Fault, Match, Scenario
 from netprobe.sim.worlds.plan import WorldPlan
 from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, carried, dead_ways
 
 _LOSS = (0.08, 0.2)
+_PAGES = (65536, 262144)  # bytes: an app's scripts and pictures
 _UNRELIABLE = 0.15  # part of the censors that miss some
 
 
@@ -63,9 +66,31 @@ def _peering(world: WorldPlan) -> Scenario | None:
 
 
 def _throttled(world: WorldPlan) -> Scenario:
+    """What names the platform is slow, with pages that show it; what is too much waits, or is lost."""
     match = Match(protocol="tcp", server_name=ZONES)
-    rate = world.draw.choice((32.0, 64.0, 128.0))
-    return world.broken(Fault("throttle", (world.draw.choice(world.trunk),), match=match, rate_kbit=rate))
+    rate, queue = world.draw.choice((32.0, 64.0, 128.0)), world.draw.choice((0.0, 500.0, 2000.0))
+    fault = Fault("throttle", (world.draw.choice(world.trunk),), match=match, rate_kbit=rate, queue_ms=queue)
+    return msgspec.structs.replace(world.with_pages(world.draw.choice(_PAGES)), faults=(fault,))
+
+
+def _cut_off(world: WorldPlan) -> Scenario:
+    """Connections to the platform's addresses die after 16 KB, as in Russia since 2025."""
+    match = Match(protocol="tcp", port=443, destination=world.addresses(world.platform))
+    fault = Fault("cutoff", (world.draw.choice(world.trunk),), match=match, after_bytes=16384)
+    return msgspec.structs.replace(world.with_pages(world.draw.choice(_PAGES)), faults=(fault,))
+
+
+def _block_page(world: WorldPlan) -> Scenario:
+    """Plain HTTP shows the page, TLS cannot and is cut off."""
+    at, how = (world.draw.choice(world.trunk),), world.draw.choice(("reset", "drop"))
+    page = Fault(
+        "block_page",
+        at,
+        match=Match(protocol="tcp", port=80, server_name=ZONES),
+        status=world.draw.choice((200, 403, 451)),
+        title="Access to this site is blocked",
+    )
+    return world.broken(page, Fault(how, at, match=Match(protocol="tcp", port=443, server_name=ZONES)))
 
 
 def _censored(world: WorldPlan, kind: str) -> Scenario:
@@ -126,6 +151,8 @@ BETWEEN = (
     Trouble("transit.exchange.outage", 0.4, "An exchange is down.", _exchange, open=UNWEIGHED),
     Trouble("transit.peering.congested", 0.4, "A peering is overloaded.", _peering, ("isp",), UNWEIGHED),
     Trouble("policy.throttle.speed", 0.3, "The ISP slows the platform down.", _throttled, _ISP, UNWEIGHED),
+    Trouble("policy.throttle.cutoff", 0.4, "The ISP cuts connections off after 16 KB.", _cut_off, _ISP, UNWEIGHED),
+    Trouble("policy.http.block_page", 0.3, "The ISP shows a page that says no.", _block_page, _ISP, UNWEIGHED),
     Trouble("policy.tls.sni_reset", 1.5, "The ISP resets connections that name the platform.", _sni_reset, _ISP),
     Trouble("policy.tls.sni_drop", 1.5, "The ISP drops ClientHellos that name the platform.", _sni_drop, _ISP),
     Trouble("policy.tls.interception", 0.5, "Somebody answers in the platform's place.", _stranger, _ISP),

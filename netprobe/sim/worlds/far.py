@@ -16,6 +16,32 @@ def broken_servers(world: WorldPlan, servers: tuple[str, ...]) -> Fault:
     return Fault(kind, servers, status=world.draw.choice((502, 503)) if kind == "http" else 0)
 
 
+def _hanging_up(world: WorldPlan) -> Scenario | None:
+    """All servers of a vendor end connections: when TLS begins, or in the middle of an answer."""
+    scenario = _vendor(world)
+    if scenario is None:
+        return None
+    moments = (("accepted", "reset"), ("hello", "reset"), ("hello", "silence"), ("answer", "close"))
+    when, how = world.draw.choice(moments)
+    after = 40 if when == "answer" else 0
+    fault = Fault("hangup", scenario.faults[-1].at, when=when, how=how, after_bytes=after)
+    return world.broken(fault)
+
+
+def _flooded(world: WorldPlan) -> Scenario:
+    """All of the platform's edges have no room for connections."""
+    draw = world.draw
+    return world.broken(
+        Fault(
+            "overload",
+            world.platform,
+            syn_loss=round(draw.uniform(0.3, 0.6), 2),
+            cookies=draw.random() < 0.5,
+            delay_ms=round(draw.uniform(0.0, 2500.0), 1),
+        )
+    )
+
+
 def _vendor(world: WorldPlan) -> Scenario | None:
     """All servers of a vendor, whoever the customer; others of the platform's vendors work."""
     used = sorted({world.vendor_of(server) for server in world.essential})
@@ -45,7 +71,11 @@ def _lossy(world: WorldPlan) -> Scenario | None:
 
 
 def _origin_error(world: WorldPlan) -> Scenario:
-    status = world.draw.choice((500, 502, 503, 504))
+    """Errors, or connections that end where an answer should be."""
+    status = world.draw.choice((500, 502, 503, 504, 0))
+    if not status:
+        how = world.draw.choice(("close", "reset"))
+        return world.broken(Fault("hangup", world.platform, server_name=ORIGIN, when="request", how=how))
     return world.broken(Fault("http", world.platform, server_name=ORIGIN, status=status))
 
 
@@ -91,6 +121,8 @@ def _certificates(world: WorldPlan) -> Scenario:
 
 FAR = (
     Trouble("platform.cdn.vendor_outage", 2, "A CDN is down for all its customers.", _vendor),
+    Trouble("platform.cdn.vendor_outage", 0.4, "A CDN hangs up on everybody.", _hanging_up, open=UNWEIGHED),
+    Trouble("platform.edge.flooded", 0.4, "The platform's edges are flooded.", _flooded, open=UNWEIGHED),
     Trouble("platform.cdn.edge_down", 1, "One edge of a CDN is down.", _edge),
     Trouble("platform.edge.loss", 1, "One edge of a CDN loses packets.", _lossy),
     Trouble("platform.origin.error", 1.5, "The platform's origin fails.", _origin_error),

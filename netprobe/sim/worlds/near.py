@@ -2,14 +2,16 @@
 
 import msgspec
 
-from netprobe.sim.records import Fault, Match, Scenario
+from netprobe.sim.records import Back, Fault, Match, Scenario, Server
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.worlds.access import HOME_RESOLVER, HOME_ROUTER
-from netprobe.sim.worlds.plan import WorldPlan
+from netprobe.sim.worlds.plan import WorldPlan, with_rows
 from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, dead_ways
 
 _YEAR_S = 365.0 * 86400
 _LOSS = (0.08, 0.2)
+_IN_BURSTS = 0.3  # part of the lines and radios that lose several packets in a row
+_PORTAL = "login.hotel.example"
 
 
 def _own_link(world: WorldPlan) -> Scenario:
@@ -24,7 +26,39 @@ def _lossy_wireless(world: WorldPlan) -> Scenario | None:
     if not world.home:
         return None
     link = next(link for link in world.scenario.links if CLIENT in link.ends)
-    return world.relinked(msgspec.structs.replace(link, loss=round(world.draw.uniform(*_LOSS), 3)))
+    loss, burst = _some_loss(world)
+    return world.relinked(msgspec.structs.replace(link, loss=loss, loss_burst=burst))
+
+
+def _some_loss(world: WorldPlan) -> tuple[float, float]:
+    """How much gets lost each way, and how many in a row."""
+    draw = world.draw
+    burst = round(draw.uniform(1.5, 4.0), 1) if draw.random() < _IN_BURSTS else 1.0
+    return round(draw.uniform(*_LOSS), 3), burst
+
+
+def _saturated(world: WorldPlan) -> Scenario | None:
+    """Somebody at home sends all that the line takes, and its queue is long."""
+    if not world.home:
+        return None
+    draw = world.draw
+    up, down = draw.choice(((1.0, 16.0), (2.0, 16.0), (10.0, 50.0)))
+    queue = round(draw.uniform(250.0, 900.0), 1)
+    line = msgspec.structs.replace(world.line, rate_mbit=up, queue_ms=queue, back=Back(rate_mbit=down, queue_ms=100.0))
+    load = round(draw.uniform(1.0, 1.04), 3)
+    return world.relinked(line, world.broken(Fault("congestion", line.ends, towards=world.first, load=load)))
+
+
+def _portal(world: WorldPlan) -> Scenario | None:
+    """A hotel's router leads every connection to its own page until somebody has logged in."""
+    if not world.home:
+        return None
+    router = next(router for router in world.scenario.routers if router.name == HOME_ROUTER)
+    address = f"{router.address.rpartition('.')[0]}.251"
+    page = Server("portal", (address,), HOME_ROUTER, serves=(_PORTAL,), status=302)
+    page = msgspec.structs.replace(page, headers={"location": f"https://{_PORTAL}/"})
+    fault = Fault("redirect", (HOME_ROUTER,), match=Match(protocol="tcp"), to=address)
+    return with_rows(world.broken(fault), servers=(page,))
 
 
 def _firewall(world: WorldPlan) -> Scenario:
@@ -55,7 +89,9 @@ def _narrow_line(world: WorldPlan) -> Scenario | None:
     """The line is narrower than the home router makes connections keep to, and the ISP's end keeps quiet."""
     if not world.home:
         return None
-    broken = world.broken(Fault("drop", (world.first,), match=Match(larger_than=1492, destination=world.client)))
+    broken = world.broken(
+        Fault("drop", (world.first,), match=Match(larger_than=1492, destination=world.client_at(world.first)))
+    )
     return world.relinked(msgspec.structs.replace(world.line, mtu=1492), broken)
 
 
@@ -78,11 +114,27 @@ def _access(world: WorldPlan) -> Scenario | None:
 
 
 def _lossy_line(world: WorldPlan) -> Scenario:
-    return world.broken(Fault("drop", (world.first,), fraction=round(world.draw.uniform(*_LOSS), 3)))
+    """At the line's end, or on the wire, by chance alone or in bursts; now and then only after a while."""
+    begin = 0.0 if world.draw.random() < 0.8 else round(world.draw.uniform(0.5, 2.0), 1)
+    if world.draw.random() < 0.5:
+        fraction = round(world.draw.uniform(*_LOSS), 3)
+        return world.broken(Fault("drop", (world.first,), begin_s=begin, fraction=fraction))
+    loss, burst = _some_loss(world)
+    return world.broken(Fault("link", world.line.ends, begin_s=begin, loss=loss, loss_burst=burst))
 
 
 def _congested_line(world: WorldPlan) -> Scenario:
     return busy(world, world.line)
+
+
+def _exhausted(world: WorldPlan) -> Scenario | None:
+    """Of new connections only some find a port at the router that shares an address among customers."""
+    carrier = next((name for name in world.nats if name.startswith("isp-")), None)
+    if carrier is None:
+        return None
+    scarce = Fault("exhausted", (carrier,), fraction=round(world.draw.uniform(0.5, 0.9), 2))
+    scenario = world.translated()
+    return msgspec.structs.replace(scenario, faults=(scarce,))
 
 
 def _black_hole(world: WorldPlan) -> Scenario | None:
@@ -108,9 +160,10 @@ def _swallows_large(world: WorldPlan) -> Scenario | None:
     inside = world.core[:-1]
     if not inside:
         return None
-    back = world.client if world.draw.random() < 0.3 else ()
+    place = world.draw.choice(inside)
+    back = world.client_at(place) if world.draw.random() < 0.3 else ()
     match = Match(larger_than=world.draw.choice((1280, 1400, 1420)), destination=back)
-    return world.broken(Fault("drop", (world.draw.choice(inside),), match=match))
+    return world.broken(Fault("drop", (place,), match=match))
 
 
 def _isp_resolver(world: WorldPlan) -> Scenario | None:
@@ -129,11 +182,14 @@ NEAR = (
     Trouble("home.clock.wrong", 0.3, "The computer's clock is years ahead.", _clock),
     Trouble("home.tls.interception", 0.3, "A virus scanner breaks all TLS open.", _interception),
     Trouble("home.mtu.blackhole", 0.5, "Large packets die on the line, unannounced.", _narrow_line, also=("isp",)),
+    Trouble("home.line.saturated", 0.4, "Somebody at home fills the line.", _saturated, open=UNWEIGHED),
+    Trouble("home.portal.captive", 0.4, "A captive portal answers everything.", _portal, open=UNWEIGHED),
     Trouble("home.dns.resolver_down", 1, "The home router's DNS service has stopped.", _home_resolver),
     Trouble("home.dns.blocklist", 0.5, "A blocklist at home answers for the platform's names.", _home_blocklist),
     Trouble("isp.access.outage", 1, "The ISP's first router is down.", _access),
     Trouble("isp.access.loss", 1, "The ISP's line loses packets.", _lossy_line),
     Trouble("isp.access.congested", 0.4, "The ISP's line is overloaded by others.", _congested_line, open=UNWEIGHED),
+    Trouble("isp.nat.exhausted", 0.8, "The ISP's shared addresses are used up.", _exhausted, open=UNWEIGHED),
     Trouble("isp.core.blackhole", 2, "A router of the ISP's core swallows everything.", _black_hole),
     Trouble("isp.core.branch", 1, "Some of the ISP's parallel ways are dead.", _core_branch),
     Trouble("isp.routing.loop", 1, "Two routers of the ISP hand packets back to each other.", _loop),

@@ -1,15 +1,18 @@
 """What a generated world looks like to whoever wants to break it."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import msgspec
 
 from netprobe.model.targets import Target
-from netprobe.sim.records import Fault, Link, Match, Scenario, Server
+from netprobe.sim.records import Fault, Link, Match, Nat, Router, Scenario, Server
 from netprobe.sim.routing import CLIENT, Routing
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,7 +40,8 @@ class WorldPlan:
     `home` are the home's routers, none where the computer has a public address of its own; `first` is the first one
     behind them. `trunk` are the ISP's routers that all ways to the platform and to most others cross, from the access
     on; `borders` its last ones. `carriers` are the transits' routers, by name, from the ISP on, `exchanges` those in
-    a peering LAN.
+    a peering LAN. `asn` is the ISP's, `spare` are addresses of its routers that nobody has, and `nats` are what its and
+    the home's routers translate to, if they do.
     """
 
     draw: random.Random
@@ -52,6 +56,9 @@ class WorldPlan:
     diamonds: tuple[Diamond, ...] = ()
     exchanges: dict[str, tuple[str, ...]] = field(default_factory=dict)
     layout: str = ""
+    asn: int = 0
+    spare: tuple[str, ...] = ()
+    nats: dict[str, Nat] = field(default_factory=dict)
     crossed: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def broken(self, *faults: Fault) -> Scenario:
@@ -60,9 +67,17 @@ class WorldPlan:
 
     def relinked(self, link: Link, scenario: Scenario | None = None) -> Scenario:
         """The network, or `scenario` of it, with another wire between the ends of `link`."""
-        scenario = scenario or self.scenario
-        links = tuple(link if old.ends == link.ends else old for old in scenario.links)
-        return msgspec.structs.replace(scenario, links=links)
+        return with_rows(scenario or self.scenario, links=(link,))
+
+    def translated(self) -> Scenario:
+        """The network in which all who may do translate addresses."""
+        routers = [r for r in self.scenario.routers if r.name in self.nats]
+        return with_rows(self.scenario, routers=[msgspec.structs.replace(r, nat=self.nats[r.name]) for r in routers])
+
+    def with_pages(self, size: int) -> Scenario:
+        """The network in which the platform's pages are so many bytes."""
+        servers = [server for server in self.scenario.servers if server.name in self.platform]
+        return with_rows(self.scenario, servers=[msgspec.structs.replace(s, body_bytes=size) for s in servers])
 
     @cached_property
     def line(self) -> Link:
@@ -73,15 +88,16 @@ class WorldPlan:
         """Names of the resolvers: all, or those whose name begins with `kind`."""
         return tuple(r.name for r in self.scenario.resolvers if r.name.startswith(kind))
 
-    @property
-    def client(self) -> tuple[str, ...]:
-        """The client's address, as prefixes."""
-        return (f"{self.scenario.client_address}/32",)
+    def client_at(self, router: str) -> tuple[str, ...]:
+        """The client's address as `router` sees it, behind those who translate it; as prefixes."""
+        way = self._routing.way(CLIENT, router)
+        crossed = way.hops if way else ()
+        seen = [r.nat.address for name in crossed for r in self.scenario.routers if r.name == name and r.nat]
+        return (f"{(seen or [self.scenario.client_address])[-1]}/32",)
 
-    @property
-    def from_client(self) -> Match:
-        """What the client sends."""
-        return Match(source=self.client)
+    def from_client(self, router: str) -> Match:
+        """What the client sends, as `router` sees it."""
+        return Match(source=self.client_at(router))
 
     @cached_property
     def core(self) -> tuple[str, ...]:
@@ -132,6 +148,11 @@ class WorldPlan:
         """Whether a wire joins two routers."""
         return any({one, other} == set(link.ends) for link in self.scenario.links)
 
+    def usual_ms(self, one: str, other: str) -> float:
+        """About what the way from one node to another takes."""
+        way = self._routing.way(one, other)
+        return way.arrive_s[-1] * 1e3 if way else 0.0
+
     def _crossed(self, server: str) -> frozenset[str]:
         if server not in self.crossed:
             ways = self._routing.ways(CLIENT, server)
@@ -141,3 +162,22 @@ class WorldPlan:
     @cached_property
     def _routing(self) -> Routing:
         return Routing(self.scenario, 0)
+
+
+def with_rows(
+    scenario: Scenario, *, routers: Sequence[Router] = (), servers: Sequence[Server] = (), links: Sequence[Link] = ()
+) -> Scenario:
+    """The network with these rows instead of those of the same names or ends, and those that are new."""
+    return msgspec.structs.replace(
+        scenario,
+        routers=_merged(scenario.routers, {row.name: row for row in routers}, lambda row: row.name),
+        servers=_merged(scenario.servers, {row.name: row for row in servers}, lambda row: row.name),
+        links=_merged(scenario.links, {row.ends: row for row in links}, lambda row: row.ends),
+    )
+
+
+def _merged(rows: tuple[T, ...], again: dict[Any, T], key: Callable[[T], Any]) -> tuple[T, ...]:
+    if not again:
+        return rows
+    kept = tuple(again.pop(key(row), row) for row in rows)
+    return (*kept, *again.values())

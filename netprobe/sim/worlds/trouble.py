@@ -45,10 +45,12 @@ class Trouble:
 
 
 def busy(world: WorldPlan, link: Link) -> Scenario:
-    """A link of a home's kind whose rate others use up, at its busy hour all the time."""
+    """A link of a home's kind whose rate others use up: all the time, or at an hour that begins in the measurement."""
     draw = world.draw
     rate, queue = draw.choice((10.0, 25.0, 50.0, 100.0)), round(draw.uniform(50.0, 200.0), 1)
-    fault = Fault("congestion", link.ends, load=round(draw.uniform(1.05, 1.25), 3))
+    begin = 0.0 if draw.random() < 0.7 else round(draw.uniform(0.5, 2.0), 1)
+    load = round(draw.uniform(1.05, 1.25), 3)
+    fault = Fault("congestion", link.ends, begin_s=begin, end_s=begin + draw.choice((3600.0, 7200.0)), load=load)
     return world.relinked(msgspec.structs.replace(link, rate_mbit=rate, queue_ms=queue), world.broken(fault))
 
 
@@ -70,4 +72,4 @@ def dead_ways(world: WorldPlan, *, transit: bool) -> Scenario | None:
     members = world.draw.choice(found).members
     count = world.draw.randint(-(-len(members) // 4), len(members) // 2)
     dead = tuple(sorted(world.draw.sample(members, count)))
-    return world.broken(Fault("drop", dead, match=world.from_client))
+    return world.broken(Fault("drop", dead, match=world.from_client(dead[0])))
