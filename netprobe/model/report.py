@@ -3,10 +3,22 @@
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import Record
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.verdict import Component, Verdict
 
-AnyFact = HostState | Answer | Train | Path | Handshaken | Response | PathMtu | RateTest | FlowTest | Multipath
+AnyFact = (
+    HostState
+    | Answer
+    | Train
+    | Path
+    | Handshaken
+    | Response
+    | QuicHandshaken
+    | PathMtu
+    | RateTest
+    | FlowTest
+    | Multipath
+)
 
 
 class Observation(Record, frozen=True):

@@ -1,4 +1,6 @@
-"""Conversations with a service, a request and its outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response."""
+"""Conversations with a service, a request and its outcome: Lookup/Answer, Handshake/Handshaken, Fetch/Response,
+QuicHandshake/QuicHandshaken.
+"""
 
 from netprobe.model.probes import Reply
 from netprobe.model.record import Fact, Record
@@ -95,6 +97,48 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
     @property
     def done(self) -> bool:
         """Whether every phase that was asked for was completed."""
+        return self.phase == "done"
+
+
+class QuicHandshake(Record, frozen=True):
+    """A QUIC connection (RFC 9000) over UDP, with `server_name` in the SNI of its ClientHello, and no request over it.
+
+    `alpn` are the protocols that it offers. `timeout_s` counts from its first datagram.
+    """
+
+    address: str
+    port: int = 443
+    server_name: str = ""
+    alpn: tuple[str, ...] = ("h3",)
+    verify: bool = True
+    timeout_s: float = 5.0
+
+
+class QuicHandshaken(Fact, frozen=True, tag="quic_handshaken"):
+    """What became of a QUIC handshake.
+
+    `phase` is the one in which it ended: `initial` (nobody has answered the first datagram), `handshake` or `done`;
+    `initial_s` and `handshake_s` are durations of those that were completed. `error` is one of `timeout`, `refused`
+    (port unreachable, says the address itself), `unreachable` (somebody else says so), `version` (the other side speaks
+    none of ours), `certificate`, `closed` (by the other side, which gave the error `code` of RFC 9000, 20), `local`
+    (never left, or this machine cannot speak QUIC: see `detail`), or empty. `version` is `QUICv1` or `QUICv2`, `alpn`
+    what was agreed on.
+    """
+
+    handshake: QuicHandshake
+    phase: str
+    error: str = ""
+    detail: str = ""
+    code: int | None = None
+    initial_s: float | None = None
+    handshake_s: float | None = None
+    version: str = ""
+    alpn: str = ""
+    certificate: Certificate | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether both sides have proved what they had to."""
         return self.phase == "done"
 
 

@@ -4,7 +4,16 @@ The vantage holds their time-outs, so a session of this kind has nothing to sche
 """
 
 from netprobe.model.host import HostState, Inspect
-from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.model.services import (
+    Answer,
+    Fetch,
+    Handshake,
+    Handshaken,
+    Lookup,
+    QuicHandshake,
+    QuicHandshaken,
+    Response,
+)
 from netprobe.probing.port import Outcome, Request
 from netprobe.probing.run import Session
 
@@ -64,6 +73,11 @@ def about_itself(resolver: str) -> Session[Answer]:
 
 def handshake(request: Handshake) -> Session[Handshaken]:
     """Connect and shake hands."""
+    return Ask(request)  # type: ignore[return-value]
+
+
+def quic_handshake(request: QuicHandshake) -> Session[QuicHandshaken]:
+    """Connect over QUIC."""
     return Ask(request)  # type: ignore[return-value]
 
 

@@ -8,10 +8,19 @@ from typing import Protocol
 from netprobe.model.host import HostState, Inspect
 from netprobe.model.probes import Probe, Reply
 from netprobe.model.record import Record
-from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.model.services import (
+    Answer,
+    Fetch,
+    Handshake,
+    Handshaken,
+    Lookup,
+    QuicHandshake,
+    QuicHandshaken,
+    Response,
+)
 
-Request = Probe | Lookup | Handshake | Fetch | Inspect
-Outcome = Reply | Answer | Handshaken | Response | HostState
+Request = Probe | Lookup | Handshake | Fetch | QuicHandshake | Inspect
+Outcome = Reply | Answer | Handshaken | Response | QuicHandshaken | HostState
 
 
 class Event(Record, frozen=True):

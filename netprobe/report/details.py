@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from netprobe.model.host import HostState, Link, OwnWire
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.unsent import reason
 from netprobe.report.lines import BLANK, Line, Span, line
 from netprobe.report.trace import Whose, header, table, title
@@ -136,6 +136,19 @@ def _response(observation: Observation) -> Iterable[Line]:
     yield _row(observation.subject, text, at=observation, bad=not fact.status or fact.status >= 400)
 
 
+def _quic(observation: Observation) -> Iterable[Line]:
+    if not isinstance(observation.fact, QuicHandshaken):
+        return
+    fact = observation.fact
+    text = f"{fact.handshake.address}"
+    text += f"  as {fact.handshake.server_name}" if fact.handshake.server_name != observation.subject else ""
+    text += f"  answered in {milliseconds(fact.initial_s)}" if fact.initial_s is not None else ""
+    text += f"  {fact.version} in {milliseconds(fact.handshake_s)}" if fact.handshake_s is not None else ""
+    code = f" 0x{fact.code:x}" if fact.code is not None else ""
+    text += "" if fact.done else f"  {fact.error}{code} in {fact.phase} {fact.detail}"
+    yield _row(observation.subject, f"{observation.purpose}  {text}", at=observation, bad=not fact.done)
+
+
 def _sizes(observation: Observation) -> Iterable[Line]:
     if not isinstance(observation.fact, PathMtu):
         return
@@ -170,6 +183,7 @@ _TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] =
     ("Reachability", Train, _train),
     ("Pages", Response, _response),
     ("Handshakes", Handshaken, _handshaken),
+    ("QUIC", QuicHandshaken, _quic),
     ("Sizes", PathMtu, _sizes),
     ("Rates", RateTest, _rates),
     ("Flows", FlowTest, _flows),

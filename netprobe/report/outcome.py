@@ -3,7 +3,7 @@
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.report import AnyFact
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 
 
 def went_well(fact: AnyFact) -> bool:
@@ -23,7 +23,7 @@ def went_well(fact: AnyFact) -> bool:
             return any(phase.answered for phase in fact.phases)
         case FlowTest():
             return all(flow.answered for flow in fact.flows)
-        case Handshaken():
+        case Handshaken() | QuicHandshaken():
             return fact.done
         case Response():
             return 0 < fact.status < 400

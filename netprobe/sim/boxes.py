@@ -11,6 +11,8 @@ from html import escape
 from http import HTTPStatus
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from netprobe.sim import packet as ip
 from netprobe.sim.middlebox import METHODS, Matcher, query_name, remember
 from netprobe.sim.packet import Packet
@@ -62,7 +64,11 @@ class _Each:
     """A box that needs no memory: it does the same to each packet that matches, or to a fraction of them."""
 
     def __init__(self, fault: Fault, draw: random.Random) -> None:
-        match = Match(protocol="udp", port=53, query_name=fault.names or ("*",)) if fault.kind == "dns" else fault.match
+        match = fault.match
+        if fault.kind == "dns":
+            match = Match(protocol="udp", port=53, query_name=fault.names or ("*",))
+        elif fault.kind == "reset" and match.server_name:
+            match = replace(match, protocol="tcp")  # nobody on the way can end a QUIC connection (RFC 9000, 10.3)
         self._matches = Matcher(match).matches
         self._fraction = fault.fraction
         self._draw = draw

@@ -5,6 +5,8 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
 from netprobe.sim.interception import behind
+from netprobe.sim.middlebox import QUIC
+from netprobe.sim.quic import headers
 from netprobe.sim.records import Fault, Router, Scenario
 from netprobe.sim.routing import CLIENT, Routing, node_addresses
 
@@ -150,6 +152,18 @@ CONTRADICTIONS = (
         "match",
         "this kind is about TCP only",
         lambda f, _: f.match.protocol not in {"", "tcp"} or bool(f.match.query_name),
+    ),
+    _Contradiction(
+        ("drop", "delay", "throttle", "cutoff", "redirect"),
+        "match",
+        "QUIC is on UDP port 443 here, and has no DNS questions in it",
+        lambda f, _: f.match.protocol == QUIC and (f.match.port not in {0, headers.PORT} or bool(f.match.query_name)),
+    ),
+    _Contradiction(
+        ("firewall", "loop"),
+        "match",
+        "this kind looks at addresses and ports only: for QUIC use protocol 'udp' with port 443",
+        lambda f, _: f.match.protocol == QUIC,
     ),
     _Contradiction(
         ("certificate",),

@@ -5,7 +5,6 @@ They end as those of the live vantage do: the same phases, the same words for wh
 
 import re
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -19,26 +18,19 @@ from netprobe.model.services import (
     Response,
 )
 from netprobe.probing.injection import Heard
+from netprobe.sim import complaints, wirebytes
 from netprobe.sim import packet as ip
-from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
 from netprobe.sim.packet import Packet
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.servers.answers import Condition, Shown
+from netprobe.sim.servers.answers import Shown
 from netprobe.sim.tcp import Tcp, as_reply, mss_over
 
-_DAY_S = 86400.0
 _SHAKING_S = 0.0015  # what a client's own arithmetic takes
 _TITLE = re.compile(r"<title>([^<]*)")
-_CHAIN_COMPLAINTS = {
-    Condition.UNKNOWN_ISSUER: "unable to get local issuer certificate",
-    Condition.SELF_SIGNED: "self-signed certificate",
-}
 _ERRNOS = {"refused": "ECONNREFUSED", "reset": "ECONNRESET"}
-_CODES = {ip.NET_UNREACHABLE: "ENETUNREACH", ip.PORT_UNREACHABLE: "ECONNREFUSED"}
 _USUAL_TTL = 64
 _CONTRADICTION_S = 0.15  # as the live vantage waits for what else comes of a ClientHello that may have run out
-_TEXTS = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable"}
 
 
 class Conversation:
@@ -140,10 +132,7 @@ class Conversation:
         """The connection is over before we closed it."""
         detail = _ERRNOS.get(how, "")
         if by is not None and by.protocol == ip.ICMP:
-            codes = _CODES if by.icmp_type == ip.UNREACHABLE else {}
-            code = codes.get(by.icmp_code, "EHOSTUNREACH")
-            what = _TEXTS.get(by.icmp_code, "unreachable") if by.icmp_type == ip.UNREACHABLE else "time exceeded"
-            detail = f"{code} ({what}, says {by.source})"
+            detail = complaints.told_by(by)
             how = "local" if by.source == self._own else how
         if self._handshake.hello_ttl and self._phase == "tls":
             self._end_later(how, detail)
@@ -155,8 +144,9 @@ class Conversation:
     def _verify(self, shown: Shown) -> None:
         if self._phase != "tls":
             return
-        certificate = self._as_certificate(shown)
-        complaint = self._complaint(shown, certificate)
+        certificate = complaints.certificate_of(shown, self._wall_clock_s)
+        now = self._wall_clock_s + self._clock.now + self._clock_ahead_s
+        complaint = complaints.against(shown, certificate, self._handshake.server_name, now)
         if complaint and self._handshake.verify:
             self.tcp.send(wirebytes.tls_record(wirebytes.ALERT, b"\x02\x2a"))
             self._end("certificate", complaint)
@@ -164,33 +154,6 @@ class Conversation:
         self._certificate = certificate
         self._tls_s = self._next_phase()
         self._established()
-
-    def _complaint(self, shown: Shown, certificate: Certificate) -> str:
-        """What OpenSSL says against a certificate, in its order; empty when nothing."""
-        name = self._handshake.server_name
-        now = self._wall_clock_s + self._clock.now + self._clock_ahead_s
-        if shown.condition in _CHAIN_COMPLAINTS:
-            return _CHAIN_COMPLAINTS[shown.condition]
-        if not any(_covers(pattern, name) for pattern in shown.names):
-            return f"Hostname mismatch, certificate is not valid for '{name}'."
-        if now < certificate.not_before_s:
-            return "certificate is not yet valid"
-        if now > certificate.not_after_s:
-            return "certificate has expired"
-        return ""
-
-    def _as_certificate(self, shown: Shown) -> Certificate:
-        start = self._wall_clock_s
-        expired, early = shown.condition is Condition.EXPIRED, shown.condition is Condition.NOT_YET_VALID
-        issuer = "nobody's root" if shown.condition is Condition.UNKNOWN_ISSUER else "netprobe lab root"
-        issuer = shown.names[0] if shown.condition is Condition.SELF_SIGNED else issuer
-        return Certificate(
-            subject=f"CN={shown.names[0]}",
-            issuer=f"CN={issuer}",
-            names=shown.names,
-            not_before_s=start + _DAY_S if early else start - 30 * _DAY_S,
-            not_after_s=start - _DAY_S if expired else start + 60 * _DAY_S,
-        )
 
     def _established(self) -> None:
         self._phase = "done"
@@ -278,8 +241,3 @@ def _request(fetch: Fetch) -> bytes:
 def _fields(head: bytes) -> dict[str, str]:
     lines = head.decode("latin-1").split("\r\n")[1:]
     return dict(line.split(": ", 1) for line in lines if ": " in line)
-
-
-def _covers(pattern: str, name: str) -> bool:
-    """RFC 6125, 6.4.3: a wildcard stands for one label."""
-    return fnmatchcase(name, pattern) and name.count(".") == pattern.count(".")

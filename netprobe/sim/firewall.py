@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from functools import cache
 
 from netprobe.sim.devices import CLIENT_DEVICE
+from netprobe.sim.middlebox import QUIC
 from netprobe.sim.namespaces import LabError
+from netprobe.sim.quic import headers
 from netprobe.sim.records import Fault, Match, Scenario
 
 _DNS_PORT = 53
@@ -50,15 +52,15 @@ def table(sets: Iterable[str] = (), prerouting_priority: str = "raw", **chains: 
 
 def match_words(match: Match) -> list[str]:
     """What a match is in nftables: one of these has to hold. Names in packets are left out."""
-    protocol = match.protocol or ("tcp" if match.server_name else "")
-    words = f"meta l4proto {protocol} " if protocol else ""
+    protocol = match.protocol or ("{ tcp, udp }" if match.server_name else "")
+    words = f"meta l4proto {'udp' if protocol == QUIC else protocol} " if protocol else ""
     if match.source:
         words += f"ip saddr {{ {', '.join(match.source)} }} "
     if match.destination:
         words += f"ip daddr {{ {', '.join(match.destination)} }} "
     if match.larger_than:
         words += f"ip length > {match.larger_than} "
-    port = match.port or (_DNS_PORT if match.query_name else 0)
+    port = match.port or (_DNS_PORT if match.query_name else headers.PORT if protocol == QUIC else 0)
     return [f"{words}th {side} {port} " for side in ("sport", "dport")] if port else [words]
 
 

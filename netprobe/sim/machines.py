@@ -10,8 +10,9 @@ from netprobe.sim.nameserver import Nameservers, Stream
 from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
 from netprobe.sim.quic import headers
+from netprobe.sim.quic.server import QuicServers
 from netprobe.sim.records import Scenario
-from netprobe.sim.replies import back_to, echo_reply, refusal
+from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.servers import answers
 from netprobe.sim.tcp import Tcp
 from netprobe.sim.website import Website
@@ -35,6 +36,7 @@ class Machines:
         self._connections: dict[_Flow, Tcp] = {}
         self._challenged: dict[_Flow, float] = {}
         self._nameservers = Nameservers(self)
+        self._quic = QuicServers(self)
         self._counter = 0
 
     def receive(self, delivery: Delivery) -> None:
@@ -127,8 +129,7 @@ class Machines:
             return
         server = self._servers.get(packet.destination)
         if server is not None and server.quic and packet.destination_port == headers.PORT:
-            if said := headers.negotiation(packet.payload):
-                self.clock.send(back_to(packet, ttl=server.initial_ttl, payload=said), SERVERS)
+            self._quic.receive(server, packet)
             return
         error = packet.error(
             packet.destination,

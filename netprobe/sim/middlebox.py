@@ -1,4 +1,4 @@
-"""What a middlebox reads in passing: the name in a TLS ClientHello, in plain HTTP, in a DNS question.
+"""What a middlebox reads in passing: the name in a TLS ClientHello (QUIC's too), in plain HTTP, in a DNS question.
 
 The bytes are hostile; every parser answers with an empty name rather than an exception.
 """
@@ -10,14 +10,18 @@ from typing import TypeVar
 
 from netprobe.sim import prefixes
 from netprobe.sim.packet import TCP, UDP, Packet
+from netprobe.sim.quic import headers
+from netprobe.sim.quic.hello import Hello
 from netprobe.sim.records import Match
 
 K = TypeVar("K")
 V = TypeVar("V")
 _Flow = tuple[str, str, int, int]
 
-PROTOCOLS = {"icmp": 1, "tcp": TCP, "udp": UDP}
+QUIC = "quic"
+PROTOCOLS = {"icmp": 1, "tcp": TCP, "udp": UDP, QUIC: UDP}
 _HANDSHAKE = 0x16
+_QUIC_BITS = headers.LONG | headers.FIXED
 _CLIENT_HELLO = 0x01
 _SERVER_NAME = 0
 _FLOWS = 4096  # how many flows a middlebox remembers
@@ -103,12 +107,17 @@ class Matcher:
         self._destination = tuple(prefixes.mask(prefix) for prefix in match.destination)
         self._server_name = name_pattern(match.server_name) if match.server_name else None
         self._query_name = name_pattern(match.query_name) if match.query_name else None
+        self._only_quic = match.protocol == QUIC
+        self._speaking: dict[_Flow, None] = {}  # flows that have begun with QUIC, from either end
+        self._said: dict[_Flow, Hello] = {}
         self._hit: dict[_Flow, None] = {}
         self._begun: dict[_Flow, tuple[int, bytes]] = {}
 
     def matches(self, packet: Packet) -> bool:
         """Whether every condition that was given holds."""
         if self._protocol is not None and packet.protocol != self._protocol:
+            return False
+        if self._only_quic and not self._is_quic(packet):
             return False
         if self._larger_than and packet.size <= self._larger_than:
             return False
@@ -130,12 +139,14 @@ class Matcher:
 
     def _names(self, packet: Packet) -> bool:
         assert self._server_name is not None  # noqa: S101  # the caller has looked
-        if packet.protocol != TCP:
+        if packet.protocol not in {TCP, UDP} or packet.fragment:
             return False
         flow = (packet.source, packet.destination, packet.source_port, packet.destination_port)
         data = packet.payload
         if not data or flow in self._hit:
             return flow in self._hit
+        if packet.protocol == UDP:
+            return self._names_in_quic(data, flow)
         expected, begun = self._begun.pop(flow, (0, b""))
         if begun and packet.seq == expected:
             data = begun + data
@@ -147,6 +158,33 @@ class Matcher:
         elif data[0] == _HANDSHAKE and len(data) < _HELLO_LIMIT:
             remember(self._begun, flow, (packet.seq + len(packet.payload), data))
         return False
+
+    def _names_in_quic(self, data: bytes, flow: _Flow) -> bool:
+        """Whether the ClientHello that a QUIC connection begins with, in one datagram or more, is there and matches."""
+        assert self._server_name is not None  # noqa: S101  # the caller has looked
+        if data[0] & _QUIC_BITS != _QUIC_BITS:
+            return False
+        hello = self._said.pop(flow, None) or Hello()
+        new = hello.feed(data)
+        if hello.seen:
+            remember(self._said, flow, hello)
+        if not new or not self._server_name.match(server_name(hello.begun)):
+            return False
+        del self._said[flow]
+        remember(self._hit, flow, None)
+        return True
+
+    def _is_quic(self, packet: Packet) -> bool:
+        """Whether it belongs to a flow of the port of QUIC that has had a long header in it."""
+        ends = (packet.source, packet.destination, packet.source_port, packet.destination_port)
+        if packet.fragment or headers.PORT not in ends[2:]:
+            return False
+        if ends in self._speaking or (ends[1], ends[0], ends[3], ends[2]) in self._speaking:
+            return True
+        if headers.long_header(packet.payload) is None:
+            return False
+        remember(self._speaking, ends, None)
+        return True
 
 
 def remember(memory: dict[K, V], key: K, value: V) -> None:

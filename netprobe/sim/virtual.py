@@ -13,7 +13,16 @@ from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
 from netprobe.model.host import HostState, Inspect, Link
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
-from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from netprobe.model.services import (
+    Answer,
+    Fetch,
+    Handshake,
+    Handshaken,
+    Lookup,
+    QuicHandshake,
+    QuicHandshaken,
+    Response,
+)
 from netprobe.probing.port import Event, Outcome, Request, Usage
 from netprobe.sim import ipv6, prefixes
 from netprobe.sim import packet as ip
@@ -26,6 +35,7 @@ from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.quic import headers
+from netprobe.sim.quic.client import QuicConversation
 from netprobe.sim.records import Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
@@ -63,7 +73,7 @@ class VirtualVantage:
         self._tokens = 0
         self._ports = _FIRST_CONVERSATION_PORT
         self._probes: dict[_Key, tuple[int, float]] = {}  # token and when it was sent
-        self._questions: dict[int, Question] = {}  # by local port
+        self._questions: dict[int, Question | QuicConversation] = {}  # over datagrams, by local port
         self._conversations: dict[int, Conversation] = {}
         self._firewall = [(fault, Matcher(fault.match)) for fault in scenario.faults if fault.kind == "firewall"]
         self._dropping = False  # the packet that is being delivered is dropped by the client's own firewall
@@ -91,6 +101,8 @@ class VirtualVantage:
                 self._lookup(request, token)
             case Handshake() | Fetch():
                 self._converse(request, token)
+            case QuicHandshake():
+                self._shake(request, token)
             case Inspect():
                 self._emit(token, self._host())
         return token
@@ -200,6 +212,25 @@ class VirtualVantage:
             request,
             done,
             mtu=self._mtu,
+            wall_clock_s=WALL_CLOCK_S,
+            clock_ahead_s=self._scenario.client.clock_ahead_s,
+            random=self._draw.randbytes(32),
+        )
+        conversation.start()
+
+    def _shake(self, request: QuicHandshake, token: int) -> None:
+        port = self._new_port()
+
+        def done(outcome: QuicHandshaken) -> None:
+            self._questions.pop(port)
+            self._count(conversation.packets_sent, conversation.bytes_sent)
+            self._emit(token, outcome)
+
+        conversation = self._questions[port] = QuicConversation(
+            self._clock,
+            (self._source(request.address), port),
+            request,
+            done,
             wall_clock_s=WALL_CLOCK_S,
             clock_ahead_s=self._scenario.client.clock_ahead_s,
             random=self._draw.randbytes(32),
@@ -402,6 +433,8 @@ def _impossible(request: Request, *, over_v6: bool) -> Outcome | None:
             return Reply(ReplyKind.SEND_FAILED, "", 0.0, error=error)
         case Lookup(resolver=address) if _refused(address, over_v6=over_v6):
             return Answer(request, error="unreachable")
+        case QuicHandshake(address=address) if error := _refused(address, over_v6=over_v6):
+            return QuicHandshaken(request, "initial", "local", error)
         case Handshake(address=address) if error := _refused(address, over_v6=over_v6):
             return Handshaken(request, "connect", "local", error)
         case Fetch(handshake=Handshake(address=address)) if error := _refused(address, over_v6=over_v6):

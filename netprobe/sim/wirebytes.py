@@ -5,6 +5,7 @@ rest of TLS is only as long as in life: what a server proves about itself goes i
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import AF_INET6, inet_aton, inet_ntoa, inet_ntop, inet_pton
 
@@ -134,18 +135,42 @@ def _read_name(message: bytes, at: int) -> tuple[str, int]:
 
 
 def client_hello(name: str, random: bytes) -> bytes:
-    """A TLS 1.3 ClientHello (RFC 8446, 4.1.2) that asks for `name`; `random` is 32 bytes."""
+    """A TLS 1.3 ClientHello (RFC 8446, 4.1.2) that asks for `name`, as a record; `random` is 32 bytes."""
+    return tls_record(HANDSHAKE, _hello(name, random, ("http/1.1",), session=random))
+
+
+def quic_hello(name: str, random: bytes, protocols: Sequence[str], connection: bytes) -> bytes:
+    """The same as QUIC has it (RFC 9001, 8): no record, no session; `connection` is the client's connection id."""
+    parameters = b"\x0f" + bytes([len(connection)]) + connection  # RFC 9000, 18.2: initial_source_connection_id
+    return _hello(name, random, protocols, more=_extension(57, parameters))
+
+
+def server_hello(random: bytes) -> bytes:
+    """The ServerHello (RFC 8446, 4.1.3) of a server that takes what `quic_hello` offers."""
+    extensions = _extension(43, struct.pack("!H", 0x0304)) + _extension(51, struct.pack("!HH", 0x001D, 32) + random)
+    body = struct.pack("!H", _TLS_1_2) + random + struct.pack("!BHB", 0, 0x1301, 0)
+    return _message(2, body + struct.pack("!H", len(extensions)) + extensions)
+
+
+def _hello(name: str, random: bytes, protocols: Sequence[str], *, session: bytes = b"", more: bytes = b"") -> bytes:
     host = name.encode("ascii", "replace")
-    extensions = _extension(0, struct.pack("!HBH", len(host) + 3, 0, len(host)) + host)
+    offered = b"".join(bytes([len(one)]) + one.encode("ascii", "replace") for one in protocols)
+    extensions = _extension(0, struct.pack("!HBH", len(host) + 3, 0, len(host)) + host) if host else b""
     extensions += _extension(10, struct.pack("!HH", 2, 0x001D))  # groups: x25519
     extensions += _extension(13, struct.pack("!HHH", 4, 0x0403, 0x0804))  # signatures: ECDSA, RSA-PSS
-    extensions += _extension(16, struct.pack("!HB", 9, 8) + b"http/1.1")  # ALPN
+    extensions += _extension(16, struct.pack("!H", len(offered)) + offered)  # ALPN
     extensions += _extension(43, struct.pack("!BHH", 4, 0x0304, 0x0303))  # versions
     extensions += _extension(51, struct.pack("!HHH", 36, 0x001D, 32) + random)  # key share
-    body = struct.pack("!H", _TLS_1_2) + random + bytes([32]) + random  # version, random, session id
+    extensions += more
+    body = struct.pack("!H", _TLS_1_2) + random + bytes([len(session)]) + session  # version, random, session id
     body += struct.pack("!HHHH", 6, 0x1301, 0x1302, 0x1303) + b"\x01\x00"  # cipher suites, no compression
     body += struct.pack("!H", len(extensions)) + extensions
-    return tls_record(HANDSHAKE, b"\x01" + len(body).to_bytes(3, "big") + body)
+    return _message(1, body)
+
+
+def _message(kind: int, body: bytes) -> bytes:
+    """A handshake message (RFC 8446, 4)."""
+    return bytes([kind]) + len(body).to_bytes(3, "big") + body
 
 
 def _extension(kind: int, data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import from_json
 from netprobe.model.report import AnyFact, Observation
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.probing.run import run
 from netprobe.probing.survey import survey
 from netprobe.sim import library
@@ -66,6 +66,8 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
             return fact.flow.destination, fact.reached, [hop.addresses for hop in fact.hops]
         case Handshaken():
             return fact.phase, fact.error, fact.detail, fact.tls_version
+        case QuicHandshaken():
+            return fact.phase, fact.error, fact.detail, fact.code, fact.version, fact.alpn
         case Response():
             return fact.status, fact.error, kind_of(fact.handshaken), sorted(fact.headers), fact.title, fact.body_bytes
         case PathMtu():

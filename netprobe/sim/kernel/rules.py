@@ -14,6 +14,7 @@ from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layou
 from netprobe.sim.kernel.queues import loses
 from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rules
 from netprobe.sim.links import transitions
+from netprobe.sim.middlebox import QUIC
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT, directions
 
@@ -35,7 +36,7 @@ def active(scenario: Scenario, now: float) -> tuple[Fault, ...]:
 
 def takes_a_detour(fault: Fault) -> bool:
     """Whether a router cannot do this by itself."""
-    named = bool(fault.match.server_name or fault.match.query_name)
+    named = bool(fault.match.server_name or fault.match.query_name) or fault.match.protocol == QUIC
     return fault.kind in BOXES.keys() - {"drop", "loop"} or (fault.kind == "drop" and named)
 
 

@@ -1,1 +1,1 @@
-"""Real servers for a simulated network: a certificate authority, TLS and HTTP, DNS. A process apart."""
+"""Real servers for a simulated network: a certificate authority, TLS and HTTP, QUIC, DNS. A process apart."""

@@ -40,6 +40,10 @@ async def _main() -> None:
         _publish(Path(setup.folder, CA_FILE), authority)
     await web.serve(setup.scenario, authority, now, setup.machines)
     await dns.serve(setup.scenario, now, setup.machines)
+    if any(server.quic for server in setup.scenario.servers):
+        from netprobe.sim.servers import quic  # noqa: PLC0415  # 16 MB that few networks need
+
+        await quic.serve(setup.scenario, authority, now, setup.machines)
     send(sys.stdout.buffer, Ready())
     began = receive(sys.stdin.buffer, Ready).began  # nothing can be asked before, so this may block
     edges = {t for fault in setup.scenario.faults if fault.cookies for t in (fault.begin_s, fault.end_s)}

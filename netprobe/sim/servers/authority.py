@@ -48,13 +48,19 @@ class Authority:
         # The ssl module reads keys from files only: this one is in memory and has no name (memfd_create(2)).
         descriptor = os.memfd_create("chain", os.MFD_CLOEXEC)
         try:
-            os.write(descriptor, key + self._issue(names, condition))
+            os.write(descriptor, key + self._issue(names, condition).public_bytes(serialization.Encoding.PEM))
             context.load_cert_chain(f"/proc/self/fd/{descriptor}")
         finally:
             os.close(descriptor)
         return context
 
-    def _issue(self, names: Sequence[str], condition: Condition) -> bytes:
+    def proof(
+        self, names: Sequence[str], condition: Condition = Condition.VALID
+    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """The same certificate and its key, for a server whose TLS is not OpenSSL's."""
+        return self._issue(names, condition), self._key
+
+    def _issue(self, names: Sequence[str], condition: Condition) -> x509.Certificate:
         now = self._now
         begin, end = now - 30 * _DAY, now + 60 * _DAY
         if condition is Condition.EXPIRED:
@@ -68,7 +74,7 @@ class Authority:
         issued_by = issuer.subject
         if condition is Condition.SELF_SIGNED:
             issued_by, issuer_key = subject, self._key
-        certificate = (
+        return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issued_by)
@@ -83,7 +89,6 @@ class Authority:
             .add_extension(_BALLAST, critical=False)
             .sign(issuer_key, hashes.SHA256())
         )
-        return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _make_root(name: str, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -212,12 +212,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, said: Page) -> None:
         if self._transport is None or self._request is None:
             return
-        body = said.body
-        true_time = time.time() - self._site.scenario.client.clock_ahead_s
-        fields = {"date": formatdate(true_time, usegmt=True), "content-type": "text/html; charset=utf-8"}
-        fields |= {key.lower(): value for key, value in said.headers.items()}
-        if body:
-            fields["content-length"] = str(len(body))
+        body, fields = said.body, fields_of(self._site.scenario, said)
         if self._request.method == b"HEAD":
             body = b""
         head = h11.Response(status_code=said.status, headers=list(fields.items()), reason=_reason(said.status))
@@ -294,6 +289,14 @@ class Connection(asyncio.Protocol):
             if self._tls is not None:
                 self._tls.finish()
             self._transport.close()
+
+
+def fields_of(scenario: Scenario, said: Page) -> dict[str, str]:
+    """The header fields of an answer that is given now."""
+    true_time = time.time() - scenario.client.clock_ahead_s
+    fields = {"date": formatdate(true_time, usegmt=True), "content-type": "text/html; charset=utf-8"}
+    fields |= {key.lower(): value for key, value in said.headers.items()}
+    return fields | ({"content-length": str(len(said.body))} if said.body else {})
 
 
 def _whole(hello: bytes) -> bool:

@@ -26,11 +26,12 @@ def rules(*faults: Fault, router: str = "isp-core-1") -> str:
         (Match(protocol="icmp"), ["meta l4proto icmp "]),
         (Match(protocol="tcp", port=443), ["meta l4proto tcp th sport 443 ", "meta l4proto tcp th dport 443 "]),
         (Match(destination=("10.0.0.0/8", "192.0.2.1")), ["ip daddr { 10.0.0.0/8, 192.0.2.1 } "]),
-        (Match(server_name=("*.tiktok.com",)), ["meta l4proto tcp "]),
+        (Match(server_name=("*.tiktok.com",)), ["meta l4proto { tcp, udp } "]),
+        (Match(protocol="quic"), ["meta l4proto udp th sport 443 ", "meta l4proto udp th dport 443 "]),
     ],
 )
 def test_matches_in_nftables_words(match: Match, words: list[str]) -> None:
-    """A port is either end's; a name is looked for in all of TCP."""
+    """A port is either end's; a name is looked for in all of TCP and UDP."""
     assert match_words(match) == words
 
 
