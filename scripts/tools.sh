@@ -20,6 +20,7 @@ curl           curl
 nft            nftables
 nginx          nginx-light
 dnsmasq        dnsmasq-base
+bird           bird2
 chromium       chromium
 "
 missing=()

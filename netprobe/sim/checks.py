@@ -33,6 +33,9 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "exhausted": (("router",), ("fraction",)),
     "stateful": (("router",), ("match", "idle_s")),
     "firewall": (("client",), ("match",)),
+    "withdraw": (("router",), ("prefix",)),
+    "hijack": (("router",), ("prefix",)),
+    "leak": (("router",), ("prefix",)),
     "silent": (("router",), ()),
     "congestion": (("router", "client"), ("load", "towards")),
     "link": (("router", "client"), (*LINK_KEYS, "towards")),
@@ -282,6 +285,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> None:
         raise WrongError(msg)
     for address in fault.addresses:
         _check_either(address, f"'addresses' in {where}")
+    _check_prefixes(fault.prefix, f"'prefix' in {where}")
     if wrong := complaint(fault, scenario):
         raise WrongError(wrong)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
+from netprobe.sim import interdomain
 from netprobe.sim.interception import behind
 from netprobe.sim.middlebox import QUIC
 from netprobe.sim.quic import headers
@@ -204,6 +205,8 @@ CONTRADICTIONS = (
 
 def complaint(fault: Fault, scenario: Scenario) -> str:
     """What is wrong with `fault`; empty when nothing is."""
+    if fault.kind in interdomain.ROUTING_KINDS and (wrong := interdomain.complaint(fault, scenario)):
+        return f"[[fault]] '{fault.kind}': {wrong}"
     for row in CONTRADICTIONS:
         if fault.kind in row.kinds and row.holds(fault, scenario):
             return f"'{row.key}' in [[fault]] '{fault.kind}': {row.text}"

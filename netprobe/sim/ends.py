@@ -1,7 +1,7 @@
 """Where packets to an address end: at its owner, at the router that a route names, or nowhere."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from netprobe.sim import prefixes
 from netprobe.sim.packet import HOST_UNREACHABLE
@@ -16,20 +16,23 @@ _KEPT = 65536
 class End:
     """Where packets to an address end: at `node`, which owns it unless `owned` is false.
 
-    It says then what `code` of "destination unreachable" means, unless it is `silent`.
+    It says then what `code` of "destination unreachable" means, unless it is `silent`. How to get there depends on who
+    announces the `cell` that the address is in (`interdomain`); empty: on costs alone.
     """
 
     node: str
     owned: bool = True
     silent: bool = False
     code: int = HOST_UNREACHABLE
+    cell: str = ""
 
 
 class Ends:
     """Looks up ends, and remembers what it has found."""
 
-    def __init__(self, scenario: Scenario, owner: Mapping[str, str]) -> None:
+    def __init__(self, scenario: Scenario, owner: Mapping[str, str], cell: Callable[[str], str]) -> None:
         self._owner = owner
+        self._cell = cell
         self._routes = _routes(scenario)
         self._found: dict[str, End | None] = {}
 
@@ -50,6 +53,8 @@ class Ends:
                 if number & mask == first:
                     end = route
                     break
+        if end is not None and (cell := self._cell(address)):
+            end = replace(end, cell=cell)
         self._found[address] = end
         return end
 

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 
 from netprobe.sim.boxes import BOXES, Box, Clamp
+from netprobe.sim.interdomain import ROUTING_KINDS
 from netprobe.sim.records import Fault, RateLimit, Scenario
 from netprobe.sim.routing import CLIENT, Ends, Wire, directions, during, wires
 
@@ -42,6 +43,7 @@ class Epoch:
     hooks: dict[str, tuple[Hook, ...]]
     loads: dict[Ends, float]
     wires: dict[Ends, Wire]  # those that are otherwise than usual
+    routing: tuple[Fault, ...]  # those that change what networks announce
     scarce: dict[str, float]  # of new connections, which part finds no port at a router that translates addresses
 
     @property
@@ -96,6 +98,7 @@ class Timeline:
             limits={r.name: r.rate_limit for r in self._scenario.routers if r.rate_limit}
             | {at: RateLimit(f.rate, f.burst, f.per) for _, f in on if f.kind == "rate_limit" for at in f.at},
             hooks=hooks,
+            routing=tuple(f for _, f in on if f.kind in ROUTING_KINDS),
             loads={ends: f.load for _, f in on if f.kind == "congestion" for ends in directions(f)},
             wires=self._changed([f for _, f in on if f.kind == "link"]),
             scarce={at: f.fraction for _, f in on if f.kind == "exhausted" for at in f.at},

@@ -15,6 +15,7 @@ from netprobe.sim import packet as ip
 from netprobe.sim.edges import Edges
 from netprobe.sim.ends import End, Ends
 from netprobe.sim.faults import Epoch, Hook, Timeline
+from netprobe.sim.interdomain import Interdomain
 from netprobe.sim.interfaces import Interfaces
 from netprobe.sim.limits import Limiter
 from netprobe.sim.links import Gate
@@ -49,15 +50,16 @@ class Network:
         self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
         self._owner = node_addresses(scenario)
         self._resolvers = {address: r.name for r in scenario.resolvers for address in r.addresses}
-        self._end = Ends(scenario, self._owner).end
+        domains = Interdomain(scenario, self._routing)
+        self._end = Ends(scenario, self._owner, domains.cell).end
         self._edges = Edges(scenario, self._routing, self._owner)
         gated = (*self._routing.gated(), *self._timeline.gated().items())
         self._gates = {ends: Gate(ends, wire, seed) for ends, wire in gated}
         self._entered: Epoch | None = None
-        self._plans = Plans(scenario, self._routing, self._edges, seed, self._draw, self._gates)
+        self._plans = Plans(scenario, self._routing, self._edges, domains, seed, self._draw, self._gates)
         whole = has_v6_everywhere(scenario)
         self._routing_v6 = self._routing if whole else Routing(scenario, seed, over_v6=True)
-        self._plans_v6 = Plans(scenario, self._routing_v6, None, seed, self._draw, self._gates)
+        self._plans_v6 = Plans(scenario, self._routing_v6, None, domains, seed, self._draw, self._gates)
         self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -103,8 +105,8 @@ class Network:
         epoch = self._timeline.at(now)
         end = self._end(address)
         plans = self._plans_v6 if ":" in address else self._plans
-        plan = plans.plan(origin, end.node, epoch) if end else None
-        if plan is None or plan.dead_at <= len(plan.way.hops) or origin in epoch.down:
+        plan = plans.plan(origin, end, epoch) if end else None
+        if plan is None or plan.end is not None or plan.dead_at <= len(plan.way.hops) or origin in epoch.down:
             return None
         return plan.way.arrive_s[-1]
 
@@ -131,12 +133,16 @@ class Network:
             self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
             return
         plans = self._plans_v6 if ":" in packet.destination else self._plans
-        plan = plans.plan(origin, end.node, epoch, packet, via)
+        plan = plans.plan(origin, end, epoch, packet, via)
         if plan is None and plans is self._plans_v6:
             end = self._stranded(origin, end.node)
-            plan = plans.plan(origin, end.node, epoch, packet, via) if end else None
+            plan = plans.plan(origin, end, epoch, packet, via) if end else None
         if plan is None or end is None or packet.ttl <= 0:
             return
+        if plan.end is not None:
+            end = plan.end
+            if end.node == origin:  # it has no route for what it says itself
+                return
         way = plan.way
         stop = plan.stop(packet.ttl)
         gate = next((gate for gate in plan.gates if gate <= stop and (gate or not via)), None) if plan.gates else None

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 from netprobe.sim.balancing import five_tuple, hash_of
 from netprobe.sim.edges import Edges
+from netprobe.sim.ends import End
 from netprobe.sim.faults import Epoch, Hook
+from netprobe.sim.interdomain import Interdomain, Tables
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
@@ -29,6 +31,7 @@ class Plan:
     `dead_at` is the index of the first hop that is down, len(hops) + 1 when none is. `ticks` are the indices of the
     hops that count the TTL down, None for all. `gates` are the indices of the links on which packets wait or get lost
     in turn: 0 is the one to the first hop. `nat` is the index of the first hop that gives packets its own address.
+    `end` is how they end at the far end if that is not whom they are for.
     """
 
     way: Way
@@ -39,6 +42,7 @@ class Plan:
     gates: tuple[int, ...]
     tunnels: dict[int, Tunnel]
     nat: int | None
+    end: End | None = None
 
     def stop(self, ttl: int) -> int:
         """The index of the place that a packet with `ttl` gets to: a hop's, or len(hops)."""
@@ -72,11 +76,14 @@ class Plans:
         scenario: Scenario,
         routing: Routing,
         edges: Edges | None,
+        domains: Interdomain,
         seed: int,
         draw: random.Random,
         gates: Mapping[Ends, Gate],
     ) -> None:
         self._routing = routing
+        self._domains = domains
+        self._tables: Tables = {}
         self._edges = edges
         self._seed = seed
         self._draw = draw
@@ -87,9 +94,12 @@ class Plans:
         self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
         self._forks: dict[tuple[str, str], Plan | _Fork] = {}
 
-    def plan(self, origin: str, node: str, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
+    def plan(self, origin: str, end: End, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
         self._enter(epoch)
+        if end.cell:
+            return self._announced(origin, end, epoch)
+        node = end.node
         try:
             plans = self._found[origin, node]
         except KeyError:
@@ -102,6 +112,17 @@ class Plans:
                 self._forks[origin, node] = self._fork(plans, origin, node)
             return self._balanced(self._forks[origin, node], packet)
         return plans[0] if plans else None
+
+    def _announced(self, origin: str, end: End, epoch: Epoch) -> Plan:
+        """The way to an address that networks have to announce."""
+        key = (origin, f"{end.node} {end.cell}")
+        if key not in self._found:
+            if not self._tables:
+                self._tables = self._domains.tables(epoch.routing, epoch.rerouted)
+            walk = self._domains.walk(origin, end.node, end.cell, self._tables, epoch.rerouted)
+            plan = self._make(self._routing.along(walk.nodes, epoch.wires), origin, walk.nodes[-1], epoch)
+            self._found[key] = (replace(plan, end=walk.end),)
+        return self._found[key][0]
 
     def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
         """What `router` alone does to packets that go through it to `node`."""
@@ -124,6 +145,7 @@ class Plans:
         if epoch is not self._epoch:
             self._epoch = epoch
             self._found.clear()
+            self._tables = {}
             self._forks.clear()
 
     def _balanced(self, choice: "Plan | _Fork", packet: Packet) -> Plan:

@@ -277,6 +277,7 @@ class Fault(Record, frozen=True):
     loss_burst: float = 0.0
     jitter_ms: float = 0.0
     rate_mbit: float = 0.0
+    prefix: tuple[str, ...] = ()
 
     def active(self, now: float) -> bool:
         """Whether it is on at `now` seconds since the start."""

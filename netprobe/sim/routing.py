@@ -7,7 +7,7 @@ perturb the delays, so that each seed is another network with the same truth abo
 
 import heapq
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -94,6 +94,10 @@ class Routing:
         """One direction of a link as it usually is."""
         return self._wires[ends]
 
+    def cost(self, near: str, far: str) -> float:
+        """What it costs to go from `near` to its neighbour `far`."""
+        return self._cost[near][far]
+
     def way(
         self, origin: str, end: str, without: frozenset[str] = frozenset(), changed: Mapping[Ends, Wire] = _AS_EVER
     ) -> Way | None:
@@ -113,7 +117,7 @@ class Routing:
         while nodes[-1] != origin:
             nodes.append(before[nodes[-1]])
         nodes.reverse()
-        return self._along(nodes, changed)
+        return self.along(nodes, changed)
 
     def ways(
         self, origin: str, end: str, without: frozenset[str] = frozenset(), changed: Mapping[Ends, Wire] = _AS_EVER
@@ -129,7 +133,7 @@ class Routing:
             nodes = begun.pop()
             here = nodes[-1]
             if here == end:
-                found.append(self._along(nodes, changed))
+                found.append(self.along(nodes, changed))
                 continue
             links = self._cost.get(here, {}).items()
             nearer = [far for far, delay in links if far in cost and abs(cost[far] + delay - cost[here]) < _ROUNDING]
@@ -144,7 +148,7 @@ class Routing:
             self._costs_to[end] = _dijkstra(self._cost_to, end, without)[0]
         return self._costs_to[end]
 
-    def _along(self, nodes: list[str], changed: Mapping[Ends, Wire]) -> Way:
+    def along(self, nodes: Sequence[str], changed: Mapping[Ends, Wire] = _AS_EVER) -> Way:
         """The way over these nodes."""
         arrive_s, jitter_s, survive, mtu = [], [], [], []
         at, jitter, alive = 0.0, 0.0, 1.0

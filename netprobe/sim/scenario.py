@@ -94,7 +94,8 @@ def json_schema() -> dict[str, Any]:
     record["properties"]["network"] = {"type": "string", "default": ""}
     record["required"] = ["sentence", "expect"]
     places: dict[str, Any] = schema["$defs"]["Fault"]["properties"]
-    places["at"] = {"anyOf": [{"type": "string"}, places["at"]]}
+    for key in ("at", "prefix"):
+        places[key] = {"anyOf": [{"type": "string"}, places[key]]}
     del places["end_s"]["default"]  # JSON has no infinity
     entry = record["properties"]["names"]["additionalProperties"]
     record["properties"]["names"]["additionalProperties"] = {
@@ -195,6 +196,8 @@ def _replaces(row: Record) -> object:
     """What a later file's row has in common with the one that it replaces; None for rows that are only added."""
     if isinstance(row, Link):
         return frozenset(row.ends)
+    if isinstance(row, Route):
+        return Route, row.prefix
     return (type(row), row.name) if isinstance(row, Router | Server | Resolver) else None
 
 
@@ -206,8 +209,9 @@ def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:
     for number, row in enumerate(rows, 1):
         label = row.get("kind" if key == "fault" else "name")
         where = f"[[{key}]] '{label}'" if isinstance(label, str) and label else f"[[{key}]] number {number}"
-        if key == "fault" and isinstance(row.get("at"), str):
-            row["at"] = [row["at"]]
+        for several in ("at", "prefix") if key == "fault" else ():
+            if isinstance(row.get(several), str):
+                row[several] = [row[several]]
         yield _record(row, kind, where)
 
 

@@ -21,8 +21,9 @@ from netprobe.sim.devices import (
     set_kernel,
 )
 from netprobe.sim.kernel import queues, rules, translation
+from netprobe.sim.kernel.bird import Birds, birds
 from netprobe.sim.kernel.detour import Detour
-from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
+from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
 from netprobe.sim.namespaces import (
     LabError,
     bring_up,
@@ -58,6 +59,7 @@ class Built:
         self._loads: dict[tuple[str, str], float] = {}
         self._wires = {wire.ends: wire for wire in layout.wires}
         self._plugged = True
+        self.birds: Birds | None = None
         self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
     def index(self, node: str, device: str) -> int:
@@ -87,6 +89,8 @@ class Built:
                 }
                 self.detours[router].change(numbered)
         self._rewire(on)
+        if self.birds is not None:
+            self.birds.change(on, gone)
         self._fill(on)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
         if CLIENT in dead:
@@ -97,10 +101,10 @@ class Built:
     def _route(self, router: str, wanted: dict[str, Hop]) -> None:
         kernel, before = self.kernels[router], self._routes.get(router, {})
         for prefix in before.keys() - wanted.keys():
-            kernel.route("del", dst=prefix)
+            kernel.route("del", dst=prefix, **_metric(before[prefix]))
         for prefix, hop in wanted.items():
             if before.get(prefix) != hop:
-                kernel.route("replace", dst=prefix, **self._way(router, hop))
+                kernel.route("replace", dst=prefix, **_metric(hop), **self._way(router, hop))
         self._routes[router] = wanted
 
     def _way(self, router: str, hop: Hop) -> dict[str, Any]:
@@ -159,6 +163,10 @@ class Built:
             set_kernel(f"ipv4/conf/{device}/proxy_arp", "1" if alive else "0")
 
 
+def _metric(hop: Hop) -> dict[str, int]:
+    return {"priority": hop.metric} if hop.metric else {}
+
+
 @contextlib.contextmanager
 def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterator[Built]:
     """The network of `scenario`, and this process at its client. Raises `LabError` when the kernel does not want to."""
@@ -195,6 +203,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
         except OSError as error:
             msg = f"the kernel does not make the network: {error.strerror or error}"
             raise LabError(msg) from error
+        built.birds = stack.enter_context(birds(layout, folder, built.networks, built.kernels))
         enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
         yield built
 
@@ -214,7 +223,13 @@ def _join(layout: Layout, built: Built) -> None:
     for router in layout.routers:
         # Packets go in at either end, and the rules see to it that none comes out.
         built.kernels[router].link("add", ifname=SILENT_EXIT, kind="veth", peer={"ifname": UNOWNED_EXIT})
-        for exit_ in (SILENT_EXIT, UNOWNED_EXIT):
+        exits = [SILENT_EXIT, UNOWNED_EXIT]
+        if layout.domains.used:
+            built.kernels[router].link(
+                "add", ifname=NO_ROUTE_EXIT, kind="veth", peer={"ifname": f"{NO_ROUTE_EXIT}-end"}
+            )
+            exits += [NO_ROUTE_EXIT, f"{NO_ROUTE_EXIT}-end"]
+        for exit_ in exits:
             built.kernels[router].link("set", index=built.index(router, exit_), state="up")
     for wire in layout.wires:
         for node in wire.ends:

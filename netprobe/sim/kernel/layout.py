@@ -13,12 +13,16 @@ from msgspec.structs import replace
 
 from netprobe.sim import edges
 from netprobe.sim.devices import CLIENT_DEVICE
+from netprobe.sim.interdomain import Interdomain
 from netprobe.sim.records import Fault, Link, Scenario
 from netprobe.sim.routing import CLIENT, RACK, Routing, during, moved, node_addresses
 
 SERVERS = "servers"
 #: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
 SILENT_EXIT, UNOWNED_EXIT = "silent", "unowned"
+#: Where what no network announces leaves a router that has no default: with a "net unreachable".
+NO_ROUTE_EXIT = "no-route"
+_LAST = 1000  # the metric of a way that anything else is preferred to
 _DEVICE_NAME = 15  # IFNAMSIZ without its final zero
 
 
@@ -55,13 +59,15 @@ class Wire(NamedTuple):
 class Hop(NamedTuple):
     """Packets to `prefix` leave by `device`, to the neighbour `via`; empty: whoever owns the address is right there.
 
-    `also` are the devices and neighbours over which flows are balanced as well.
+    `also` are the devices and neighbours over which flows are balanced as well. Of several routes to one prefix the
+    kernel takes the one with the smallest `metric`.
     """
 
     prefix: str
     device: str
     via: str = ""
     also: tuple[tuple[str, str], ...] = ()
+    metric: int = 0
 
     @property
     def ways(self) -> tuple[tuple[str, str], ...]:
@@ -76,6 +82,7 @@ class Layout:
         self._scenario = scenario
         self._seed = seed
         self._routing = Routing(scenario, seed)
+        self.domains = Interdomain(scenario, self._routing)
         self._owner = node_addresses(scenario)
         self._address = {router.name: router.address for router in scenario.routers}
         self.routers = tuple(self._address)
@@ -125,18 +132,37 @@ class Layout:
         return (one, other) if way and one in way.hops else (other, one)
 
     def routes(self, router: str, without: frozenset[str] = frozenset()) -> tuple[Hop, ...]:
-        """Where `router` sends what; the routers in `without` are known to be gone and are avoided."""
-        hops = [
+        """Where `router` sends what; the routers in `without` are known to be gone and are avoided.
+
+        What other networks have to announce is left to those who hear it, but for what then has no route.
+        """
+        heard = [prefix for prefix in self.domains.prefixes if self._is_told(router, prefix)]
+        hops: list[Hop | None] = [
             self._towards(router, owner, f"{address}/32", without)
             for address, owner in self._owner.items()
-            if owner != router
+            if owner != router and not self._is_told(router, self.domains.cell(address))
         ]
         for prefix, node, silent in self._unowned():
+            if self._is_told(router, self.domains.around(prefix)):
+                continue
             if node == router:
                 hops.append(Hop(prefix, SILENT_EXIT if silent else UNOWNED_EXIT))
             else:
                 hops.append(self._towards(router, node, prefix, without))
-        return _aggregated({hop.prefix: hop for hop in reversed(hops) if hop is not None})
+        if router in self.domains.numbers:
+            hops += [
+                Hop(f"{address}/32", self.wire(router, owner).device(router), self._address[owner])
+                for address, owner in self._owner.items()
+                if owner in self.domains.neighbours(router) and self._is_told(router, self.domains.cell(address))
+            ]
+        hops += [Hop(prefix, NO_ROUTE_EXIT, metric=_LAST) for prefix in heard]
+        found = _aggregated({hop.prefix: hop for hop in reversed(hops) if hop is not None})
+        return tuple(hop for hop in found if not hop.metric or not self.domains.has_default(hop.prefix))
+
+    def _is_told(self, router: str, cell: str) -> bool:
+        """Whether other routers tell `router` where what is in the prefix `cell` goes; not if that is empty."""
+        domains = self.domains
+        return bool(cell) and router in domains.numbers and domains.numbers[router] != domains.owner(cell)
 
     def _towards(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop | None:
         ways = self._routing.ways(router, node, without) or self._routing.ways(router, node)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from netprobe.sim.boxes import BOTH_WAYS, BOXES
 from netprobe.sim.firewall import match_words, table
-from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
+from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
 from netprobe.sim.kernel.queues import loses
 from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rules
 from netprobe.sim.links import transitions
@@ -58,12 +58,14 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
         *_clamped(record.mss_clamp),
         f'oifname "{SILENT_EXIT}" drop',
         f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
+        f'oifname "{NO_ROUTE_EXIT}" reject with icmp type net-unreachable',
     ]
     out = ["drop"] if dead else [f"{_OWN_WORDS} drop"] if silent else []
     if limit is not None:
         out += _limited(limit)
     if record.icmp_source:
         out.append(f"{_OWN_ERRORS} ip saddr {record.address} ip saddr set {record.icmp_source}")
+    talk = _routing_protocol(layout, router)
     leaving = [
         rule
         for number, wire in enumerate(wires)
@@ -77,10 +79,10 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     rules = table(
         used,
         prerouting_priority=BEHIND_TRANSLATION if record.nat else "raw",
-        prerouting=["drop"] if dead else early,
+        prerouting=[*talk, *(["drop"] if dead else early)],
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
-        output=out,
+        output=[*talk, *out],
         postrouting=leaving,
     )
     return rules + translation_rules(scenario, layout, record, on, DETOUR, _detour_words(mine))
@@ -126,6 +128,13 @@ def _lost(wire: Wire, near: str, where: str, number: int, on: Sequence[Fault], *
     if load > 1:
         rules.append(f"{where}{_chance(1 - 1 / load)} drop")
     return rules
+
+
+def _routing_protocol(layout: Layout, router: str) -> list[str]:
+    """What routers say to each other of routes comes before all else (RFC 4594, 3.2): no fault is about it."""
+    peers = [layout.here(peer)[0] for peer in layout.domains.neighbours(router)] if layout.domains.used else []
+    ends = _set((*peers, *layout.here(router)))
+    return [f"meta l4proto tcp ip saddr {ends} ip daddr {ends} accept"] if peers else []
 
 
 def _uncounted() -> Iterator[str]:

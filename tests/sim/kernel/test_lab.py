@@ -77,17 +77,31 @@ def nothing_left(place: Path) -> bool:
     return True
 
 
-def kill_all(place: Path) -> None:
-    """Kill every process of a lab but the children of its command, which nobody knows of; wait until they are dead."""
+def kill_all(place: Path, spared: frozenset[str] = frozenset({"sleep"})) -> None:
+    """Kill every process of a lab but those that run `spared`, the children of its command, which nobody knows of.
+
+    Wait until they are dead, and have let go of what they held: one that is about to be has no name any more.
+    """
     until = time.monotonic() + PATIENCE_S
+    killed: set[int] = set()
     while time.monotonic() < until:
-        found = [pid for pid in labelled(place) if name_of(pid) not in {"sleep", ""}]
-        if not found:
+        found = [pid for pid in labelled(place) if name_of(pid) not in {*spared, ""}]
+        if not found and not any(map(is_dying, killed)):
             return
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed.update(found)
         time.sleep(0.01)
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a process that was killed is still there; only its parent's question is left of a zombie (proc(5))."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def name_of(pid: int) -> str:
