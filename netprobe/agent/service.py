@@ -97,7 +97,8 @@ class Agent:
             return
         with self._undisturbed():
             try:
-                step = track(self._store.track(), report.verdict, report.taken_s, self._store.next_incident())
+                before = self._store.track()
+                step = track(before, report.verdict, report.taken_s, self._store.next_incident())
                 changed = [incident for incident in (step.closed, step.track.open) if incident]
                 self._store.add(report, step.track, changed)
                 self._store.prune(report.taken_s, self._keep.days, self._keep.rounds)
@@ -107,16 +108,16 @@ class Agent:
                 self._say_once(str(error))
                 return
         for incident in changed:
-            self._announce(incident)
+            self._announce(incident, new=before.open is None or before.open.id != incident.id)
         said = f"{report.verdict.component.value}: {report.verdict.sentence}"
         said += " (this computer was too busy to measure: the round does not count)" if starved(report.verdict) else ""
         notify(f"STATUS={said}")
         self._say_once(said)
 
-    def _announce(self, incident: Incident) -> None:
+    def _announce(self, incident: Incident, *, new: bool) -> None:
         if incident.ended_s is not None:
             self._log(f"incident {incident.id} is over: {incident.component.value}, {incident.cause}")
-        elif incident.rounds == 1:
+        elif new:
             self._log(f"incident {incident.id} begins: {incident.component.value}, {incident.cause}")
 
     def _say_once(self, text: str) -> None:
