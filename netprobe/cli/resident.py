@@ -29,7 +29,10 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
     ):
 
         def one_round(progress: Progress) -> Report:
-            return measure(settings, platform, opened, progress=progress)
+            try:
+                return measure(settings, platform, opened, progress=progress)
+            finally:
+                opened.table.let_go()  # there are minutes until the next round
 
         if opened.wires.still_root:
             to_stderr(f"only root may enter {folder}: the agent keeps root's user id, without any capability")

@@ -8,10 +8,10 @@ from enum import Enum
 from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _networks(*prefixes: str) -> tuple[_Network, ...]:
+def _networks(*prefixes: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(prefix) for prefix in prefixes)
 
 

@@ -1,5 +1,7 @@
 """The rest: starting, virtual time, a whole diagnosis, and one trace through the simulated Internet."""
 
+import ipaddress
+import random
 import shlex
 import subprocess
 import sys
@@ -23,6 +25,8 @@ from tests.benchmarks.figures import Figure, median_s
 from tests.benchmarks.traces import NETPROBE
 
 STARTUP_BUDGET_S = 0.15
+_LOOKUPS, _A_ROUND = 50_000, 250
+_LOOKUP_US, _TABLE_MB = 1.0, 5.0
 _ENOUGH_S = 3.0  # how long something is repeated to say how often a second it can be done
 #: Runs the command line and says on standard error how much memory the process had at its peak.
 _WITH_PEAK = """
@@ -44,6 +48,36 @@ def startup() -> Iterator[Figure]:
     yield Figure("startup", "netprobe --version", ours, "s", STARTUP_BUDGET_S, bare, "python -c pass")
     ours = median_s(lambda: subprocess.run([*NETPROBE, "--help"], check=True, stdout=subprocess.DEVNULL), 5)
     yield Figure("startup", "netprobe --help", ours, "s", None, bare, "python -c pass")
+
+
+def asn() -> Iterator[Figure]:
+    """Whose an address is: of addresses all over the Internet, and again of the same few, as in a round."""
+    draw = random.Random(7)
+    wide = [str(ipaddress.IPv4Address(draw.randrange(1 << 24, 224 << 24))) for _ in range(_LOOKUPS)]
+    with AsnTable.open() as table:
+        find, values = table._file.find, [int(ipaddress.IPv4Address(address)) for address in wide]
+        found_s = _best_s(lambda: [find(4, value) for value in values]) / _LOOKUPS
+        table._cached.cache_clear()
+        for address in wide:  # the names of networks are read once
+            table.lookup(address)
+        wide_s = _best_s(lambda: [table.lookup(address) for address in wide]) / _LOOKUPS
+        few = wide[:_A_ROUND] * (_LOOKUPS // _A_ROUND)
+        few_s = _best_s(lambda: [table.lookup(address) for address in few]) / len(few)
+        size = table.about.size / 1e6
+    yield Figure("asn", "AS number of an address, anywhere", found_s * 1e6, "us", _LOOKUP_US, note="best of 5")
+    yield Figure("asn", "  from its text, with the name", wide_s * 1e6, "us")
+    yield Figure("asn", "  the same few hundred again, as in a round", few_s * 1e6, "us", _LOOKUP_US)
+    yield Figure("asn", "  the table, both versions of IP", size, "MB", _TABLE_MB)
+
+
+def _best_s(what: Callable[[], object]) -> float:
+    """The shortest of five."""
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        what()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 def diagnose() -> Iterator[Figure]:

@@ -16,6 +16,7 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "virtual": others.virtual,
     "punctual": punctual.punctual,
     "lab": lab.lab,
+    "asn": others.asn,
     "tap": tap.tap,
     "trace": others.trace,
     "diagnose": others.diagnose,

@@ -1,9 +1,9 @@
 """The table of origin AS numbers: what it says, how it is built, and what it refuses."""
 
 import csv
+import gzip
 import ipaddress
 import random
-import struct
 import tempfile
 import tomllib
 from itertools import pairwise
@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
-from netprobe.topology import asn as module
+from netprobe.topology import asn, asn_file
 from netprobe.topology.addresses import is_public
-from netprobe.topology.asn import OVERRIDES, TABLE, AsnError, AsnTable, Origin, Override, build, clean_name
+from netprobe.topology.asn import OVERRIDES, TABLE, AsnError, AsnTable, Origin, Override, apart
+from netprobe.topology.asn_file import AsnFile
+from netprobe.topology.asn_sources import NAME_LIMIT, build, clean_name
 
 #: Addresses whose network has been the same for years.
 WELL_KNOWN = {
@@ -146,11 +150,7 @@ def test_the_platforms_ases_are_in_the_table(table: AsnTable) -> None:
     """Every AS that the catalogue names announces something."""
     catalogue = tomllib.loads((TABLE.parent / "platforms" / "tiktok.toml").read_text(encoding="utf-8"))
     wanted = {*catalogue["own_asns"], *(asn for asns in catalogue["cdn_asns"].values() for asn in asns)}
-    assert wanted <= {table._system(index).asn for index in range(1, _systems(TABLE))}  # type: ignore[union-attr]
-
-
-def _systems(path: Path) -> int:
-    return int(struct.unpack_from("<8sIIII", path.read_bytes()[:24])[4])
+    assert wanted <= {*table._file._numbers}
 
 
 # --- building --------------------------------------------------------------------------------
@@ -176,20 +176,30 @@ def test_a_lookup_is_a_linear_scan(ranges: list[tuple[int, int, int]], asked: li
                 assert table.lookup(str(ipaddress.IPv4Address(base + offset))) == expected
 
 
-@pytest.mark.parametrize(("version", "before"), [(4, 0), (6, 1)])
-def test_the_shipped_table_is_sorted_and_merged(version: int, before: int) -> None:
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_shipped_table_is_sorted_and_merged(version: int) -> None:
     """Ranges ascend from the first of all addresses, and neighbours belong to different networks."""
-    data = TABLE.read_bytes()
-    counts = struct.unpack_from("<8sIII", data)[2:]
-    family = module._FAMILIES[before]
-    size = family.bytes + module._INDEX_BYTES
-    begin = module._HEADER.size + before * counts[0] * (module._FAMILIES[0].bytes + module._INDEX_BYTES)
-    rows = [data[at : at + size] for at in range(begin, begin + counts[before] * size, size)]
-    firsts = [int.from_bytes(row[: family.bytes], "little") for row in rows]
-    assert family.version == version
+    file = AsnFile(TABLE)
+    buckets, lows, systems, low_bits, _, _ = file._ranges[version]
+    firsts = [
+        bucket << low_bits | lows[at]
+        for bucket, (begin, end) in enumerate(pairwise(buckets))
+        for at in range(begin, end)
+    ]
     assert firsts[0] == 0
+    assert len(firsts) == len(systems)
     assert all(a < b for a, b in pairwise(firsts))
-    assert all(a[family.bytes :] != b[family.bytes :] for a, b in pairwise(rows))
+    found = [file.find(version, value) for value in firsts]
+    assert all(a != b for a, b in pairwise(found))
+
+
+def test_the_shipped_table_fits() -> None:
+    """It takes 5 MB of the package at most, and tells of which day it is."""
+    with AsnTable.open() as table:
+        assert table.about.size == TABLE.stat().st_size <= 5_000_000
+        assert table.about.date >= "2026-06-17"
+        assert table.about.ranges > 400_000
+        assert table.about.ranges_v6 > 150_000
 
 
 def test_rows_may_be_written_both_ways_and_be_of_both_versions(tmp_path: Path) -> None:
@@ -224,7 +234,10 @@ def test_rows_may_be_written_both_ways_and_be_of_both_versions(tmp_path: Path) -
         ),
         ("1.0.0.255,1.0.0.0,13335,A\n", "{}:1: expected first address, last address, AS number, name"),
         ("1.0.0.0,13335\n", "{}:1: expected first address, last address, AS number, name"),
-        ("", "{}: no row of a network in it; expected CSV rows: first address, last address, AS number, name"),
+        (
+            "",
+            "{}: no row of a network in it; expected CSV or TSV rows of ranges, prefixes with AS numbers, or a MaxMind DB",
+        ),
     ],
 )
 def test_a_source_that_is_not_understood(tmp_path: Path, text: str, message: str) -> None:
@@ -269,7 +282,7 @@ def test_any_name_can_be_shown(name: str) -> None:
     """No name breaks a terminal or a table."""
     shown = clean_name(name)
     assert shown.isprintable()
-    assert len(shown) <= module.NAME_LIMIT
+    assert len(shown) <= NAME_LIMIT
 
 
 # --- refusing --------------------------------------------------------------------------------
@@ -293,13 +306,13 @@ def test_any_damage_is_noticed(tmp_path: Path) -> None:
         if damage == "flip":
             bad[at] ^= 1 << chance.randrange(8)
         elif damage == "cut":
-            del bad[max(at, module._HEADER.size) - 1 :]
+            del bad[max(at, asn_file.HEADER_BYTES) - 1 :]
         else:
             bad += b"\0"
         path.write_bytes(bad)
         with pytest.raises(AsnError) as caught:
             AsnTable.open(path)
-        if len(bad) >= module._HEADER.size:
+        if len(bad) >= asn_file.HEADER_BYTES:
             assert str(caught.value) == (
                 f'{path}: is damaged (its checksum does not agree); make it anew with "netprobe asn import FILE"'
             )
@@ -311,7 +324,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     good = path.read_bytes()
     path.write_bytes(good[:8] + b"\x01" + good[9:])
     with pytest.raises(
-        AsnError, match=r'asn\.bin: has version 1, not 2; make it anew with "netprobe asn import FILE"$'
+        AsnError, match=r'asn\.bin: has version 1, not 3; make it anew with "netprobe asn import FILE"$'
     ):
         AsnTable.open(path)
     for content in (b"", b"hello", b"netp-asn"):
@@ -357,10 +370,85 @@ def test_overrides_apply_to_every_table(tmp_path: Path) -> None:
 
 def test_every_override_has_its_reason() -> None:
     """The rows are public prefixes, each once, each with a name and a reason."""
-    rows: tuple[Override, ...] = module._read_overrides(OVERRIDES)
+    rows: tuple[Override, ...] = asn._read_overrides(OVERRIDES)
     assert len({row.prefix for row in rows}) == len(rows)
     for row in rows:
         assert is_public(row.prefix.split("/", maxsplit=1)[0])
         assert row.reason.endswith(".")
         assert clean_name(row.name) == row.name
         assert row.asn or row.exchange
+
+
+# --- sources ---------------------------------------------------------------------------------
+
+
+def test_iptoasn(tmp_path: Path) -> None:
+    """Five columns between tabs, compressed or not; AS 0 is nobody."""
+    text = "1.0.0.0\t1.0.0.255\t13335\tUS\tCLOUDFLARENET\n1.0.1.0\t1.0.3.255\t0\tNone\tNot routed\n2001:200::\t2001:200:ffff:ffff:ffff:ffff:ffff:ffff\t2500\tJP\tWIDE\n"
+    plain, packed = tmp_path / "ip2asn.tsv", tmp_path / "ip2asn.tsv.gz"
+    plain.write_text(text, encoding="utf-8")
+    packed.write_bytes(gzip.compress(text.encode()))
+    for source in (plain, packed):
+        build([source], tmp_path / "asn.bin", date=20261129)
+        with AsnTable.open(tmp_path / "asn.bin") as table:
+            assert table.lookup("1.0.0.9") == Origin(13335, "CLOUDFLARENET")
+            assert table.lookup("1.0.2.9") is None
+            assert table.lookup("2001:200::9") == Origin(2500, "WIDE")
+            assert table.about.date == "2026-11-29"
+
+
+def test_prefixes_with_origins(tmp_path: Path) -> None:
+    """pfx2as: the longest prefix holds, the first of several origins; another file may bring the names."""
+    source, names = tmp_path / "pfx2as", tmp_path / "names.csv"
+    source.write_text("20.0.0.0\t8\t7\n20.1.0.0\t16\t8_9\n20.1.2.0\t24\t7,10\n2001:200::\t32\t2500\n", encoding="utf-8")
+    names.write_text("9.0.0.0,9.0.0.255,8,Eight\n", encoding="utf-8")
+    build([source, names], tmp_path / "asn.bin")
+    with AsnTable.open(tmp_path / "asn.bin") as table:
+        asked = ("20.0.0.1", "20.1.0.1", "20.1.2.1", "20.1.3.1", "20.2.0.0", "21.0.0.0", "2001:200::1")
+        found = [origin and (origin.asn, origin.name) for origin in map(table.lookup, asked)]
+    assert found == [(7, ""), (8, "Eight"), (7, ""), (8, "Eight"), (7, ""), None, (2500, "")]
+
+
+def test_maxmind(tmp_path: Path) -> None:
+    """A MaxMind DB of both versions of IP, written by another tool."""
+    writer = MMDBWriter(6, "Test-ASN", ipv4_compatible=True)
+    fields = {"autonomous_system_number": 13335, "autonomous_system_organization": "Cloudflare"}
+    writer.insert_network(IPSet(["1.0.0.0/24", "2606:4700::/32"]), fields)
+    writer.insert_network(IPSet(["20.0.0.0/16"]), {"asn": "AS7", "name": "Seven"})
+    writer.to_db_file(str(tmp_path / "asn.mmdb"))
+    build([tmp_path / "asn.mmdb"], tmp_path / "asn.bin")
+    with AsnTable.open(tmp_path / "asn.bin") as table:
+        assert table.lookup("1.0.0.9") == table.lookup("2606:4700::1") == Origin(13335, "Cloudflare")
+        assert table.lookup("20.0.9.9") == Origin(7, "Seven")
+        assert table.lookup("1.0.1.0") is None
+    damaged = (tmp_path / "asn.mmdb").read_bytes()
+    (tmp_path / "asn.mmdb").write_bytes(damaged[:40] + b"\xff" * 60 + damaged[100:])
+    with pytest.raises(AsnError, match=r"asn\.mmdb: is a MaxMind DB that cannot be read"):
+        build([tmp_path / "asn.mmdb"], tmp_path / "asn.bin")
+
+
+def test_more_networks_than_sixteen_bits_count(tmp_path: Path) -> None:
+    """Systems beyond the 65,535th are found too, in both versions of IP, and have their names."""
+    source = tmp_path / "asn.csv"
+    rows = [f"{(20 << 24) + n * 256},{(20 << 24) + n * 256 + 255},{100_000 + n},Net {n}" for n in range(66_000)]
+    rows += [
+        f"{(0x2001 << 112) + (n << 80)},{(0x2001 << 112) + (n << 80)},{100_000 + n},Net {n}"
+        for n in range(0x1000, 0x1100)
+    ]
+    source.write_text("\n".join(rows), encoding="utf-8")
+    build([source], tmp_path / "asn.bin")
+    with AsnTable.open(tmp_path / "asn.bin") as table:
+        for n in (0, 1, 65_533, 65_534, 65_535, 65_999):
+            address = str(ipaddress.IPv4Address((20 << 24) + n * 256 + 7))
+            assert table.lookup(address) == Origin(100_000 + n, f"Net {n}")
+        assert table.lookup("2001:0:1001::1") == Origin(100_000 + 0x1001, "Net 4097")
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 8)), max_size=12), st.integers(0, 255))
+def test_spans_within_each_other(prefixes: list[tuple[int, int]], asked: int) -> None:
+    """Taken apart, each number has what the narrowest span around it has."""
+    spans = [(at >> bits << bits, (at >> bits << bits) + (1 << bits) - 1, bits) for at, bits in set(prefixes)]
+    parts = list(apart(spans))
+    assert all(a[1] < b[0] for a, b in pairwise(parts))
+    narrowest = min((bits for first, last, bits in spans if first <= asked <= last), default=None)
+    assert next((bits for first, last, bits in parts if first <= asked <= last), None) == narrowest
