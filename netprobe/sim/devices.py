@@ -69,9 +69,23 @@ def set_kernel(path: str, value: str) -> None:
 
 
 def no_ipv6() -> None:
-    """Take IPv6 from this network namespace: the scenarios have none."""
+    """Take IPv6 from this network namespace."""
     for scope in ("all", "default"):
         set_kernel(f"ipv6/conf/{scope}/disable_ipv6", "1")
+
+
+def set_ipv6(*, on: bool) -> None:
+    """Let devices that are made in this network namespace from now on have IPv6, or take it from all.
+
+    They have addresses at once, because nobody else can have them (duplicate address detection, RFC 4862, 5.4, would
+    take a second), and ask nobody for routers.
+    """
+    if not on:
+        no_ipv6()
+        return
+    for scope in ("all", "default"):
+        for setting in ("accept_dad", "dad_transmits", "accept_ra", "router_solicitations"):
+            set_kernel(f"ipv6/conf/{scope}/{setting}", "0")
 
 
 def highest_group() -> int:

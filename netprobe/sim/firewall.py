@@ -11,6 +11,8 @@ from netprobe.sim.quic import headers
 from netprobe.sim.records import Fault, Match, Scenario
 
 _DNS_PORT = 53
+#: Without its neighbours a machine has no IPv6 at all; ARP meets no firewall either.
+_DISCOVERY = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
 _LIBRARY = "libnftables.so.1"
 
 
@@ -41,9 +43,15 @@ def load(text: str, whose: str) -> None:
         nft.nft_ctx_free(context)
 
 
-def table(sets: Iterable[str] = (), prerouting_priority: str = "raw", **chains: Iterable[str]) -> str:
-    """One table, its chains named as the hooks that they hang on, in place of the one before; `sets` by their names."""
-    lines = ["table ip lab", "delete table ip lab", "table ip lab {", *(f"set {text}" for text in sets)]
+def table(
+    sets: Iterable[str] = (), prerouting_priority: str = "raw", family: str = "ip", **chains: Iterable[str]
+) -> str:
+    """One table, its chains named as the hooks that they hang on, in place of the one before; `sets` by their names.
+
+    `family` is nftables' word for the versions of IP that it is about: `inet` for both.
+    """
+    name = f"table {family} lab"
+    lines = [name, f"delete {name}", f"{name} {{", *(f"set {text}" for text in sets)]
     for hook, rules in chains.items():
         priority = prerouting_priority if hook == "prerouting" else "filter"
         lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
@@ -53,15 +61,26 @@ def table(sets: Iterable[str] = (), prerouting_priority: str = "raw", **chains: 
 def match_words(match: Match) -> list[str]:
     """What a match is in nftables: one of these has to hold. Names in packets are left out."""
     protocol = match.protocol or ("{ tcp, udp }" if match.server_name else "")
-    words = f"meta l4proto {'udp' if protocol == QUIC else protocol} " if protocol else ""
-    if match.source:
-        words += f"ip saddr {{ {', '.join(match.source)} }} "
-    if match.destination:
-        words += f"ip daddr {{ {', '.join(match.destination)} }} "
-    if match.larger_than:
-        words += f"ip length > {match.larger_than} "
     port = match.port or (_DNS_PORT if match.query_name else headers.PORT if protocol == QUIC else 0)
-    return [f"{words}th {side} {port} " for side in ("sport", "dport")] if port else [words]
+    protocol = {"icmp": "{ icmp, icmpv6 }", QUIC: "udp"}.get(protocol, protocol)
+    words = f"meta l4proto {protocol} " if protocol else ""
+    if match.larger_than:
+        words += f"meta length > {match.larger_than} "
+    sides = [f"th {side} {port} " for side in ("sport", "dport")] if port else [""]
+    return [f"{ends}{words}{side}" for ends in _ends_words(match) for side in sides]
+
+
+def _ends_words(match: Match) -> list[str]:
+    """Where packets come from and go to, in IPv4 and in IPv6; a packet is of one of them."""
+    if not match.source and not match.destination:
+        return [""]
+    found = []
+    for family, over_v6 in (("ip", False), ("ip6", True)):
+        ends = [("saddr", match.source), ("daddr", match.destination)]
+        ours = [(key, [p for p in prefixes if (":" in p) is over_v6]) for key, prefixes in ends if prefixes]
+        if all(prefixes for _, prefixes in ours):
+            found.append("".join(f"{family} {key} {{ {', '.join(prefixes)} }} " for key, prefixes in ours))
+    return found
 
 
 class ClientFirewall:
@@ -76,5 +95,5 @@ class ClientFirewall:
         on = tuple(fault for fault in self._faults if fault.active(now)) if self._faults else ()
         if on != self._on:
             rows = [f'iifname "{CLIENT_DEVICE}" {words}drop' for fault in on for words in match_words(fault.match)]
-            load(table(input=rows), "the client")
+            load(table(family="inet", input=[_DISCOVERY, *rows] if rows else []), "the client")
             self._on = on

@@ -1,7 +1,7 @@
 """The simulated network behind real devices: a TAP that is the client's Ethernet card, a TUN that leads to the servers.
 
 The process that runs this module makes two network namespaces, carries packets between them through the `Network`, and
-ends when its standard input does. It answers ARP for the gateway, which exists in the simulation only.
+ends when its standard input does.
 """
 
 import contextlib
@@ -9,17 +9,16 @@ import ctypes
 import gc
 import os
 import select
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
-from socket import AF_INET, inet_aton
+from socket import AF_INET, AF_INET6
 from typing import Any
 
-from netprobe.sim import wiring
+from netprobe.sim import ethernet, wiring
 from netprobe.sim.devices import (
     CLIENT_DEVICE,
     CLIENT_FILES,
@@ -29,29 +28,25 @@ from netprobe.sim.devices import (
     OWN_NETWORK,
     end_inhabitants,
     highest_group,
-    no_ipv6,
     open_device,
     set_carrier,
+    set_ipv6,
     set_kernel,
 )
 from netprobe.sim.firewall import ClientFirewall
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import Scenario
+from netprobe.sim.records import GATEWAY6, Scenario
 from netprobe.sim.routing import CLIENT
 
 SERVER_DEVICE = "tun0"
-GATEWAY_MAC = bytes.fromhex("0200000000fe")
 
 _PR_SET_TIMERSLACK = 29
 _TABLE_LOCAL = 255
+_FAMILIES = ((AF_INET, "0.0.0.0/0", "127.0.0.0/8"), (AF_INET6, "::/0", "::1/128"))  # everything, and a machine's own
+_LINK_LOCAL = ("fe80:", "ff0")  # and multicast, of which there is none beyond it
 
-_ETHERNET = struct.Struct("!6s6sH")
-_ARP = struct.Struct("!HHBBH6s4s6s4s")
-_TYPE_IPV4 = 0x0800
-_TYPE_ARP = 0x0806
-_ARP_REQUEST = (1, _TYPE_IPV4, 6, 4, 1)  # RFC 826: Ethernet, IPv4, the lengths of both, request
 _FRAME_LIMIT = 65536
 _WAITING = (
     10_000  # packets that may wait at a device while others have the processor: the network loses none of its own
@@ -63,17 +58,6 @@ _WAKE_S = 0.00005  # how long a packet has waited when its arrival ended a sleep
 _WRITE_S = 0.00003  # from deciding to send until the packet is with the receiver's kernel
 _DEFAULT_TTL = 64
 _LINK_WATCH_S = 2.0
-
-
-def arp_reply(frame: bytes, answers: frozenset[bytes]) -> bytes | None:
-    """What the gateway says to `frame` if it is an ARP request (RFC 826) for one of its addresses."""
-    if len(frame) < _ETHERNET.size + _ARP.size:
-        return None
-    *kind, sender_mac, sender, _, target = _ARP.unpack_from(frame, _ETHERNET.size)
-    if tuple(kind) != _ARP_REQUEST or target not in answers:
-        return None
-    reply = _ARP.pack(1, _TYPE_IPV4, 6, 4, 2, GATEWAY_MAC, target, sender_mac, sender)
-    return _ETHERNET.pack(sender_mac, GATEWAY_MAC, _TYPE_ARP) + reply
 
 
 class Bridge:
@@ -90,8 +74,10 @@ class Bridge:
         self._firewall = ClientFirewall(scenario)
         self._edges = sorted({t for f in scenario.faults if CLIENT in f.at for t in (f.begin_s, f.end_s)})
         self._initial_ttl = {a: s.initial_ttl for s in scenario.servers for a in s.addresses}
-        self._gateway = _neighbours(scenario)
-        self._header = _ETHERNET.pack(CLIENT_MAC, GATEWAY_MAC, _TYPE_IPV4)
+        self._gateway = ethernet.neighbours(scenario)
+        pack = ethernet.HEADER.pack
+        self._header = pack(CLIENT_MAC, ethernet.GATEWAY_MAC, ethernet.TYPE_IPV4)
+        self._header_v6 = pack(CLIENT_MAC, ethernet.GATEWAY_MAC, ethernet.TYPE_IPV6)
 
     def run(self, until: int) -> None:
         """Work until descriptor `until` is readable, which is how its writer's end shows."""
@@ -140,17 +126,21 @@ class Bridge:
             self._waited_s = 0.0
 
     def _from_client(self, frame: bytes) -> None:
-        if len(frame) < _ETHERNET.size:
+        if len(frame) < ethernet.HEADER.size:
             return
-        destination, _, kind = _ETHERNET.unpack_from(frame)
+        destination, _, kind = ethernet.HEADER.unpack_from(frame)
         now = self._now() - self._waited_s
-        if kind == _TYPE_ARP:
-            reply = arp_reply(frame, self._gateway) if self._network.gateway_alive(now) else None
-            if reply is not None:
+        reply = ethernet.answer(frame, self._gateway)
+        if reply is not None:
+            if self._network.gateway_alive(now):
                 self._write(self._client, reply)
-        elif kind == _TYPE_IPV4 and destination == GATEWAY_MAC:
-            total = int.from_bytes(frame[16:18], "big")  # RFC 791, 3.1; what follows is Ethernet's padding
-            self._inject(frame[_ETHERNET.size : _ETHERNET.size + total], CLIENT, now)
+        elif destination == ethernet.GATEWAY_MAC:
+            packet = frame[ethernet.HEADER.size :]
+            # RFC 791, 3.1; RFC 8200, 3: what follows is Ethernet's padding.
+            if kind == ethernet.TYPE_IPV4:
+                self._inject(packet[: int.from_bytes(packet[2:4])], CLIENT, now)
+            elif kind == ethernet.TYPE_IPV6:
+                self._inject(packet[: 40 + int.from_bytes(packet[4:6])], CLIENT, now)
 
     def _from_servers(self, data: bytes) -> None:
         self._inject(data, SERVERS, self._now() - self._waited_s)
@@ -160,7 +150,7 @@ class Bridge:
             packet = Packet.from_bytes(data)
         except ValueError:  # something that a tool made odd on purpose: routers would drop it
             return
-        if ":" in packet.source:  # the scenarios have no IPv6
+        if packet.destination.startswith(_LINK_LOCAL):  # what the kernel says to neighbours that it believes to have
             return
         if at == SERVERS and packet.ttl == _DEFAULT_TTL:
             packet.ttl = self._initial_ttl.get(packet.source, _DEFAULT_TTL)
@@ -168,7 +158,7 @@ class Bridge:
 
     def _emit(self, node: str, packet: Packet) -> None:
         if node == CLIENT:
-            self._write(self._client, self._header + packet.to_bytes())
+            self._write(self._client, (self._header_v6 if ":" in packet.source else self._header) + packet.to_bytes())
         else:
             self._write(self._servers, packet.to_bytes())
 
@@ -178,36 +168,31 @@ class Bridge:
             os.write(device, data)
 
 
-def _neighbours(scenario: Scenario) -> frozenset[bytes]:
-    """Addresses on the client's own network that the gateway's box has: its own and what hangs on it."""
-    network = IPv4Interface(scenario.client.address).network
-    addresses = [r.address for r in scenario.routers if r.name == scenario.client.gateway]
-    addresses += [r.address for r in scenario.resolvers]
-    addresses += [a for s in scenario.servers for a in s.addresses]
-    return frozenset(inet_aton(a) for a in addresses if IPv4Address(a) in network) | {inet_aton(addresses[0])}
-
-
 def _make_servers(scenario: Scenario) -> int:
     """The servers' side: every address is this machine's for what comes in by the TUN, and away for what leaves."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import, while the servers' process starts
 
+    addresses = [a for s in scenario.servers for a in s.addresses]
+    addresses += [address for resolver in scenario.resolvers for address in resolver.addresses]
+    over_v6 = any(":" in address for address in addresses)
+    set_ipv6(on=over_v6)
     device = open_device(SERVER_DEVICE, IFF_TUN)
-    no_ipv6()
     for scope in ("all", "default", SERVER_DEVICE):
         set_kernel(f"ipv4/conf/{scope}/rp_filter", "0")
         set_kernel(f"ipv4/conf/{scope}/accept_local", "1")  # a forwarder and its upstream are both here
-    set_kernel("ipv4/icmp_ratelimit", "0")  # what limits errors is in the scenario
+    for setting in ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit"):
+        set_kernel(setting, "0")  # what limits errors is in the scenario
     with IPRoute() as kernel:
         lo, tun = (kernel.link_lookup(ifname=name)[0] for name in ("lo", SERVER_DEVICE))
         kernel.link("set", index=tun, state="up", txqlen=_WAITING)
-        addresses = [a for s in scenario.servers for a in s.addresses] + [r.address for r in scenario.resolvers]
         for address in dict.fromkeys(addresses):
-            kernel.addr("add", index=lo, address=address, prefixlen=32)
-        kernel.route("add", dst="0.0.0.0/0", oif=tun)
-        # Without the rule at 0 a server that asks another one sends the question out into the network.
-        kernel.rule("add", priority=10, iifname=SERVER_DEVICE, table=_TABLE_LOCAL, family=AF_INET)
-        kernel.rule("add", priority=20, dst="127.0.0.0/8", table=_TABLE_LOCAL, family=AF_INET)
-        kernel.rule("del", priority=0, table=_TABLE_LOCAL, family=AF_INET)
+            kernel.addr("add", index=lo, address=address, prefixlen=128 if ":" in address else 32)
+        for family, everything, own in _FAMILIES if over_v6 else _FAMILIES[:1]:
+            kernel.route("add", dst=everything, oif=tun, family=family)
+            # Without the rule at 0 a server that asks another one sends the question out into the network.
+            kernel.rule("add", priority=10, iifname=SERVER_DEVICE, table=_TABLE_LOCAL, family=family)
+            kernel.rule("add", priority=20, dst=own, table=_TABLE_LOCAL, family=family)
+            kernel.rule("del", priority=0, table=_TABLE_LOCAL, family=family)
     return device
 
 
@@ -216,11 +201,11 @@ def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
     from pyroute2 import IPRoute  # noqa: PLC0415  # as above
 
     enter_new_network()
+    set_ipv6(on=bool(scenario.client.address6))
     device = open_device(CLIENT_DEVICE, IFF_TAP)
-    no_ipv6()
     set_kernel("ipv4/ping_group_range", f"0 {highest_group()}")
     address = IPv4Interface(scenario.client.address)
-    gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
+    gateway = scenario.gateway.address
     mtu = scenario.own_mtu
     bring_up("lo")
     with IPRoute() as kernel:
@@ -236,6 +221,10 @@ def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
         if IPv4Address(gateway) not in address.network:
             kernel.route("add", dst=f"{gateway}/32", oif=index, scope=253)  # 253: link, it is on the wire
         kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
+        if scenario.client.address6:
+            own = IPv6Interface(scenario.client.address6)
+            kernel.addr("add", index=index, address=str(own.ip), prefixlen=own.network.prefixlen)
+            kernel.route("add", dst="::/0", gateway=GATEWAY6, oif=index, family=AF_INET6)
     enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
     return device
 

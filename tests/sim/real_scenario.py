@@ -8,6 +8,10 @@ from netprobe.sim.scenario import load
 EDGE = "23.50.131.10"
 CONTROL = "93.184.216.34"
 HOPS = ("192.168.1.1", "87.186.224.94", "217.5.116.114")
+EDGE_V6 = "2001:db8:ed::10"
+CONTROL_V6 = "2001:db8:c::34"
+RESOLVER_V6 = "2001:db8:53::129"
+HOPS_V6 = ("2001:db8:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1")
 RTT_MS = 24.0  # to a server, by the links of the file; a seed moves each by up to a fifth
 
 NETWORK = """
@@ -78,6 +82,31 @@ at = "access"
 "www.tiktok.com" = { alias = "www.tiktok.com.edge.net", addresses = ["23.50.131.10", "23.50.131.11"] }
 "www.example.com" = ["93.184.216.34"]
 """
+
+
+#: What stands behind a line of the network, so that it has IPv6 too.
+_V6 = {
+    'address = "192.168.1.23/24"\n': 'address6 = "2001:db8:1::23/64"\n',
+    'address = "192.168.1.1"\nicmp': f'address6 = "{HOPS_V6[0]}"\n',
+    'address = "87.186.224.94"\n': f'address6 = "{HOPS_V6[1]}"\n',
+    'address = "217.5.116.114"\n': f'address6 = "{HOPS_V6[2]}"\n',
+    'address = "192.168.1.1"\nat': f'address6 = "{HOPS_V6[0]}"\n',
+    'address = "194.25.2.129"\n': f'address6 = "{RESOLVER_V6}"\n',
+}
+
+
+def dual(folder: Path, faults: str = "") -> Scenario:
+    """The same network with IPv6 beside IPv4."""
+    text = NETWORK
+    for line, more in _V6.items():
+        text = text.replace(line, more + line, 1)
+    text = text.replace('["23.50.131.10", "23.50.131.11"]\nat', f'["23.50.131.10", "23.50.131.11", "{EDGE_V6}"]\nat')
+    text = text.replace('["93.184.216.34"]\nat', f'["93.184.216.34", "{CONTROL_V6}"]\nat')
+    text = text.replace('["23.50.131.10", "23.50.131.11"] }', f'["23.50.131.10"], aaaa = ["{EDGE_V6}"] }}')
+    text = text.replace('= ["93.184.216.34"]', f'= {{ addresses = ["93.184.216.34"], aaaa = ["{CONTROL_V6}"] }}')
+    file = folder / "dual.toml"
+    file.write_text(text + faults)
+    return load(file)
 
 
 def scenario(folder: Path, faults: str = "") -> Scenario:

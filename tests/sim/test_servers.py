@@ -321,7 +321,7 @@ def resolver(
 
     async def run() -> None:
         one = base.resolvers[number]
-        service = dns_server.Service(base, one, UPSTREAM[0] if one.upstream else "", lambda: 0.0)
+        service = dns_server.Door(dns_server.Service(base, one, UPSTREAM[0] if one.upstream else "", lambda: 0.0))
         service.connection_made(wire)
         for message, peer in messages:
             service.datagram_received(message, peer)
@@ -392,7 +392,7 @@ def test_silent_resolver_says_nothing(line: Scenario) -> None:
 def test_forwarder_asks_and_passes_the_answer_on(line: Scenario) -> None:
     """The question goes to the upstream under another number, the answer to who asked, under theirs."""
 
-    def then(wire: Datagrams, service: dns_server.Service) -> None:
+    def then(wire: Datagrams, service: dns_server.Door) -> None:
         (question, peer) = wire.sent[0]
         assert peer == UPSTREAM
         reply = dns.message.make_response(dns.message.from_wire(question))
@@ -414,7 +414,7 @@ def test_no_bytes_break_a_resolver(data: bytes, peer: dns_server.Peer, number: i
 
     async def run() -> None:
         one = LINE.resolvers[number]
-        service = dns_server.Service(LINE, one, UPSTREAM[0] if one.upstream else "", lambda: 0.0)
+        service = dns_server.Door(dns_server.Service(LINE, one, UPSTREAM[0] if one.upstream else "", lambda: 0.0))
         service.connection_made(Datagrams())
         service.datagram_received(data, peer)
         service.datagram_received(struct.pack("!HH", 7, 0x8180) + data, peer)

@@ -18,7 +18,7 @@ FILES = sorted(SCENARIOS.rglob("*.toml"))
 def _numbered(document: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
     """(name, address, AS number) of everything in a file that says which network it belongs to."""
     for row in (*document.get("router", ()), *document.get("resolver", ()), *document.get("server", ())):
-        for address in (*row.get("addresses", ()), *filter(None, [row.get("address")])):
+        for address in (*row.get("addresses", ()), *(row[key] for key in ("address", "address6") if key in row)):
             yield row["name"], address, row.get("asn", 0)
 
 

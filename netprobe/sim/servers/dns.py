@@ -1,4 +1,4 @@
-"""DNS over UDP and TCP, as the resolvers of a scenario speak it. One pair of listeners a resolver.
+"""DNS over UDP and TCP, as the resolvers of a scenario speak it. One pair of listeners an address.
 
 A resolver with an upstream asks it with real packets through the simulated network, so a fault on that way shows as it
 does in life: as a late answer, and SERVFAIL in the end.
@@ -48,7 +48,7 @@ _PENDING = 4096
 _TCP_IDLE_S = 10.0
 
 _Reply = Callable[[bytes], None]
-Peer = tuple[str, int]
+Peer = tuple[str, int] | tuple[str, int, int, int]  # of IPv4, of IPv6
 
 
 async def serve(scenario: Scenario, now: Callable[[], float], machines: Collection[str] = ()) -> None:
@@ -62,11 +62,12 @@ async def serve(scenario: Scenario, now: Callable[[], float], machines: Collecti
             continue
         upstream = next((r.address for r in scenario.resolvers if r.name == resolver.upstream), "")
         service = Service(scenario, resolver, upstream, now)
-        await loop.create_datagram_endpoint(
-            lambda service=service: service,  # type: ignore[misc]  # bound early: one a resolver
-            sock=listener(resolver.address, DNS_PORT, SOCK_DGRAM),
-        )
-        await asyncio.start_server(service.stream, sock=listener(resolver.address, DNS_PORT))
+        for address in resolver.addresses:
+            await loop.create_datagram_endpoint(
+                lambda service=service: Door(service),  # type: ignore[misc]  # bound early: one a resolver
+                sock=listener(address, DNS_PORT, SOCK_DGRAM),
+            )
+            await asyncio.start_server(service.stream, sock=listener(address, DNS_PORT))
 
 
 @dataclass(slots=True)
@@ -104,7 +105,32 @@ class _Question:
         return next(options, None)
 
 
-class Service(asyncio.DatagramProtocol):
+class Door(asyncio.DatagramProtocol):
+    """One address of a resolver: where its datagrams come in, and what is said to them goes out."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        self._transport = cast("asyncio.DatagramTransport", transport)  # the selector loop's one is no subclass of it
+        self._service.open(self)
+
+    def datagram_received(self, data: bytes, addr: Peer) -> None:
+        """A question, or an upstream's answer."""
+        self._service.received(data, addr, lambda wire: self.send(wire, addr))
+
+    def send(self, wire: bytes, peer: Peer) -> None:
+        """Send a datagram."""
+        if self._transport:
+            self._transport.sendto(wire, peer)
+
+    def error_received(self, exc: Exception) -> None:
+        """An ICMP error about something sent: a forwarder waits for its time-out all the same."""
+
+
+class Service:
     """One resolver. Its questions to the upstream leave from port 53 too, as an old forwarder's do."""
 
     def __init__(self, scenario: Scenario, resolver: Resolver, upstream: str, now: Callable[[], float]) -> None:
@@ -114,27 +140,19 @@ class Service(asyncio.DatagramProtocol):
         self._now = now
         self._pending: dict[int, _Question] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._transport: asyncio.DatagramTransport | None = None
+        self._door: Door | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out."""
-        self._transport = cast("asyncio.DatagramTransport", transport)  # the selector loop's one is no subclass of it
+    def open(self, door: Door) -> None:
+        """Questions may come in by `door`; those of its own leave by the first."""
+        self._door = self._door or door
 
-    def datagram_received(self, data: bytes, addr: Peer) -> None:
-        """A question, or an upstream's answer."""
+    def received(self, data: bytes, peer: Peer, reply: _Reply) -> None:
+        """A datagram from `peer`, which is answered by `reply`."""
         if len(data) > 2 and data[2] & 0x80:  # RFC 1035, 4.1.1: QR, the first flag, is set in answers
-            if addr == (self._upstream, DNS_PORT):
+            if peer[:2] == (self._upstream, DNS_PORT):
                 self._answered(data)
             return
-
-        def reply(wire: bytes) -> None:
-            if self._transport:
-                self._transport.sendto(wire, addr)
-
         self._asked(data, reply, stream=False)
-
-    def error_received(self, exc: Exception) -> None:
-        """An ICMP error about something sent: a forwarder waits for its time-out all the same."""
 
     async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One TCP connection: questions and answers, each behind its length (RFC 1035, 4.2.2)."""
@@ -225,8 +243,8 @@ class Service(asyncio.DatagramProtocol):
             del self._pending[number]
             question.answer(_failure(question.query, dns.rcode.SERVFAIL))
             return
-        if self._transport:
-            self._transport.sendto(struct.pack("!H", number) + question.wire[2:], (self._upstream, DNS_PORT))
+        if self._door:
+            self._door.send(struct.pack("!H", number) + question.wire[2:], (self._upstream, DNS_PORT))
         later = asyncio.get_running_loop().call_later
         question.timer = later(FORWARDER_ATTEMPTS_S[attempt], self._ask_upstream, number, attempt + 1)
 

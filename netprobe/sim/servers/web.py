@@ -28,7 +28,7 @@ _RECORD_HEADER, _RECORD_LIMIT = 5, 16384 + 5  # RFC 8446, 5.1
 _HANDSHAKE_RECORD = 0x16
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that the other side has not acknowledged
 _POLL_S = 0.002
-_IP_FREEBIND = 15  # linux/in.h: the addresses may come to this machine later
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h: the addresses may come to this machine later
 
 
 async def serve(
@@ -50,8 +50,10 @@ async def serve(
 
 def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A socket that is bound to one address of the simulated network, present or not."""
-    sock = socket.socket(socket.AF_INET, kind)
-    sock.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+    over_v6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if over_v6 else socket.AF_INET, kind)
+    level, freebind = (socket.IPPROTO_IPV6, _IPV6_FREEBIND) if over_v6 else (socket.SOL_IP, _IP_FREEBIND)
+    sock.setsockopt(level, freebind, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.settimeout(0)
     sock.bind((address, port))

@@ -23,7 +23,13 @@ def rules(*faults: Fault, router: str = "isp-core-1") -> str:
     ("match", "words"),
     [
         (Match(), [""]),
-        (Match(protocol="icmp"), ["meta l4proto icmp "]),
+        (Match(protocol="icmp"), ["meta l4proto { icmp, icmpv6 } "]),
+        (Match(larger_than=1400), ["meta length > 1400 "]),
+        (Match(destination=("10.0.0.0/8", "::/0")), ["ip daddr { 10.0.0.0/8 } ", "ip6 daddr { ::/0 } "]),
+        (
+            Match(source=("::/0",), destination=("10.0.0.0/8", "2000::/3")),
+            ["ip6 saddr { ::/0 } ip6 daddr { 2000::/3 } "],
+        ),
         (Match(protocol="tcp", port=443), ["meta l4proto tcp th sport 443 ", "meta l4proto tcp th dport 443 "]),
         (Match(destination=("10.0.0.0/8", "192.0.2.1")), ["ip daddr { 10.0.0.0/8, 192.0.2.1 } "]),
         (Match(server_name=("*.tiktok.com",)), ["meta l4proto { tcp, udp } "]),
