@@ -1,7 +1,7 @@
 """What the kernel tells about a datagram or a connection that failed, in the words of the model.
 
-IP_RECVERR queues the ICMP error beside the errno: who sent it, and whether it came from the network or from this very
-machine. The errno alone says EHOSTUNREACH for a router's answer, a routing loop and a dead next hop alike.
+IP_RECVERR and IPV6_RECVERR queue the ICMP error beside the errno: who sent it, and whether it came from the network or
+from this very machine. The errno alone says EHOSTUNREACH for a router's answer, a loop and a dead next hop alike.
 """
 
 import errno
@@ -11,18 +11,22 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-_IP_RECVERR = 11
+_RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}  # level, option
 _MSG_ERRQUEUE = 0x2000
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")  # struct sock_extended_err of linux/errqueue.h
-_ORIGIN_ICMP = 2
-_TIME_EXCEEDED = 11
+_ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
+_TIME_EXCEEDED, _TIME_EXCEEDED_V6 = 11, 3
 _MOST_ERRORS = 16
-_ADDRESS_AT = 4  # in a sockaddr_in
+#: Where the address lies in a sockaddr_in and in a sockaddr_in6, by the errors' origin.
+_ADDRESS_IN = {_ORIGIN_ICMP: (socket.AF_INET, 4, 8), _ORIGIN_ICMP6: (socket.AF_INET6, 8, 24)}
 
 DEFAULT_TTL = -1  # what the kernel takes for a socket that asks for none (ip(7), ipv6(7))
 
 _TEXTS = {(3, 0): "network unreachable", (3, 1): "host unreachable", (3, 3): "port unreachable"}
 _TEXTS |= {(3, 9): "prohibited", (3, 10): "prohibited", (3, 13): "prohibited"}
+#: The same of ICMPv6 (RFC 4443, 3.1).
+_TEXTS_V6 = {(1, 0): "network unreachable", (1, 3): "host unreachable", (1, 4): "port unreachable"}
+_TEXTS_V6 |= {(1, 1): "prohibited", (1, 5): "prohibited", (1, 6): "prohibited"}
 
 #: errno -> the model's error, for connections and datagrams.
 OUTCOMES = {
@@ -40,23 +44,28 @@ OUTCOMES = {
 
 
 class Trouble(NamedTuple):
-    """An ICMP error that the kernel queued. `local`: this machine made it, the packet never left."""
+    """An ICMP error that the kernel queued, of ICMPv6 where it is `over_v6`.
+
+    `local`: this machine made it, the packet never left.
+    """
 
     code: int
     icmp_type: int
     icmp_code: int
     offender: str
     local: bool
+    over_v6: bool = False
 
     @property
     def time_exceeded(self) -> bool:
         """Whether it only says that a packet's TTL ran out, as in a routing loop."""
-        return self.icmp_type == _TIME_EXCEEDED
+        return self.icmp_type == (_TIME_EXCEEDED_V6 if self.over_v6 else _TIME_EXCEEDED)
 
     @property
     def text(self) -> str:
         """The error and who sent it."""
-        what = "time exceeded" if self.time_exceeded else _TEXTS.get((self.icmp_type, self.icmp_code), "unreachable")
+        texts = _TEXTS_V6 if self.over_v6 else _TEXTS
+        what = "time exceeded" if self.time_exceeded else texts.get((self.icmp_type, self.icmp_code), "unreachable")
         return f"{what}, says {self.offender}" if self.offender else what
 
 
@@ -103,9 +112,8 @@ def set_ttl(sock: socket.socket, ttl: int) -> None:
 
 
 def want_errors(sock: socket.socket, *, on: bool = True) -> None:
-    """Queue ICMP errors on an IPv4 socket, for `troubles`."""
-    if sock.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(on))
+    """Queue ICMP errors on a socket, for `troubles`."""
+    sock.setsockopt(*_RECVERR[sock.family], int(on))
 
 
 def troubles(sock: socket.socket) -> list[Trouble]:
@@ -117,18 +125,20 @@ def troubles(sock: socket.socket) -> list[Trouble]:
         except OSError:
             break
         for level, kind, value in ancillary:
-            if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR) and len(value) >= _EXTENDED_ERROR.size:
+            if (level, kind) in _RECVERR.values() and len(value) >= _EXTENDED_ERROR.size:
                 code, origin, icmp_type, icmp_code, *_ = _EXTENDED_ERROR.unpack_from(value)
                 found.append(_trouble(sock, code, origin, icmp_type, icmp_code, value[_EXTENDED_ERROR.size :]))
     return found
 
 
 def _trouble(sock: socket.socket, code: int, origin: int, icmp_type: int, icmp_code: int, offender: bytes) -> Trouble:
-    if origin != _ORIGIN_ICMP:
+    if origin not in _ADDRESS_IN:
         return Trouble(code, -1, -1, "", local=True)
-    who = socket.inet_ntoa(offender[_ADDRESS_AT : _ADDRESS_AT + 4]) if len(offender) >= _ADDRESS_AT + 4 else ""
+    family, start, end = _ADDRESS_IN[origin]
+    who = socket.inet_ntop(family, offender[start:end]) if len(offender) >= end else ""
     own, remote = (name[0] if name else "" for name in (_name(sock.getsockname), _name(sock.getpeername)))
-    return Trouble(code, icmp_type, icmp_code, who, local=bool(who) and who == own != remote)
+    local = bool(who) and who == own != remote
+    return Trouble(code, icmp_type, icmp_code, who, local, over_v6=family == socket.AF_INET6)
 
 
 def _name(ask: object) -> tuple[str, int] | None:
