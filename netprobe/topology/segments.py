@@ -79,6 +79,7 @@ class Surroundings:
         self._origin = origin
         self._gateway = gateway
         self._own_addresses = frozenset(own)
+        self._attached = is_public(gateway) and any(map(is_public, self._own_addresses))
         self._resolvers = tuple(resolvers)
         self._platform = platform
         self._paths = tuple(paths)
@@ -118,10 +119,11 @@ class Surroundings:
     def _home(self, path: Path) -> int:
         """How many hops from the first on are the user's own.
 
-        The first is the gateway whatever address it answers from. Behind it, addresses of the kind that home routers
-        give out (192.168/16, or the gateway's own /24) are a second router at home; other private ones are the ISP's.
+        The first is the gateway whatever address it answers from; a machine that has a public address itself has the
+        provider's. Behind it, addresses of the kind that home routers give out (192.168/16, or the gateway's own /24)
+        are a second router at home; other private ones are the ISP's.
         """
-        if not self._gateway:
+        if not self._gateway or self._attached:
             return 0
         home = min(1, len(path.hops))
         for index, hop in enumerate(path.hops[1:], 1):
