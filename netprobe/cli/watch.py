@@ -27,6 +27,7 @@ STEPS = (
     Step("Name service", ("lookup.", "resolver.")),
     Step("Other services", ("control.",)),
     Step("{platform}", ("edge.",)),
+    Step("IPv6", ("v6.",)),
     Step("Looking closer", ("sni.",)),
 )
 _REDRAWS_A_SECOND = 8

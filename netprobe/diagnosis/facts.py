@@ -7,6 +7,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TypeVar
 
+from msgspec import structs
+
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, ReplyKind, Train
 from netprobe.model.report import Observation
@@ -15,7 +17,7 @@ from netprobe.model.services import Answer, Handshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
-from netprobe.topology.addresses import is_private
+from netprobe.topology.addresses import is_private, network_of
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
 
@@ -23,6 +25,7 @@ T = TypeVar("T")
 Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
+OVER_V6 = "v6."
 _HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
@@ -109,13 +112,18 @@ def _set_out(path: Path) -> bool:
 
 
 class Facts:
-    """All observations of one survey, by what they were measured for."""
+    """All observations of one survey, by what they were measured for.
+
+    What was measured over IPv6 stands apart, in Facts of its own: `OverV6`.
+    """
+
+    over = ""  # what stands before the purposes of these observations
 
     def __init__(self, observations: Sequence[Observation], platform: Platform, origin: OriginOf) -> None:
         self.observations = tuple(observations)
         self.platform = platform
         self._origin = origin
-        self.hosts = self._of("host", HostState)
+        self.hosts = self._hosts()
         self.gateway = self._of("gateway", Train)
         self.platform_answers = self._of("lookup.platform", Answer)
         self.control_answers = self._of("lookup.control", Answer)
@@ -139,9 +147,12 @@ class Facts:
         found = [
             (i, o.fact)
             for i, o in enumerate(self.observations)
-            if o.purpose == purpose and isinstance(o.fact, kind) and _carried(o.fact)
+            if o.purpose == self.over + purpose and isinstance(o.fact, kind) and _carried(o.fact)
         ]
         return sorted(found, key=lambda f: (self.observations[f[0]].at_s, self.subject(f[0])))
+
+    def _hosts(self) -> list[Found[HostState]]:
+        return self._of("host", HostState)
 
     def subject(self, index: int) -> str:
         """What observation `index` is about."""
@@ -270,8 +281,36 @@ class Facts:
 
     @cached_property
     def all_paths(self) -> list[Found[Path]]:
-        """Every path, whatever it was for."""
-        return [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, Path) and _carried(o.fact)]
+        """Every path of this version of IP, whatever it was for."""
+        return [
+            (i, o.fact)
+            for i, o in enumerate(self.observations)
+            if isinstance(o.fact, Path) and (":" in o.fact.flow.destination) == bool(self.over) and _carried(o.fact)
+        ]
+
+
+class OverV6(Facts):
+    """What the same survey has measured over IPv6. The way out of the home is that of IPv6.
+
+    Where nobody announces a router's address, it is the provider's if registries gave it to whom they gave this
+    machine's: nothing translates IPv6 addresses on the way, so its own is one of the provider's.
+    """
+
+    over = OVER_V6
+
+    def _hosts(self) -> list[Found[HostState]]:
+        found = [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, HostState)]
+        return [
+            (i, structs.replace(h, default_link=h.global_link_v6, gateway=h.gateway_v6, neighbour=h.neighbour_v6))
+            for i, h in found
+        ]
+
+    def origin(self, address: str) -> Origin | None:
+        """Whose network announces `address`, or must be its owner."""
+        found, own = super().origin(address), self.host.address_v6 if self.host else ""
+        if found is None and own and network_of(address, wide=True) == network_of(own, wide=True):
+            return super().origin(own)
+        return found
 
 
 def best_fetch(fetches: Iterable[Found[Response]]) -> Found[Response] | None:

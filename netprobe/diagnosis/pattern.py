@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from netprobe.diagnosis.facts import Destination, Facts, Reach
+from netprobe.diagnosis.facts import Destination, Facts, OverV6, Reach
 from netprobe.diagnosis.names import Names
 from netprobe.diagnosis.paths import Break, Paths, Step
 from netprobe.topology.addresses import network_of
 from netprobe.topology.segments import Segment
 
+#: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer.
+NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
 SILENT_FAMILIES = 2  # families of controls that must be silent before they say something of the way to them
 
 INTERIOR_DEPTH = 2  # routers of the provider behind a router for that one to be inside, and not perhaps its last
@@ -32,6 +34,25 @@ class View:
         self.facts = facts
         self.paths = Paths(facts)
         self.names = Names(facts, self.paths.isp)
+
+    @cached_property
+    def over_v6(self) -> "View":
+        """What was measured over IPv6, seen in the same manner."""
+        return View(OverV6(self.facts.observations, self.facts.platform, self.facts.origin))
+
+    @cached_property
+    def only_v4_works(self) -> bool:
+        """Whether nothing at all answers over IPv6, and most of what was asked over IPv4 does."""
+        passing, failing = self.passing_edges + self.passing_controls, self.failing_edges + self.failing_controls
+        over = self.over_v6
+        asked = over.failing_edges or over.failing_controls or over.router_is_gone
+        answers = over.passing_edges or over.passing_controls
+        return bool(asked and not answers) and len(passing) > len(failing)
+
+    @property
+    def router_is_gone(self) -> bool:
+        """Whether the next hop was asked for its hardware address in vain, in the end too."""
+        return bool(self.facts.hosts) and self.facts.hosts[-1][1].neighbour in NEIGHBOUR_FAILED
 
     @cached_property
     def edges(self) -> list[Destination]:

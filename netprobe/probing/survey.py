@@ -3,6 +3,8 @@
 Every observation carries one of the purposes listed in ARCHITECTURE.md. The survey decides by facts only ("the
 handshake did not finish"), never by meaning; what it means is the diagnosis' business.
 
+Where this machine has IPv6, a handful of the same is asked over it in the same stages (`over_v6`).
+
 The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and
 the controls that were found; then the ways to some of them, and a second look at whatever failed.
 
@@ -18,6 +20,7 @@ from netprobe.model.probes import Flow, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
+from netprobe.probing import over_v6
 from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, can_echo, serve, trains
@@ -47,21 +50,25 @@ def survey(
     (host,) = yield [Observe("host", "self", inspect())]
     facts: HostState = host.fact
     found: list[Observation] = [host]
-    if facts.default_link:
+    if facts.default_link or facts.global_link_v6:
         resolvers = tuple(dict.fromkeys(facts.resolvers[:MAX_RESOLVERS]))
         echoes = can_echo(facts)
-        first = yield [
+        begin = [
             _all(_gateway(facts)),
             _all(_lookups(platform, targets, resolvers)),
             _all(_anycast_controls(platform.controls, echoes=echoes)),
         ]
-        found += _flat(first)
+        if facts.global_link_v6:
+            begin.append(_all(over_v6.lookups(platform, targets, resolvers)))
+            begin.append(_all(over_v6.anycast_controls(platform.controls)))
+        found += _flat((yield begin))
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
         asked = [*_edges(edges, echoes=echoes), *_controls(named, echoes=echoes)]
+        asked += over_v6.ask(over_v6.find_edges(targets, found), over_v6.find_controls(platform.controls, found))
         second = yield [*asked, _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
-        found += yield from _all(_paths(found, edges, named))
+        found += yield from _all([*_paths(found, edges, named), *over_v6.paths(found)])
         found += yield from second_look(
             found,
             edges,

@@ -29,6 +29,7 @@ _LANES = (
     ("Name service", ("lookup.", "resolver.")),
     ("Other services", ("control.",)),
     ("{platform}", ("edge.",)),
+    ("IPv6", ("v6.",)),
     ("A closer look", ("sni.",)),
 )
 

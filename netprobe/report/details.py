@@ -8,10 +8,12 @@ from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.unsent import reason
 from netprobe.report.lines import BLANK, Line, Span, line
+from netprobe.report.outcome import went_well
 from netprobe.report.trace import Whose, header, table, title
 from netprobe.report.words import clean, milliseconds, moment
 
 _SUBJECT = 34
+_GONE = ("failed", "incomplete")  # states of a neighbour that does not answer
 
 
 def details(report: Report, whose: Whose, *, width: int = 100) -> list[Line]:
@@ -41,6 +43,10 @@ def _host(observation: Observation) -> Iterable[Line]:
         yield _row("default route", route, at=observation)
     else:
         yield _row("default route", "none", at=observation, bad=True)
+    if host.global_link_v6:
+        gateway = host.gateway_v6 or "the link itself"
+        route = f"{host.address_v6} via {gateway} on {host.global_link_v6}, neighbour {host.neighbour_v6 or '-'}"
+        yield _row("default route, IPv6", route, at=observation, bad=host.neighbour_v6 in _GONE)
     yield _row("resolvers", ", ".join(host.resolvers) or "none", at=observation, bad=not host.resolvers)
     if host.own_wire:
         seen = host.own_wire
@@ -83,7 +89,9 @@ def _answer(observation: Observation) -> Iterable[Line]:
     text = "  ".join(filter(None, (f"@{answer.lookup.resolver}", answer.rcode or answer.error, found, took)))
     if answer.responses > 1:
         text += f"  {answer.responses} answers to one question"
-    yield _row(observation.subject, text, at=observation, bad=not answer.usable)
+    if answer.lookup.record_type != "A":
+        text = f"{answer.lookup.record_type}  {text}"
+    yield _row(observation.subject, text, at=observation, bad=not went_well(answer))
 
 
 def _train(observation: Observation) -> Iterable[Line]:

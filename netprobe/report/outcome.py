@@ -12,7 +12,7 @@ def went_well(fact: AnyFact) -> bool:
         case HostState():
             return bool(fact.default_link)
         case Answer():
-            return fact.usable
+            return fact.usable or (fact.lookup.record_type == "AAAA" and fact.rcode == "NOERROR")  # many have none
         case Train():
             return fact.accepted > 0
         case Path() | Multipath():

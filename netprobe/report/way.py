@@ -5,6 +5,8 @@ Facts only: where answers stop, and what became of the page that was asked for a
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import structs
+
 from netprobe.model.host import HostState
 from netprobe.model.probes import Hop, Path, Protocol, Train
 from netprobe.model.record import Record
@@ -17,6 +19,8 @@ from netprobe.report.words import milliseconds, platform_name
 
 HOME = "home"
 UNKNOWN = ""
+_EDGES = ("edge.", "v6.edge.")  # how purposes begin that are about the platform
+_HEAVY = 3.0  # nats of evidence: a factor of twenty
 _AT_THE_END = (Component.PLATFORM, Component.POLICY)  # packets arrive, the page does not
 
 
@@ -35,6 +39,8 @@ class Stop(Record, frozen=True):
 def stops(report: Report, whose: Whose) -> list[Stop]:
     """The stops of the way that explains the verdict best."""
     host = next((o.fact for o in report.observations if isinstance(o.fact, HostState)), HostState())
+    if over_v6(report):
+        host = structs.replace(host, gateway=host.gateway_v6, neighbour=host.neighbour_v6)
     begin = [Stop("This computer", host.default_link or "not connected", HOME, "start")]
     there = Stop(platform_name(report.platform), "", UNKNOWN, "beyond")
     if not host.default_link:
@@ -58,7 +64,7 @@ def stops(report: Report, whose: Whose) -> list[Stop]:
     middle = list(_hops(known[:circle] if circle else known, host, whose))
     if path.reached and not circle:
         return [*begin, *middle, _end(report, chosen, path)]
-    if chosen.purpose.startswith("edge"):
+    if chosen.purpose.startswith(_EDGES):
         there = _end(report, chosen, path)
     if circle:
         where = " and ".join(dict.fromkeys(hop.addresses[0] for hop in known[circle - 2 : circle] if hop.addresses))
@@ -116,9 +122,19 @@ def _router(report: Report, host: HostState) -> Stop:
     return Stop("Home router", host.gateway or "directly connected", HOME, state, tally)
 
 
+def over_v6(report: Report) -> bool:
+    """Whether what the verdict rests on was seen over IPv6."""
+    return any(e.id == "ipv6.reach" and e.weight > _HEAVY for e in report.verdict.evidence)
+
+
 def choose(report: Report) -> Observation | None:
-    """The way to draw: one that breaks if the network is at fault, rather one to the platform, the longest."""
-    paths = [o for o in report.observations if isinstance(o.fact, Path) and o.purpose in {"edge.path", "control.path"}]
+    """The way to draw: one that breaks if the network is at fault, rather one to the platform, the longest.
+
+    One of IPv6 where the trouble is with that alone.
+    """
+    over = "v6." if over_v6(report) else ""
+    purposes = {f"{over}edge.path", f"{over}control.path"}
+    paths = [o for o in report.observations if isinstance(o.fact, Path) and o.purpose in purposes]
     failed = _failed_pages(report)
     fine = report.verdict.component is Component.NONE
 
@@ -128,8 +144,8 @@ def choose(report: Report) -> Observation | None:
             return (False, False, False, False, 0)
         last = path.last_responding
         return (
-            path.reached is fine or report.verdict.component in _AT_THE_END,
-            observation.purpose == "edge.path",
+            path.reached is fine or (report.verdict.component in _AT_THE_END and not over),
+            observation.purpose == f"{over}edge.path",
             (path.flow.destination in failed) is not fine,
             path.flow.protocol is Protocol.TCP,
             last.ttl if last else 0,
@@ -161,10 +177,12 @@ def _silence(ttls: Sequence[int]) -> Stop:
 def _hop(hop: Hop, host: HostState, whose: Whose) -> Stop:
     address = hop.addresses[0]
     rtt = min(x.reply.rtt_s for x in hop.exchanges if x.reply and x.reply.source == address)
-    origin = whose(address)
+    # Over IPv6 a home router answers from the home's own prefix, which is the provider's.
+    at_home = address == host.gateway or (":" in address and hop.ttl == 1 and bool(host.gateway))
+    origin = None if at_home else whose(address)
     if origin:
         title, network = origin.name or origin.label, f"AS{origin.asn}" if origin.asn else "Exchange"
-    elif address == host.gateway:
+    elif at_home:
         title, network = "Home router", HOME
     else:
         title, network = "Private or unknown network", HOME if hop.ttl == 1 else UNKNOWN
@@ -175,7 +193,7 @@ def _hop(hop: Hop, host: HostState, whose: Whose) -> Stop:
 
 def _end(report: Report, chosen: Observation, path: Path) -> Stop:
     """The far end, with what became of the page that was asked for there."""
-    title = platform_name(report.platform) if chosen.purpose.startswith("edge") else "Another service"
+    title = platform_name(report.platform) if chosen.purpose.startswith(_EDGES) else "Another service"
     name = f"{chosen.subject}, {path.flow.destination}"
     if not path.reached:
         return Stop(title, name, UNKNOWN, "beyond")

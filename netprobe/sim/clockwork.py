@@ -35,7 +35,7 @@ class Clockwork:
         self.now = 0.0
         self.network = network
         # The gateway has an entry for each version: ARP's and neighbour discovery's.
-        self.neighbour, self._neighbour_v6 = (Neighbour(network, a, self.at, self._tell) for a in (own, own_v6))
+        self.neighbour, self.neighbour_v6 = (Neighbour(network, a, self.at, self._tell) for a in (own, own_v6))
         self._deliver = deliver
         self.watch: Callable[[Packet, float], None] | None = None  # told what passes the client's card, and when
         self._timers: list[tuple[float, int, Timer]] = []
@@ -56,7 +56,7 @@ class Clockwork:
         over_v6 = ":" in packet.destination
         if packet.destination in _OWN_V6 or packet.destination.startswith(_OWN):
             self._answer_self(packet)
-        elif (self._neighbour_v6 if over_v6 else self.neighbour).admit(packet, self.now):
+        elif (self.neighbour_v6 if over_v6 else self.neighbour).admit(packet, self.now):
             if self.watch:
                 self.watch(packet, self.now)
             self.network.inject(packet, node, self.now)

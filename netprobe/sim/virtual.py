@@ -9,6 +9,8 @@ from collections import deque
 from functools import lru_cache
 from ipaddress import ip_address, ip_interface
 
+import msgspec
+
 from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
 from netprobe.model.host import HostState, Inspect, Link
@@ -36,7 +38,7 @@ from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.quic import headers
 from netprobe.sim.quic.client import QuicConversation
-from netprobe.sim.records import Scenario
+from netprobe.sim.records import GATEWAY6, Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.tcp import header_of, ip_id_of, mss_over, syn_options
@@ -261,8 +263,15 @@ class VirtualVantage:
             resolvers=client.resolvers,
             wall_clock_s=WALL_CLOCK_S + now + client.clock_ahead_s,
             hosts_overrides=tuple(client.hosts),
-            global_link_v6=LINK_NAME if self._own_v6 and prefixes.within(self._own_v6, (_GLOBAL_V6,)) else "",
         )
+        if self._own_v6 and prefixes.within(self._own_v6, (_GLOBAL_V6,)):
+            state = msgspec.structs.replace(
+                state,
+                global_link_v6=LINK_NAME,
+                address_v6=self._own_v6,
+                gateway_v6=GATEWAY6,
+                neighbour_v6=self._clock.neighbour_v6.state,
+            )
         return client.facts.put_into(state, now)
 
     # --- in

@@ -181,7 +181,7 @@ def test_every_purpose_of_a_survey_belongs_to_a_step() -> None:
 
 def test_progress_on_a_pipe_is_a_line_a_step(capsys: pytest.CaptureFixture[str]) -> None:
     """Each step is named once, when it begins; with --json a pipe gets nothing."""
-    for quiet, lines in ((False, 5), (True, 0)):
+    for quiet, lines in ((False, 6), (True, 0)):
         with watching("TikTok", quiet=quiet) as progress:
             for n, observation in enumerate(sample("healthy").observations, 1):
                 progress(n, 200, observation)

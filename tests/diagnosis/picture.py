@@ -52,6 +52,13 @@ NETWORKS = {
     "8.": (15169, "Google"),
     "9.": (19281, "Quad9"),
     "185.": (14907, "Wikimedia"),
+    "2a00:100:": (100, "Provider"),
+    "2a09:": (200, "Transit Alpha"),
+    "2a02:": (20940, "Akamai"),
+    "2a04:": (54113, "Fastly"),
+    "2606:": (13335, "Cloudflare"),
+    "2001:4860:": (15169, "Google"),
+    "2620:": (19281, "Quad9"),
 }
 PLATFORM = Platform(
     "TikTok",
@@ -151,6 +158,7 @@ class Picture:
     stalled: tuple[str, ...] = ()  # addresses whose connections open and then fall silent, but in small segments
     late_s: float = 0.0  # how late the measurement was at worst
     closer: tuple[Observation, ...] = ()  # what else a second look saw
+    six: bool = False  # the machine has IPv6; what it sees over it is in `closer`
 
     def but(self, **changes: object) -> "Picture":
         """This picture with something else in it."""
@@ -185,7 +193,11 @@ class Picture:
         wall = NOW_S + self.clock_off_s
         if not self.link:
             return HostState((link,), wall_clock_s=wall)
-        return HostState((link,), "eth0", self.gateway, self.neighbour, self.resolvers, wall, self.hosts_overrides)
+        state = HostState((link,), "eth0", self.gateway, self.neighbour, self.resolvers, wall, self.hosts_overrides)
+        if not self.six:
+            return state
+        links = (structs.replace(link, addresses=(*link.addresses, f"{SIX}/64")),)
+        return structs.replace(state, links=links, global_link_v6="eth0", address_v6=SIX, gateway_v6="fe80::1")
 
     def _around(self) -> list[Observation]:
         reply = Reply(ReplyKind.ECHO_REPLY, self.gateway, 0.001) if self.gateway_answers else None
@@ -284,6 +296,37 @@ class Picture:
                 ):
                     found.append(self._see(purpose, name, self._shake(at, sent, verify=False), 10.0))
         return found
+
+
+SIX = "2a00:100:1::23"  # the own address
+OVER_V6 = {
+    "one.one.one.one": "2606::1",
+    "dns.google": "2001:4860::1",
+    "dns.quad9.net": "2620::1",
+    "www.tiktok.com": "2a02::10",
+    "video.tiktokcdn.com": "2a04::10",
+}
+SIX_HOME, SIX_ISP = "2a00:100:1::1", ("2a00:100::1", "2a00:100::2", "2a00:100::3")
+SIX_VIA = ("2a09::1", "2a09::2")
+
+
+def over_v6(*silent: str, after: int = 9) -> tuple[Observation, ...]:
+    """What a survey asks over IPv6: names in `silent` do not answer, and their ways end `after` so many routers."""
+    found = []
+    for name, address in OVER_V6.items():
+        what = "v6.edge" if name in TARGETS else "v6.control"
+        gone = name in silent
+        reply = None if gone else Reply(ReplyKind.SYN_ACK, address, 0.02)
+        train = Train(Protocol.TCP, address, 443, tuple(Exchange(64, n, 1.0, reply) for n in range(3)))
+        found.append(Observation(1.0, f"{what}.train", name, train))
+        last = {"2a02": ("2a02::1",), "2a04": ("2a04::1",)}.get(address.partition(":")[0], ())
+        routers = (SIX_HOME, *SIX_ISP, *SIX_VIA, *last)
+        told = [Reply(ReplyKind.TIME_EXCEEDED, router, 0.01, icmp_type=3, icmp_code=0) for router in routers]
+        replies = (*told[:after], None, None, None, None) if gone else (*told, reply)
+        hops = tuple(Hop(n, (Exchange(n, n, 1.0, each),)) for n, each in enumerate(replies, 1))
+        flow = Flow(Protocol.TCP, address, 443)
+        found.append(Observation(2.0, f"{what}.path", name, Path(flow, hops, not gone, None if gone else 0.02)))
+    return tuple(found)
 
 
 def sizes(address: str, mtu: int, *, told: str = "", hole: tuple[str, str] = ("", "")) -> Observation:

@@ -20,6 +20,7 @@ from tests.diagnosis.picture import (
     HOME,
     ISP,
     ISP_RESOLVER,
+    OVER_V6,
     VIA_A,
     VIA_B,
     Picture,
@@ -32,6 +33,7 @@ from tests.diagnosis.picture import (
     losses,
     nowhere,
     origin,
+    over_v6,
     rates,
     sizes,
 )
@@ -99,6 +101,9 @@ CAUSES: dict[str, Picture] = {
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),
     "platform.cdn.edge_down": healthy.but(silent=("23.0.1.10",), ways=cut(("23.0.1.10",), 7)),
+    "home.ipv6.broken": healthy.but(six=True, closer=over_v6(*OVER_V6, after=1)),
+    "isp.ipv6.broken": healthy.but(six=True, closer=over_v6(*OVER_V6, after=3)),
+    "transit.ipv6.broken": healthy.but(six=True, closer=over_v6(*OVER_V6, after=5)),
     "platform.edge.loss": healthy.but(
         closer=(*losses("151.0.1.10"), rates("151.0.1.10", (20.0, 60, 47), (1.25, 12, 10)))
     ),
@@ -138,7 +143,51 @@ SECOND_ROUTER = "192.168.2.1"
 lost_control = healthy.but(silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 6))
 small = Fetch(Handshake(EDGES[0], 443, "www.tiktok.com", mss=536))
 in_small_segments = Observation(10.0, "edge.fetch.small", "www.tiktok.com", Response(small, done(small.handshake), 200))
+six_resolver = "2a00:100:9::53"
 NASTY: dict[str, Nasty] = {
+    "one control that is silent over IPv6": Nasty(
+        "none", healthy.but(six=True, closer=over_v6("dns.quad9.net", after=6))
+    ),
+    "controls that are silent over IPv6, while the platform answers": Nasty(
+        "none", healthy.but(six=True, closer=over_v6("dns.quad9.net", "dns.google", after=6))
+    ),
+    "no IPv6 at all is no trouble": Nasty("none", healthy),
+    "one server that is dead over IPv6 alone": Nasty(
+        "platform", healthy.but(six=True, closer=over_v6("video.tiktokcdn.com", after=7))
+    ),
+    "a line that is down has no IPv6 either": Nasty("isp", nothing.but(six=True, closer=over_v6(*OVER_V6, after=1))),
+    "a dead home router has no IPv6 either": Nasty(
+        "home",
+        nothing.but(
+            six=True,
+            gateway_answers=False,
+            neighbour="failed",
+            ways=cut(EVERYTHING, 0),
+            answers=no_answers,
+            closer=over_v6(*OVER_V6, after=0),
+        ),
+    ),
+    "an edge that is down over both": Nasty(
+        "platform",
+        healthy.but(
+            silent=("151.0.1.10",),
+            ways=cut(("151.0.1.10",), 7),
+            six=True,
+            closer=over_v6("video.tiktokcdn.com", after=7),
+        ),
+    ),
+    "broken IPv6 behind routers whose owners nobody knows, but the own address": Nasty(
+        "home", healthy.but(six=True, closer=over_v6(*OVER_V6, after=1)), blind=True
+    ),
+    "a name server that is asked over broken IPv6": Nasty(
+        "home",
+        healthy.but(
+            six=True,
+            resolvers=(six_resolver,),
+            answers={(six_resolver, kind): TIMEOUT for kind in ("platform", "control")},
+            closer=over_v6(*OVER_V6, after=1),
+        ),
+    ),
     "a gateway that only ignores pings is not dead": Nasty(
         "none",
         healthy.but(
@@ -220,6 +269,10 @@ def test_misleading_situation(case: str) -> None:
 
 
 AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
+    "IPv6 that ends at routers whose owners are unknown": (
+        healthy.but(six=True, closer=over_v6(*OVER_V6, after=3)),
+        True,
+    ),
     "everything dies at a router whose owner is unknown": (CAUSES["isp.core.blackhole"], True),
     "a transit's outage without AS data": (CAUSES["transit.outage"], True),
     "a block by address without AS data": (CAUSES["policy.ip.block"], True),

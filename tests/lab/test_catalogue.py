@@ -69,7 +69,6 @@ def test_the_truth_does_not_depend_on_chance(name: str, world: tuple[Platform, A
 NOT_SIMULATED = {
     "home.link.no_lease": "a client without an address",
     "home.device.busy": "a client that is late itself",
-    "home.ipv6.broken": "ways of IPv6",
     "undetermined": "a client that measures too little",
 }
 

@@ -33,7 +33,8 @@ def test_nothing_is_added_where_nothing_is_wrong(name: str) -> None:
     """Counting, sizes and flows are for symptoms: a healthy survey is what it was."""
     found, packets = look(name)
     assert not [o.purpose for o in found if o.purpose.endswith(CLOSER)]
-    assert packets < 400
+    over_v6 = any(o.purpose.startswith("v6.") for o in found)
+    assert packets < (500 if over_v6 else 400)  # a quarter more where there is IPv6 too
 
 
 def test_loss_is_counted_calmly() -> None:

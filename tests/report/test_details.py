@@ -39,6 +39,16 @@ def test_lookups_pages_and_handshakes_are_listed() -> None:
     assert "sni.control" in text
 
 
+def test_ipv6_is_told_where_there_is_some() -> None:
+    """The way out over IPv6, what was asked for and found, and a name without an address of it is no failure."""
+    text = shown("home-ipv6-broken")
+    assert "2003:de:37ff::23 via fe80::1 on eth0, neighbour reachable" in text
+    assert "2606:4700:4700::1111  syn 443  0 of 3 answered" in text
+    (row,) = [row for row in text.split("\n") if "AAAA  @192.168.1.1  NOERROR" in row and "api-h2" in row]
+    assert "✗" not in row
+    assert "IPv6" not in shown("healthy-no-ipv6")
+
+
 def test_the_same_failure_of_many_is_one_row() -> None:
     """A resolver that is out of reach is not listed once for each name."""
     rows = [row for row in shown("isp-core-black-hole").split("\n") if "@8.8.8.8  timeout" in row]

@@ -46,6 +46,28 @@ def test_a_transit_outage_is_drawn_to_the_platform_and_broken() -> None:
     assert [found[-2].state, found[-1].state, found[-1].title] == ["broken", "beyond", "TikTok"]
 
 
+@pytest.mark.parametrize(
+    ("scenario", "last"), [("home-ipv6-broken", "Home router"), ("isp-ipv6-hole", "Deutsche Telekom AG")]
+)
+def test_a_way_that_breaks_over_ipv6_only_is_drawn_over_ipv6(scenario: str, last: str) -> None:
+    """The home router answers from the home's own prefix, and is the home router all the same."""
+    found = stops(sample(scenario), whose)
+    assert [found[1].title, found[-3].title, found[-2].state, found[-1].state] == [
+        "Home router",
+        last,
+        "broken",
+        "beyond",
+    ]
+    assert "2003:de:37ff::1" in found[1].subtitle
+
+
+def test_one_server_that_is_dead_over_ipv6_is_at_the_end_of_its_way() -> None:
+    """Not the way to one of those that answer."""
+    end = stops(sample("cdn-edge-down-ipv6"), whose)[-1]
+    assert (end.title, end.state) == ("TikTok", "beyond")
+    assert "2a02:26f0:3500:1b::10" in end.subtitle
+
+
 def test_a_dead_gateway_is_where_it_breaks() -> None:
     """Without a single answer the home router itself is the last thing that is known."""
     found = stops(sample("gateway-dead"), whose)

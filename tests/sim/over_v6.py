@@ -5,6 +5,7 @@ Run inside a simulated network with real packets it prints what it saw as JSON: 
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Flow, Protocol
@@ -25,7 +26,7 @@ class Seen(Record, frozen=True):
     facts: tuple[AnyFact, ...]
 
 
-def sessions(resolver: str, name: str, addresses: list[str]) -> Iterator[Session[AnyFact]]:
+def sessions(resolver: str, name: str, addresses: list[str]) -> Iterator[Session[Any]]:
     """A lookup of both kinds of addresses, and of each address whether, how and with what it answers."""
     for kind in ("A", "AAAA"):
         yield Ask(Lookup(name, resolver, record_type=kind, timeout_s=2.0))
@@ -46,4 +47,4 @@ def measure(vantage: Vantage, resolver: str, name: str, addresses: list[str]) ->
 
 if __name__ == "__main__":
     with LiveVantage() as live:
-        sys.stdout.buffer.write(to_json(measure(live, *sys.argv[1:3], sys.argv[3:])))
+        sys.stdout.buffer.write(to_json(measure(live, sys.argv[1], sys.argv[2], sys.argv[3:])))

@@ -9,6 +9,7 @@ from netprobe.diagnosis.signals import (
     home,
     http,
     interferer,
+    ipv6,
     loss,
     reach,
     sizes,
@@ -29,6 +30,7 @@ SIGNALS: tuple[Signal, ...] = (
     *forgery.SIGNALS,
     *interferer.SIGNALS,
     *http.SIGNALS,
+    *ipv6.SIGNALS,
 )
 
 __all__ = ["SIGNALS", "Finding", "Signal"]

@@ -37,6 +37,9 @@ def configured(view: View) -> Finding | None:
             f"None of your {len(facts.configured)} name servers, at different places, finds any name.",
             indices,
         )
+    if all(":" in r for r in facts.configured) and view.only_v4_works:
+        told = f"None of your {len(facts.configured)} name server(s) finds any name"
+        return Finding("unclear", f"{told}: they are asked over IPv6, over which nothing answers.", indices)
     (locus,) = loci
     kinds = {names.kind(a) for _, a in answers}
     told = f"Your name server {first} ({_WHOSE[locus]}) finds {of(0, len(answers))} names"

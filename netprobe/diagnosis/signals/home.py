@@ -2,14 +2,13 @@
 
 from email.utils import parsedate_to_datetime
 
-from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.pattern import NEIGHBOUR_FAILED, View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.model.probes import Exchange, Protocol, ReplyKind
 from netprobe.model.unsent import FORBIDDEN
 from netprobe.topology.platform import covers
 
-#: Kernel states of a neighbour (linux/neighbour.h) that say that it does not answer, and that it does.
-_NEIGHBOUR_FAILED = frozenset({"failed", "incomplete"})
+#: Kernel states of a neighbour (linux/neighbour.h) that say that it answers.
 _NEIGHBOUR_ALIVE = frozenset({"reachable", "permanent"})
 
 CLOCK_LIMIT_S = 24 * 3600.0  # certificates are issued with a day's margin; less does not break them
@@ -27,6 +26,9 @@ def link(view: View) -> Finding | None:
         return Finding(
             "up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts
         )
+    if any(x.name == host.global_link_v6 and x.carrier for x in host.links):
+        told = f"Your network connection ({host.global_link_v6}) is up and has a route to the IPv6 Internet"
+        return Finding("up", f"{told}, though none to that of IPv4.", facts)
     if any(x.carrier for x in host.links):
         return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
     if not host.links:
@@ -56,7 +58,7 @@ def gateway(view: View) -> Finding | None:
             return Finding("forwards", f"Your home router {address} was not pinged, but it forwards packets.", indices)
         return Finding("ignores_ping", f"Your home router {address} ignores pings, but it forwards packets.", indices)
     states = [h.neighbour.lower() for _, h in facts.hosts]
-    failed = sum(s in _NEIGHBOUR_FAILED for s in states)
+    failed = sum(s in NEIGHBOUR_FAILED for s in states)
     unreachable = any(
         x.reply and x.reply.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED}
         for _, t in facts.gateway

@@ -1,0 +1,109 @@
+"""What is asked about IPv6, and over it, beside all that is asked over IPv4.
+
+Only where this machine has a way to the IPv6 Internet. It is a handful of questions, of the kind that an app would ask
+that can do both (RFC 8305): one address a name, and controls that nobody needs a name server for. They go out beside
+those over IPv4, so that a survey takes no longer where all is well. `v6.` stands before the purpose of what was
+measured over IPv6, `.aaaa` behind that of a question for IPv6 addresses, over whatever it was asked.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from netprobe.model.probes import Flow, Protocol, Train
+from netprobe.model.report import Observation
+from netprobe.model.services import Answer
+from netprobe.model.targets import Control, Edge, Platform, Target
+from netprobe.probing.ask import fetch, lookup
+from netprobe.probing.observe import Observe
+from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page
+from netprobe.probing.run import Plan, Session, gather
+from netprobe.probing.traceroute import Traceroute
+from netprobe.probing.train import TrainSession
+from netprobe.topology.addresses import is_global_v6, network_of
+
+EDGES = 12  # addresses of the platform that are asked whether they are there, different vendors first
+PAGES = 4  # of them that are asked for a page
+NAMED_CONTROLS = 2  # names that have nothing to do with the platform and are asked for
+FAILING_PATHS = 4  # destinations that do not answer whose way is traced
+PASSING_PATHS = 1  # of those that answer, where others do not
+
+
+def lookups(platform: Platform, targets: Sequence[Target], configured: Sequence[str]) -> Iterable[Session[Observation]]:
+    """Every name at the first configured resolver, as the system asks it, and a few others."""
+    for resolver in configured[:1]:
+        for target in targets:
+            yield Observe("lookup.platform.aaaa", target.name, lookup(target.name, resolver, "AAAA"))
+        for name in [c.name for c in platform.controls if not c.address][:NAMED_CONTROLS]:
+            yield Observe("lookup.control.aaaa", name, lookup(name, resolver, "AAAA"))
+
+
+def anycast_controls(controls: Sequence[Control]) -> Iterable[Session[Observation]]:
+    """Controls that need no name: are they there?"""
+    return [_knock("v6.control", c.name, c.address_v6) for c in controls if c.address_v6]
+
+
+def find_edges(targets: Sequence[Target], found: Iterable[Observation]) -> tuple[Edge, ...]:
+    """The addresses to measure: the first of each name at which a server can be, each once."""
+    first = _first(found, "lookup.platform.aaaa")
+    named = [(t, *first[t.name]) for t in targets if t.name in first]
+    return tuple(apart(Edge(address, t.name, t.role, t.vendor, by) for t, address, by in named)[:EDGES])
+
+
+def find_controls(controls: Sequence[Control], found: Iterable[Observation]) -> list[tuple[Control, str]]:
+    """The controls that were found by their names."""
+    first = _first(found, "lookup.control.aaaa")
+    return [(control, first[control.name][0]) for control in controls if control.name in first]
+
+
+def _first(found: Iterable[Observation], purpose: str) -> dict[str, tuple[str, str]]:
+    """By name an address at which a server can be, and the resolver that gave it. Others are never asked anything."""
+    answers = [o.fact for o in found if o.purpose == purpose and isinstance(o.fact, Answer) and o.fact.usable]
+    chosen = [(a.lookup, next(filter(is_global_v6, a.addresses), "")) for a in answers]
+    return {asked.name: (address, asked.resolver) for asked, address in chosen if address}
+
+
+def ask(edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]) -> Iterable[Plan[list[Observation]]]:
+    """Are the edges there, and do they serve? Are the controls there?"""
+    served = [_serve(edge, pages=number < PAGES) for number, edge in enumerate(edges)]
+    return [*served, *(gather([_knock("v6.control", c.name, address)]) for c, address in controls)]
+
+
+def _serve(edge: Edge, *, pages: bool) -> Plan[list[Observation]]:
+    """Who answers no SYN is not asked for a page."""
+    found: list[Observation] = yield [_knock("v6.edge", edge.name, edge.address)]
+    if pages and _answers(found[0]):
+        found += yield [Observe("v6.edge.fetch", edge.name, fetch(page(edge.address, edge.name)))]
+    return found
+
+
+def _knock(what: str, subject: str, address: str) -> Session[Observation]:
+    session = TrainSession(Protocol.TCP, address, port=HTTPS, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S)
+    return Observe(f"{what}.train", subject, session)
+
+
+def _answers(observation: Observation) -> bool:
+    return isinstance(observation.fact, Train) and bool(observation.fact.answered)
+
+
+def paths(found: Sequence[Observation]) -> Iterable[Session[Observation]]:
+    """The ways to what does not answer over IPv6, and one to compare with; none where all answers.
+
+    Edges and controls by turns: both are needed to tell whose trouble it is.
+    """
+    silent = {what: _spread(found, what, answering=False) for what in ("v6.edge", "v6.control")}
+    pairs = zip_longest(*silent.values())
+    failing = [each for pair in pairs for each in pair if each][:FAILING_PATHS]
+    passing = [*_spread(found, "v6.edge", answering=True), *_spread(found, "v6.control", answering=True)]
+    for purpose, subject, address in [*failing, *passing[: PASSING_PATHS if failing else 0]]:
+        yield Observe(purpose, subject, Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+
+
+def _spread(found: Iterable[Observation], what: str, *, answering: bool) -> list[tuple[str, str, str]]:
+    """Purpose, subject and address of a path to each that does or does not answer, one a network."""
+    trains = [(o, o.fact) for o in found if o.purpose == f"{what}.train" and isinstance(o.fact, Train)]
+    each: dict[str, tuple[str, str, str]] = {}
+    for o, train in trains:
+        if _answers(o) is answering:
+            network = network_of(train.destination, wide=True)
+            each.setdefault(network, (f"{what}.path", o.subject, train.destination))
+    return list(each.values())
