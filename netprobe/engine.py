@@ -29,7 +29,7 @@ def diagnose(
     began_s = vantage.now()
     plan = survey(platform, select_targets(platform, symptom), symptom=symptom, locating=locating)
     observations = tuple(
-        Observation(o.at_s - began_s, o.purpose, o.subject, o.fact)
+        Observation(o.at_s - began_s, o.purpose, o.subject, o.fact, o.link)
         for o in run(plan, vantage, rate=rate, progress=progress)
     )
     usage = vantage.usage()

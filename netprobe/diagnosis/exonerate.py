@@ -19,6 +19,9 @@ _NEEDED: tuple[tuple[Component, str, tuple[str, ...]], ...] = (
 )
 
 
+_SERVER_ERROR = 500
+
+
 def exonerations(view: View, evidence: Sequence[Evidence], suspects: Collection[Component]) -> tuple[Exoneration, ...]:
     """Everybody whose checks all passed, except `suspects`."""
     states = {e.id: e.state for e in evidence if e.level is Level.SCORED}
@@ -27,12 +30,23 @@ def exonerations(view: View, evidence: Sequence[Evidence], suspects: Collection[
     for component, who, signals in _NEEDED:
         if component in suspects or signals[0] not in states:
             continue
+        if component is Component.PLATFORM and states.get("uplink.other") == "works":
+            found.append(_over_another(view))
+            continue
         if any(s in states and states[s] not in good[s] for s in signals):
             continue
         passed, checks = _count(view, component)
         if checks and 2 * passed > checks:
             found.append(Exoneration(component, f"{who}: {passed} of {checks} checks passed", passed, checks))
     return tuple(found)
+
+
+def _over_another(view: View) -> Exoneration:
+    """The platform where it works over another uplink, whatever this one shows."""
+    pages = [r for link in view.facts.other_links for _, r in outcomes(View(view.facts.bound_to(link))).values()]
+    passed = sum(0 < r.status < _SERVER_ERROR for r in pages)
+    told = f"the platform: {passed} of {len(pages)} of its pages are served over your other connection"
+    return Exoneration(Component.PLATFORM, told, passed, len(pages))
 
 
 def _count(view: View, component: Component) -> tuple[int, int]:

@@ -26,6 +26,7 @@ Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
 OVER_V6 = "v6."
+UPLINK = "uplink."  # what the purposes of observations over another uplink begin with
 _HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
@@ -153,6 +154,22 @@ class Facts:
 
     def _hosts(self) -> list[Found[HostState]]:
         return self._of("host", HostState)
+
+    @cached_property
+    def other_links(self) -> tuple[str, ...]:
+        """The interfaces over which something was asked beside the one that the routes lead to."""
+        return tuple(dict.fromkeys(o.link for o in self.observations if o.link))
+
+    def bound_to(self, link: str) -> "Facts":
+        """What was measured over `link`, as if by a machine that has no other; the indices stay what they are."""
+        replaced = structs.replace
+        own = []
+        for o in self.observations:
+            if o.link == link:
+                own.append(replaced(o, purpose=o.purpose.removeprefix(UPLINK), link=""))
+            else:
+                own.append(o if o.purpose == "host" else replaced(o, purpose="", link=o.link or "-"))
+        return Facts(own, self.platform, self._origin)
 
     def subject(self, index: int) -> str:
         """What observation `index` is about."""
@@ -285,7 +302,8 @@ class Facts:
         return [
             (i, o.fact)
             for i, o in enumerate(self.observations)
-            if isinstance(o.fact, Path) and (":" in o.fact.flow.destination) == bool(self.over) and _carried(o.fact)
+            if isinstance(o.fact, Path) and (":" in o.fact.flow.destination) == bool(self.over)
+            if _carried(o.fact) and not o.link
         ]
 
 

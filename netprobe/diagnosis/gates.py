@@ -63,14 +63,14 @@ _ANSWERED = (
 GATES: tuple[Gate, ...] = (
     Gate(
         "host.busy",
-        ("starved",),
+        ("starved", "overloaded"),
         ("path.breaks", "platform.vendors"),
         "",
         spares=("none", "loop_isp", "loop_transit", "loop_somewhere", "isp_prohibited", "filtered_somewhere"),
     ),
     Gate(
         "host.busy",
-        ("starved",),
+        ("starved", "overloaded"),
         (
             "gateway.answers",
             "host.firewall",
@@ -86,14 +86,14 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(
         "host.busy",
-        ("late", "starved"),
+        ("late", "starved", "overloaded"),
         ("path.loss", "path.branch", "http.speed"),
         "",
         spares=("light", "limiter", "alike", "quick"),
     ),
     Gate(
         "host.busy",
-        ("late", "starved"),
+        ("late", "starved", "overloaded"),
         ("dns.platform",),
         "",
         spares=(
@@ -107,7 +107,7 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(
         "host.link",
-        ("down", "no_route"),
+        ("down", "no_route", "no_address", "dead_route"),
         ("gateway.answers", "host.clock", *_NAMES, *_REACH, *_SERVICE, "ipv6.reach"),
         "without a connection nothing else could be measured",
         spares=("absent",),

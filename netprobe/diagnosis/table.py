@@ -3,7 +3,7 @@
 import sys
 
 from netprobe.diagnosis.causes import Tables, tables
-from netprobe.model.verdict import Cause
+from netprobe.model.verdict import Cause, Component
 
 _HEAD = """\
 # The causes
@@ -18,6 +18,7 @@ Causes that are marked *not told yet* are here for the scenarios in which they a
 them from their look-alikes is not weighed yet, so no verdict names them.
 """
 
+_FALLBACK = Component.UNDETERMINED.value  # it is not weighed: it is said where the weights do not suffice
 _NOT_TOLD = "*not told yet*"
 
 _GUIDE_CLASSES = {
@@ -44,7 +45,7 @@ def page(table: Tables) -> str:
 def _overview(table: Tables) -> str:
     rows = ["| id | guide class | in one sentence |", "|---|---|---|"]
     for c in table.causes.values():
-        mark = "" if c.weighed else f" ({_NOT_TOLD})"
+        mark = "" if c.weighed or c.id == _FALLBACK else f" ({_NOT_TOLD})"
         rows.append(f"| [`{c.id}`](#{_anchor(c.id)}){mark} | {c.guide_class} | {c.sentence} |")
     return "\n".join(rows) + "\n"
 
@@ -54,7 +55,7 @@ def _cause(cause: Cause, table: Tables) -> str:
     told = f"{_NOT_TOLD}\n\n"
     return (
         f"### {cause.id}\n\n{cause.sentence}\n\n"
-        f"{'' if cause.weighed else told}"
+        f"{'' if cause.weighed or cause.id == _FALLBACK else told}"
         f"- guide class: {cause.guide_class}, {_GUIDE_CLASSES.get(cause.guide_class, 'none')}\n"
         f"- usually lasts: {cause.duration}\n"
         f"- looks like [`{cause.look_alike}`](#{_anchor(cause.look_alike)}); "

@@ -78,12 +78,16 @@ def _network_name(node: _Node, whose: Callable[[str], Origin | None]) -> str:
 
 def _tree(scenario: Scenario) -> _Tree:
     tree = _Tree({_CLIENT: _Node(_CLIENT, scenario.client.address, 0, "this machine")}, defaultdict(list), {})
+    for uplink in scenario.uplinks:
+        tree.nodes[uplink.name] = _Node(uplink.name, uplink.address, 0, "another uplink of this machine")
+        tree.children[_CLIENT].append(uplink.name)
     tree.nodes.update((r.name, _Node(r.name, r.address, r.asn)) for r in scenario.routers)
     wires: dict[str, list[Link]] = defaultdict(list)
     for link in scenario.links:
         for end in link.ends:
             wires[end].append(link)
-    seen, queue = {_CLIENT}, [_CLIENT]
+    queue = [_CLIENT, *(uplink.name for uplink in scenario.uplinks)]
+    seen = set(queue)
     for near in queue:
         for link in wires[near]:
             far = link.ends[link.ends[0] == near]

@@ -123,7 +123,7 @@ class BrokeredWire:
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
-    def send(self, token: int, packet: bytes, destination: str) -> None:
+    def send(self, token: int, packet: bytes, destination: str, interface: int = 0) -> None:
         """Collect `packet`: its own header says where it goes."""
         del destination
         number = self._base + token
@@ -131,7 +131,7 @@ class BrokeredWire:
         self._pending[token] = None
         if len(self._pending) > _MOST_PENDING:
             del self._pending[next(iter(self._pending))]
-        request = messages.REQUEST.pack(number & _NUMBERS, len(packet)) + packet
+        request = messages.REQUEST.pack(number & _NUMBERS, len(packet), interface) + packet
         self._batch.append(request)
         self._batched.append(token)
         self._batch_bytes += len(request)

@@ -72,7 +72,9 @@ class Conversation:
         done: Callable[[Handshaken | Response], None],
         count: Callable[[int, int], None],
         hearing: Hearing | None = None,
+        link: str = "",
     ) -> None:
+        self._link = link
         self._fetch = request if isinstance(request, Fetch) else None
         self._handshake = request.handshake if isinstance(request, Fetch) else request
         self._reactor = reactor
@@ -107,7 +109,7 @@ class Conversation:
         try:
             asked = self._handshake
             self._sock = errors.connect(
-                asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss, before=self._listen
+                asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss, link=self._link, before=self._listen
             )
         except (OSError, ValueError, TypeError, OverflowError) as error:  # no route, or not an address
             self._end("local", _errno_name(error))

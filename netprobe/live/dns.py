@@ -36,9 +36,15 @@ class Question:
     """One lookup under way. Calls `done(answer)` once, at `timeout_s` after its start at the latest."""
 
     def __init__(
-        self, lookup: Lookup, reactor: Reactor, done: Callable[[Answer], None], count: Callable[[int, int], None]
+        self,
+        lookup: Lookup,
+        reactor: Reactor,
+        done: Callable[[Answer], None],
+        count: Callable[[int, int], None],
+        link: str = "",
     ) -> None:
         self._lookup = lookup
+        self._link = link
         self._reactor = reactor
         self._done = done
         self._count = count  # told the packets and bytes that leave
@@ -54,7 +60,7 @@ class Question:
         """Send the first query."""
         attempts = max(1, self._lookup.attempts)
         try:
-            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_DGRAM)
+            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_DGRAM, link=self._link)
             stamps.want_stamps(self._sock)
             self._reactor.watch(self._sock.fileno(), READ, self._read_udp)
             self._ask()
@@ -161,7 +167,7 @@ class Question:
             self._reactor.forget(self._sock.fileno())
             self._sock.close()
         try:
-            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_STREAM)
+            self._sock = errors.connect(self._lookup.resolver, _PORT, socket.SOCK_STREAM, link=self._link)
         except OSError as error:
             self._failed(error)
             return

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from netprobe.live import chance, codec, errqueue, stamps
+from netprobe.live.binding import by
 from netprobe.live.errqueue import Departed, Failed
 from netprobe.live.identity import Identity
 from netprobe.live.reactor import READ, Reactor
@@ -80,8 +81,8 @@ class Echoes:
             ping.sock.close()
         self._sockets.clear()
 
-    def send(self, probe: Probe, family: socket.AddressFamily, token: int, now: float) -> int:
-        """Send `probe`, whose destination is in its usual form; the packet's size. Raises OSError."""
+    def send(self, probe: Probe, family: socket.AddressFamily, token: int, now: float, link: str = "") -> int:
+        """Send `probe`, whose destination is in its usual form, by `link`; the packet's size. Raises OSError."""
         self._expire(now)
         ping = self._sockets.get(family) or self._open(family)
         destination = probe.flow.destination
@@ -95,7 +96,7 @@ class Echoes:
         body += struct.pack("!H", made_up)
         body = body.ljust(probe.size - codec.header_bytes(destination), bytes([probe.fill]))
         at_s = self._reactor.now()
-        self._hand_over(ping, body, family, probe)
+        self._hand_over(ping, body, probe, by(link, family))
         ping.departures.sent(token)
         self._sent[token] = _Sent(token, at_s, destination, mark.sequence, mark.nonce)
         self._by_quote[destination, mark.sequence] = token
@@ -111,10 +112,10 @@ class Echoes:
         self._reactor.watch(sock.fileno(), READ, lambda: self._read(ping))
         return ping
 
-    def _hand_over(self, ping: _PingSocket, body: bytes, family: socket.AddressFamily, probe: Probe) -> None:
+    def _hand_over(self, ping: _PingSocket, body: bytes, probe: Probe, beside: list[tuple[int, int, bytes]]) -> None:
         """Give the packet to the kernel; an error that an earlier packet drew stands in nobody's way."""
-        destination = probe.flow.destination
-        marks = [(*_TTL[family], struct.pack("@i", probe.ttl))]
+        destination, family = probe.flow.destination, ping.sock.family
+        marks = [(*_TTL[family], struct.pack("@i", probe.ttl)), *beside]
         if probe.flow.tos:
             marks.append((*stamps.TRAFFIC_CLASS[family], struct.pack("@i", probe.flow.tos)))
         for left in reversed(range(_SEND_ATTEMPTS)):

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from netprobe.live.binding import bind
+
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}  # level, option
 _MSG_ERRQUEUE = 0x2000
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")  # struct sock_extended_err of linux/errqueue.h
@@ -75,12 +77,13 @@ def connect(
     kind: socket.SocketKind,
     *,
     mss: int = 0,
+    link: str = "",
     before: Callable[[socket.socket], None] | None = None,
 ) -> socket.socket:
     """A non-blocking socket that is connected, or connecting, to a numeric address, with ICMP errors queued.
 
     `mss` bounds the TCP segments of both directions: Linux offers no more, and sends no more. 0 leaves it to the link.
-    `before` may prepare the socket.
+    `link` is the interface that the socket is bound to, empty for none. `before` may prepare the socket.
 
     Raises OSError when the kernel says at once that there is no way, and ValueError for what is not an address: no name
     is ever looked up here.
@@ -90,6 +93,7 @@ def connect(
     sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         want_errors(sock)
+        bind(sock, link)
         if mss:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         if before:

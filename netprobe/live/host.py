@@ -14,7 +14,7 @@ from typing import NamedTuple
 from netprobe.live import netlink
 from netprobe.live.netlink import Row
 from netprobe.live.text import clean
-from netprobe.model.host import GivenFacts, HostState, Link
+from netprobe.model.host import GivenFacts, HostState, Link, Uplink
 from netprobe.model.record import from_json
 
 # linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.
@@ -22,7 +22,8 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_STATS64, _IFLA_CA
 _STATS = struct.Struct("@6Q")  # struct rtnl_link_stats64: packets, bytes and errors, each received and sent
 _TUNNELS = frozenset({65534, 768, 769, 776, 778, 823})  # linux/if_arp.h: ARPHRD_NONE (TUN, WireGuard), IP in IP, GRE
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 4, 5, 7, 18
+_RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE, _RTA_VIA = 4, 5, 6, 7, 15, 18
+_MAIN_TABLE, _UNICAST = 254, 1
 _NDA_DST = 1
 _IFF_LOOPBACK = 0x8
 _OPERSTATES = ("unknown", "not present", "down", "lower layer down", "testing", "dormant", "up")  # RFC 2863
@@ -58,8 +59,9 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         index = route.number(_RTA_OIF) if route else 0
         neighbour = _neighbour(gateway, index) if gateway else ""
         over_v6 = _way_of_v6()
+        uplinks = _uplinks(names, index)
     except OSError:
-        names, links, gateway, index, neighbour, over_v6 = {}, (), "", 0, "", _NO_WAY
+        names, links, gateway, index, neighbour, over_v6, uplinks = {}, (), "", 0, "", _NO_WAY, ()
     state = HostState(
         links=links,
         default_link=names.get(index, ""),
@@ -73,6 +75,7 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         address_v6=over_v6.source,
         gateway_v6=over_v6.gateway,
         neighbour_v6=over_v6.neighbour,
+        uplinks=uplinks,
     )
     given = _given()
     return given.put_into(state, time.monotonic()) if given else state
@@ -162,6 +165,23 @@ def _way_of_v6() -> _Way:
         return _NO_WAY
     index, gateway = route.number(_RTA_OIF), route.address(_RTA_GATEWAY)
     return _Way(index, source, gateway, _neighbour(gateway, index) if gateway else "")
+
+
+def _uplinks(names: dict[int, str], counting: int) -> tuple[Uplink, ...]:
+    """The default routes of the main table, that of the interface `counting` first.
+
+    One over several next hops at once (RTA_MULTIPATH) has no interface of its own, and is left out.
+    """
+    found = []
+    for row in netlink.dump(netlink.NEW_ROUTE, socket.AF_INET):
+        _, length, _, _, table, _, _, kind, _ = row.fields
+        index = row.number(_RTA_OIF)
+        if length == 0 and kind == _UNICAST and row.number(_RTA_TABLE, table) == _MAIN_TABLE and index in names:
+            gateway = row.address(_RTA_GATEWAY) or _via(row)
+            neighbour = _neighbour(gateway, index) if gateway else ""
+            metric = row.number(_RTA_PRIORITY)
+            found.append((index != counting, metric, Uplink(names[index], gateway, metric, neighbour)))
+    return tuple(uplink for _, _, uplink in sorted(found, key=lambda row: row[:2]))
 
 
 def _via(route: Row) -> str:

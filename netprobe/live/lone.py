@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netprobe.live import codec, dissect, errqueue, stamps
+from netprobe.live.binding import bind
 from netprobe.live.errqueue import Departed, Failed
 from netprobe.live.identity import Identity
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
@@ -66,16 +67,17 @@ class LoneSockets:
         for open_ in list(self._open.values()):
             self._end(open_)
 
-    def send(self, probe: Probe, family: socket.AddressFamily, token: int) -> int:
-        """Send `probe`, whose destination is in its usual form; the packet's size. Raises OSError."""
+    def send(self, probe: Probe, family: socket.AddressFamily, token: int, link: str = "") -> int:
+        """Send `probe`, whose destination is in its usual form, by `link`; the packet's size. Raises OSError."""
         self._make_room()
         if probe.flow.protocol is Protocol.TCP:
-            return self._connect(probe, family, token)
-        return self._datagram(probe, family, token)
+            return self._connect(probe, family, token, link)
+        return self._datagram(probe, family, token, link)
 
-    def _socket(self, probe: Probe, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    def _socket(self, probe: Probe, family: socket.AddressFamily, kind: socket.SocketKind, link: str) -> socket.socket:
         sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
+            bind(sock, link)
             errqueue.prepare(sock)
             level, option = _TTL[family]
             sock.setsockopt(level, option, probe.ttl)
@@ -116,7 +118,7 @@ class LoneSockets:
 
     # -- datagrams ----------------------------------------------------------------------------------------------------
 
-    def _datagram(self, probe: Probe, family: socket.AddressFamily, token: int) -> int:
+    def _datagram(self, probe: Probe, family: socket.AddressFamily, token: int, link: str) -> int:
         flow = probe.flow
         nonce = self._identity.mark(flow, token).nonce
         headers = codec.header_bytes(flow.destination) + codec.UDP.size
@@ -124,7 +126,7 @@ class LoneSockets:
             payload = codec.quic_payload(nonce) + bytes(2)
         else:
             payload = nonce.ljust(probe.size - headers, bytes([probe.fill]))
-        sock = self._socket(probe, family, socket.SOCK_DGRAM)
+        sock = self._socket(probe, family, socket.SOCK_DGRAM, link)
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _TX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY)
             sock.connect((flow.destination, flow.port))
@@ -157,12 +159,12 @@ class LoneSockets:
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def _connect(self, probe: Probe, family: socket.AddressFamily, token: int) -> int:
+    def _connect(self, probe: Probe, family: socket.AddressFamily, token: int, link: str) -> int:
         flow = probe.flow
         size = codec.header_bytes(flow.destination) + _SYN_BYTES
         if probe.size > size:
             raise OSError(errno.EOPNOTSUPP, "the kernel's SYN has its own size")
-        sock = self._socket(probe, family, socket.SOCK_STREAM)
+        sock = self._socket(probe, family, socket.SOCK_STREAM, link)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         at_s = self._reactor.now()
         error = sock.connect_ex((flow.destination, flow.port))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from netprobe.live import codec, dissect, replies, stamps
+from netprobe.live.binding import index_of
 from netprobe.live.dissect import Datagram, EchoReply, IcmpError, Message, Segment
 from netprobe.live.hearing import Hearing
 from netprobe.live.identity import Identity, Mark
@@ -54,7 +55,7 @@ class Prober:
             for family in families
         }
         self._outstanding = Outstanding()
-        self._sources: dict[str, tuple[str, float]] = {}
+        self._sources: dict[tuple[str, str], tuple[str, float]] = {}
         self.packets_sent = 0
         self.bytes_sent = 0
         self.hearing = Hearing(wire.blocks)
@@ -70,11 +71,12 @@ class Prober:
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
-    def send(self, probe: Probe, token: int, now: float) -> None:
-        """Send `probe`; one that could not leave is a reply that says so."""
+    def send(self, probe: Probe, token: int, now: float, link: str = "") -> None:
+        """Send `probe`, by the interface `link` if it is given; one that could not leave is a reply that says so."""
         self._outstanding.expire(now)
         try:
-            packet, sent = self._build(probe, token, now)
+            interface = index_of(link)
+            packet, sent = self._build(probe, token, now, link)
         except OSError as error:
             self._emit(token, now, replies.send_failed(errno.errorcode.get(error.errno or 0, "EINVAL")))
             return
@@ -83,13 +85,13 @@ class Prober:
         at_s = self._reactor.now()
         self._outstanding.add(sent._replace(at_s=at_s))
         self.watch.sent(token, at_s)
-        self._wire.send(token, packet, probe.flow.destination)
+        self._wire.send(token, packet, probe.flow.destination, interface)
 
     def flush(self) -> None:
         """Let go of what the wire may have collected."""
         self._wire.flush()
 
-    def _build(self, probe: Probe, token: int, now: float) -> tuple[bytes, Sent]:
+    def _build(self, probe: Probe, token: int, now: float, link: str) -> tuple[bytes, Sent]:
         """The packet of `probe` and what its replies are to be known by. Raises OSError as the kernel would."""
         flow = probe.flow
         try:
@@ -103,7 +105,7 @@ class Prober:
         fits = 0 < probe.ttl <= 255 and 0 <= flow.port <= 0xFFFF and 0 <= flow.tos <= 0xFF and 0 <= probe.fill <= 0xFF
         if not fits or 0 < probe.size < least or probe.size > _LARGEST_PACKET:
             raise OSError(errno.EINVAL, "a field of the probe does not fit the packet")
-        source = self._source(destination, now)
+        source = self._source(destination, now, link)
         local = self._local_number(flow, family, now)
         label = self._identity.flow_label(flow) if family == socket.AF_INET6 else 0
         for attempt in range(_MARK_ATTEMPTS):
@@ -130,12 +132,12 @@ class Prober:
             return self._tcp_ports[family].port(-1 - flow.label if flow.protocol is Protocol.ACK else flow.label, now)
         return self._udp_ports[family].port(flow.label, now)
 
-    def _source(self, destination: str, now: float) -> str:
-        known = self._sources.get(destination)
+    def _source(self, destination: str, now: float, link: str) -> str:
+        known = self._sources.get((destination, link))
         if known is None or now - known[1] > _ROUTE_AGES_S:
             if len(self._sources) > _REMEMBER_ROUTES:
                 self._sources.clear()
-            known = self._sources[destination] = (source_address(destination), now)
+            known = self._sources[destination, link] = (source_address(destination, link), now)
         return known[0]
 
     def departed(self, token: int, at_s: float) -> None:

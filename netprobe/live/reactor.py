@@ -50,6 +50,15 @@ class Lateness:
         late = sorted(late for due, late in self._noted if due >= since_s)
         return late[max(0, math.ceil(share * len(late)) - 1)] if late else 0.0
 
+    def overdue(self, since_s: float) -> float:
+        """Seconds after `since_s` in which something was due and not done yet, each counted once."""
+        total, counted = 0.0, since_s
+        for due, late in sorted(self._noted):
+            if due + late > counted:
+                total += due + late - max(due, counted)
+                counted = due + late
+        return total
+
 
 class Reactor:
     """Watches descriptors and timers. Times are monotonic seconds."""

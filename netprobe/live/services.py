@@ -32,8 +32,12 @@ class Services:
         token: int,
         done: Callable[[Outcome], None],
         hearing: Hearing | None = None,
+        link: str = "",
     ) -> None:
-        """Start `request` and call `done` once with what came of it; `hearing` listens to a connection."""
+        """Start `request`, by the interface `link` if it is given, and call `done` once with what came of it.
+
+        `hearing` listens to a connection.
+        """
 
         def ended(outcome: Any) -> None:
             del self._at_work[token]
@@ -41,9 +45,9 @@ class Services:
 
         work: Question | Conversation
         if isinstance(request, Lookup):
-            work = Question(request, self._reactor, ended, self._count)
+            work = Question(request, self._reactor, ended, self._count, link)
         else:
-            work = Conversation(request, self._reactor, self._trust, ended, self._count, hearing)
+            work = Conversation(request, self._reactor, self._trust, ended, self._count, hearing, link)
         self._at_work[token] = work
         work.start(self._reactor.now())
 

@@ -47,10 +47,10 @@ class UnprivilegedProber:
     def flush(self) -> None:
         """Nothing is collected here."""
 
-    def send(self, probe: Probe, token: int, now: float) -> None:
-        """Send `probe`; one that could not leave is a reply that says so."""
+    def send(self, probe: Probe, token: int, now: float, link: str = "") -> None:
+        """Send `probe`, by the interface `link` if it is given; one that could not leave is a reply that says so."""
         try:
-            size = self._hand_over(probe, token, now)
+            size = self._hand_over(probe, token, now, link)
         except OSError as error:
             # The kernel has one number for ENOTSUP and EOPNOTSUPP, and Python only the other's name.
             name = errno.errorcode.get(error.errno or 0, "EINVAL")
@@ -58,7 +58,7 @@ class UnprivilegedProber:
         else:
             self._count(1, size)
 
-    def _hand_over(self, probe: Probe, token: int, now: float) -> int:
+    def _hand_over(self, probe: Probe, token: int, now: float, link: str) -> int:
         """Send by the rung that carries such probes; the packet's size. Raises OSError."""
         family, destination = _numeric(probe.flow.destination)
         if not (0 < probe.ttl <= 255 and 0 <= probe.flow.port <= 0xFFFF and probe.size <= _LARGEST_PACKET):
@@ -67,9 +67,9 @@ class UnprivilegedProber:
         probe = msgspec.structs.replace(probe, flow=flow)
         match self._footing.get(flow.protocol, rungs.NOT_AT_ALL):
             case rungs.PING:
-                return self._echoes.send(probe, family, token, now)
+                return self._echoes.send(probe, family, token, now, link)
             case rungs.RECVERR | rungs.CONNECT:
-                return self._lone.send(probe, family, token)
+                return self._lone.send(probe, family, token, link)
         raise OSError(errno.EOPNOTSUPP, "no rung carries such probes")
 
     def _count(self, packets: int, size: int) -> None:

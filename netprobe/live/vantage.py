@@ -19,7 +19,7 @@ from netprobe.live.wire import Wire
 from netprobe.model.host import Inspect
 from netprobe.model.probes import Probe
 from netprobe.model.services import Fetch, Handshake, Lookup
-from netprobe.probing.port import Event, Outcome, Request, Usage
+from netprobe.probing.port import Event, Outcome, Over, Request, Usage
 
 if TYPE_CHECKING:
     from netprobe.live.connection import Trust
@@ -93,18 +93,24 @@ class LiveVantage:
         """Start `request` and return the token that its events will carry."""
         token = next(self._tokens)
         now = self.now()
+        link = ""
+        if isinstance(request, Over):
+            link, request = request.link, request.request
         match request:
             case Probe():
-                self._prober.send(request, token, now)
+                self._prober.send(request, token, now, link)
             case Inspect():
                 state = self._services().inspect()
                 wire = self._watch.summary() if self._watch else None
-                late_s, self._looked_s = self.lateness_s(self._looked_s), now
-                seen = msgspec.structs.replace(state, footing=self.footing, own_wire=wire, late_s=late_s)
+                late_s, overdue_s = self.lateness_s(self._looked_s), self._reactor.lateness.overdue(self._looked_s)
+                self._looked_s = now
+                seen = msgspec.structs.replace(
+                    state, footing=self.footing, own_wire=wire, late_s=late_s, overdue_s=overdue_s
+                )
                 self._emit(token, now, seen)
             case Lookup() | Handshake() | Fetch():
                 done = functools.partial(self._emit_now, token)
-                self._services().start(request, token, done, self._hearing)
+                self._services().start(request, token, done, self._hearing, link)
         return token
 
     def receive(self, until: float) -> Event | None:

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from netprobe.live import CannotMeasure, bpf, chance, stamps
+from netprobe.live.binding import bind
 from netprobe.live.broker import sockets
-from netprobe.live.broker.sockets import overflowed
+from netprobe.live.broker.sockets import leaving_by, overflowed
 from netprobe.live.reactor import READ, Reactor
 from netprobe.live.stamps import Arrival
 from netprobe.live.tap import Tap, open_tap
@@ -67,8 +68,11 @@ class Wire(Protocol):
         """Tell `listener` from now on, whenever `reactor` turns."""
         ...
 
-    def send(self, token: int, packet: bytes, destination: str) -> None:
-        """Send `packet`, which begins with its IP header. Never raises: the listener is told, perhaps at once."""
+    def send(self, token: int, packet: bytes, destination: str, interface: int = 0) -> None:
+        """Send `packet`, which begins with its IP header, by the interface of that index (0: as the routes say).
+
+        Never raises: the listener is told, perhaps at once.
+        """
         ...
 
     def flush(self) -> None:
@@ -115,7 +119,7 @@ class LocalWire:
         for sock, kind in self._receiving():
             reactor.watch(sock.fileno(), READ, functools.partial(self._read, listener, sock, kind))
 
-    def send(self, token: int, packet: bytes, destination: str) -> None:
+    def send(self, token: int, packet: bytes, destination: str, interface: int = 0) -> None:
         """Send at once."""
         over_v6 = ":" in destination
         sockets = self.v6 if over_v6 else self.v4
@@ -124,7 +128,10 @@ class LocalWire:
             return
         departures = self._departures[over_v6]
         try:
-            sockets.sender.sendto(packet, (destination, 0))
+            if interface:
+                sockets.sender.sendmsg((packet,), leaving_by(interface, sockets.sender.family), 0, (destination, 0))
+            else:
+                sockets.sender.sendto(packet, (destination, 0))
         except OSError as error:
             departures.failed()
             self._tell().failed(token, errno.errorcode.get(error.errno or 0, "EINVAL"))
@@ -222,13 +229,16 @@ def cannot_open(error: OSError) -> CannotMeasure:
     return CannotMeasure(f'no raw socket can be opened ({error.strerror}); run "netprobe doctor"')
 
 
-def source_address(destination: str) -> str:
-    """The own address from which the kernel would send to `destination`. No packet leaves.
+def source_address(destination: str, link: str = "") -> str:
+    """The own address from which the kernel would send to `destination`, by the interface `link` if it is given.
+
+    No packet leaves.
 
     Raises OSError (ENETUNREACH, ...) where the kernel knows no way.
     """
     family = socket.AF_INET6 if ":" in destination else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        bind(sock, link)
         sock.connect((destination, 9))  # RFC 863: the port of a service that would only discard
         return str(sock.getsockname()[0])
 

@@ -38,6 +38,18 @@ class Link(Record, frozen=True):
     retries: float | None = None
 
 
+class Uplink(Record, frozen=True):
+    """A default route: by the interface `link` to the next hop `gateway` (empty: a point-to-point link).
+
+    Of several the one with the smallest `metric` counts. `neighbour` is the kernel's state of the gateway's address.
+    """
+
+    link: str
+    gateway: str = ""
+    metric: int = 0
+    neighbour: str = ""
+
+
 class OwnWire(Record, frozen=True):
     """What became of the probes that were sent while a tap listened on the own network devices.
 
@@ -59,13 +71,15 @@ class HostState(Fact, frozen=True, tag="host"):
     (empty: no default route). `neighbour` is the kernel's state of the gateway's link-layer address (`reachable`,
     `stale`, `failed`, `incomplete`, ...; empty where the link has no neighbours). `resolvers` come from resolv.conf.
     `wall_clock_s` is Unix time when it was taken. `hosts_overrides` are names that /etc/hosts gives an address.
+    `uplinks` are all default routes of IPv4, the first of them being the one that counts.
     `global_link_v6` is the interface that leads to the IPv6 Internet from an address that is valid there (empty: none);
     `address_v6` that address, `gateway_v6` the next hop (mostly a link-local address; empty: none, or a point-to-point
     link), and `neighbour_v6` the kernel's state of it.
     `footing` says by which rung of the ladder probes leave (`netprobe/model/rungs.py`).
     `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst
-    since the look before: at waking up, and at reading what had come. `load` is how many processes want a processor,
-    for each of them (the mean of a minute; None: not told). `given` names what was not measured but comes from the
+    since the look before: at waking up, and at reading what had come; `overdue_s` is for how long in all it had
+    something to do and did not do it. `load` is how many processes want a processor, for each of them (the mean of a
+    minute; None: not told). `given` names what was not measured but comes from the
     scenario of a simulated network: fields of this fact, and those of the default link as `link.FIELD`.
     """
 
@@ -80,11 +94,13 @@ class HostState(Fact, frozen=True, tag="host"):
     footing: Footing = {}
     own_wire: OwnWire | None = None
     late_s: float = 0.0
+    overdue_s: float = 0.0
     load: float | None = None
     given: tuple[str, ...] = ()
     address_v6: str = ""
     gateway_v6: str = ""
     neighbour_v6: str = ""
+    uplinks: tuple[Uplink, ...] = ()
 
 
 class GivenFacts(Record, frozen=True):

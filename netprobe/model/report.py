@@ -26,13 +26,14 @@ class Observation(Record, frozen=True):
 
     `purpose` is one of the survey's stable names (`gateway`, `edge.fetch`, `sni.control`, ...; ARCHITECTURE.md lists
     them). `subject` is the name it is about (a target's or control's name, or an address). `at_s` counts from the
-    survey's start.
+    survey's start. `link` is the interface that it was bound to, empty where the routes decided.
     """
 
     at_s: float
     purpose: str
     subject: str
     fact: AnyFact
+    link: str = ""
 
 
 class Timing(Record, frozen=True):

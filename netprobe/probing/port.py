@@ -19,7 +19,17 @@ from netprobe.model.services import (
     Response,
 )
 
-Request = Probe | Lookup | Handshake | Fetch | QuicHandshake | Inspect
+Asked = Probe | Lookup | Handshake | Fetch | QuicHandshake  # of somebody else
+
+
+class Over(Record, frozen=True):
+    """`request` by the interface `link`, whatever the routes say: as from a socket that is bound to it."""
+
+    link: str
+    request: Asked
+
+
+Request = Asked | Inspect | Over
 Outcome = Reply | Answer | Handshaken | Response | QuicHandshaken | HostState
 
 

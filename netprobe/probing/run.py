@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct, field
 
 from netprobe.model.probes import Probe
-from netprobe.probing.port import Event, Outcome, Request, Vantage
+from netprobe.probing.port import Event, Outcome, Over, Request, Vantage
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -121,7 +121,7 @@ class _Loop:
         self.timers: list[tuple[float, int, _Running]] = []  # a heap; entries whose session has moved on are skipped
         self.set_timers = 0
         self.owner: dict[int, _Running] = {}
-        self.held: deque[tuple[_Running, Probe]] = deque()
+        self.held: deque[tuple[_Running, Request]] = deque()
         self.started = 0
         self.done = 0
         self.outcome: Any = None
@@ -219,7 +219,7 @@ class _Loop:
         """Let one session send until it has nothing more to send, must wait for its turn, or is done."""
         running.wake = _FOREVER
         while (request := running.session.next_request(now)) is not None:
-            if isinstance(request, Probe):
+            if is_probe(request):
                 if self.held or self.pace.ready_at(now) > now:
                     self.held.append((running, request))
                     running.held = True
@@ -246,6 +246,11 @@ def run(plan: Plan[T], vantage: Vantage, *, rate: float = DEFAULT_RATE, progress
             loop.receive(event)
             event = vantage.receive(vantage.now())
     return loop.outcome  # type: ignore[no-any-return]  # the value of the root plan
+
+
+def is_probe(request: Request) -> bool:
+    """Whether it is a single packet, whose turn the loop decides."""
+    return isinstance(request.request if isinstance(request, Over) else request, Probe)
 
 
 def one(session: Session[T]) -> Plan[T]:

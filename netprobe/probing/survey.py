@@ -6,7 +6,8 @@ handshake did not finish"), never by meaning; what it means is the diagnosis' bu
 Where this machine has IPv6, a handful of the same is asked over it in the same stages (`over_v6`).
 
 The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and
-the controls that were found; then the ways to some of them, and a second look at whatever failed.
+the controls that were found; then the ways to some of them, a second look at whatever failed, and a look over the other
+uplinks of a machine that has several.
 
 Few destinations are traced, those that fail first: an ordinary router answers one peer with a burst of about six ICMP
 errors and then one a second, so that tracing everything at once would manufacture silent hops close to home.
@@ -28,12 +29,14 @@ from netprobe.probing.run import Plan, Session
 from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
+from netprobe.probing.uplinks import other_uplinks
 from netprobe.topology.addresses import network_of
 
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 UPLOAD = "upload"  # the symptom that only packets on the way there can explain
+PUBLIC_RESOLVERS = 2  # that are asked over another uplink, whose own resolver nobody knows
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
 
 Observations = tuple[Observation, ...]
@@ -78,6 +81,8 @@ def survey(
             uploading=symptom == UPLOAD,
             locating=locating,
         )
+        public = [c.address for c in platform.controls if c.resolver][:PUBLIC_RESOLVERS]
+        found += yield from other_uplinks(found, facts, edges, named, targets, public)
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)
 

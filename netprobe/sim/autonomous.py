@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from netprobe.sim.records import Route, Scenario
-from netprobe.sim.routing import CLIENT, node_addresses
+from netprobe.sim.routing import clients, node_addresses
 
 Network = IPv4Network | IPv6Network
 
@@ -29,6 +29,7 @@ def numbers(scenario: Scenario) -> dict[str, int]:
     its first, get numbers of their own.
     """
     asn = {router.name: router.asn for router in scenario.routers}
+    cards = frozenset(clients(scenario))
     near: dict[str, list[str]] = {}
     for link in scenario.links:
         for one, other in (link.ends, link.ends[::-1]):
@@ -45,7 +46,7 @@ def numbers(scenario: Scenario) -> dict[str, int]:
                     part.add(other)
                     ahead.append(other)
         placed |= part
-        if number or not any(CLIENT in near.get(one, ()) for one in part):
+        if number or not any(cards.intersection(near.get(one, ())) for one in part):
             own = number if number and number not in found.values() else _PRIVATE_AS + len(placed)
             found |= dict.fromkeys(sorted(part), own)
     return found

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_network
+from ipaddress import IPv4Address, IPv6Interface, ip_network
 from socket import AF_INET6, inet_ntop, inet_pton
 
 from netprobe.model.hint import hint
@@ -13,7 +13,7 @@ from netprobe.sim.edges import outside
 from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
 from netprobe.sim.records import Entry, Fault, Scenario
-from netprobe.sim.routing import CLIENT, LINK_KEYS, Routing, node_addresses
+from netprobe.sim.routing import CLIENT, LINK_KEYS, Routing, clients, node_addresses
 from netprobe.sim.servers.answers import MOST_ALIASES
 from netprobe.sim.truths import ExpectationError, check_expect
 
@@ -21,7 +21,9 @@ __all__ = ["KINDS", "WrongError", "check"]
 
 #: Fault kinds: where one may be, and which keys say more about it (besides kind, at, begin_s, end_s).
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "down": (("router", "server", "resolver", "client"), ("reroute",)),
+    "down": (("router", "server", "resolver", "client", "uplink"), ("reroute",)),
+    "no_lease": (("client", "uplink"), ("addresses",)),
+    "busy": (("client",), ("delay_ms",)),
     "drop": (("router",), ("match", "fraction")),
     "reset": (("router",), ("match", "fraction", "injected", "fin")),
     "loop": (("router",), ("match", "fraction")),
@@ -37,8 +39,8 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hijack": (("router",), ("prefix",)),
     "leak": (("router",), ("prefix",)),
     "silent": (("router",), ()),
-    "congestion": (("router", "client"), ("load", "towards")),
-    "link": (("router", "client"), (*LINK_KEYS, "towards")),
+    "congestion": (("router", "client", "uplink"), ("load", "towards")),
+    "link": (("router", "client", "uplink"), (*LINK_KEYS, "towards")),
     "rate_limit": (("router", "server"), ("rate", "burst", "per")),
     "refuse": (("server", "resolver"), ()),
     "http": (("server",), ("status", "headers", "delay_ms", "server_name", "title", "body_bytes")),
@@ -54,7 +56,7 @@ _COMMON_KEYS = frozenset({"kind", "at", "begin_s", "end_s"})
 _TWO = 2
 _ENDS = {"loop": "routers", "congestion": "neighbours", "link": "neighbours"}
 _FAINTEST_DBM = -110
-_PLACES = ("router", "server", "resolver")
+_PLACES = ("uplink", "router", "server", "resolver")
 _RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")  # RFC 1035, 4.1.1
 
 
@@ -72,6 +74,7 @@ def check(scenario: Scenario) -> None:
 def _names(scenario: Scenario, *places: str) -> list[str]:
     """The names of all that may be called one of `places`."""
     names = {
+        "uplink": [uplink.name for uplink in scenario.uplinks],
         "router": [router.name for router in scenario.routers],
         "server": [server.name for server in scenario.servers],
         "resolver": [resolver.name for resolver in scenario.resolvers],
@@ -88,17 +91,14 @@ def _check_names(scenario: Scenario) -> None:
 
 
 def _check_addresses(scenario: Scenario) -> None:
-    try:
-        IPv4Interface(scenario.client.address)
-    except ValueError:
-        msg = f"'address' in [client]: '{scenario.client.address}' is not an IPv4 address with a prefix length"
-        raise WrongError(msg) from None
+    lines.check_cards(scenario)
     _check_client_v6(scenario)
     owned = [("router", r.name, a, _check_address) for r in scenario.routers for a in (r.address, r.icmp_source) if a]
     owned += [("router", r.name, r.nat.address, _check_address) for r in scenario.routers if r.nat]
     owned += [("router", r.name, r.address6, _check_address_v6) for r in scenario.routers if r.address6]
     owned += [("server", s.name, address, _check_either) for s in scenario.servers for address in s.addresses]
     seen: dict[str, str] = dict.fromkeys(scenario.client_addresses, "[client]")
+    seen |= {uplink.address.partition("/")[0]: f"[[uplink]] '{uplink.name}'" for uplink in scenario.uplinks}
     for kind, name, address, check_address in owned:
         where = f"[[{kind}]] '{name}'"
         check_address(address, where)
@@ -212,8 +212,10 @@ def _check_prefixes(prefixes: Iterable[str], where: str) -> None:
 
 def _check_places(scenario: Scenario) -> None:
     routers = [router.name for router in scenario.routers]
-    ends = [CLIENT, *routers]
+    ends = [*clients(scenario), *routers]
     _known(scenario.client.gateway, routers, "router", "'gateway' in [client]")
+    for uplink in scenario.uplinks:
+        _known(uplink.gateway, routers, "router", f"'gateway' in [[uplink]] '{uplink.name}'")
     for link in scenario.links:
         where = f"[[link]] {link.ends[0]} - {link.ends[1]}"
         check_numbers(link, where)
@@ -309,6 +311,7 @@ def _check_connected(scenario: Scenario) -> None:
         if routing.way(CLIENT, router.name) is None:
             msg = f"no [[link]] leads from the client to [[router]] '{router.name}'"
             raise WrongError(msg)
+    lines.check_wires(scenario)
     hidden = outside(scenario, routing, node_addresses(scenario))
     for router in scenario.routers:
         if router.nat:

@@ -3,8 +3,9 @@
 import heapq
 from collections.abc import Callable
 
+from netprobe.sim.cards import Cards
 from netprobe.sim.neighbour import Neighbour
-from netprobe.sim.network import Delivery, Network
+from netprobe.sim.network import SERVERS, Delivery, Network
 from netprobe.sim.packet import PORT_UNREACHABLE, TCP, UDP, UNREACHABLE, Packet
 from netprobe.sim.replies import echo_reply, refusal
 from netprobe.sim.routing import CLIENT
@@ -31,11 +32,14 @@ class Timer:
 class Clockwork:
     """The only clock of a network in virtual time. What comes out of the network is handed to `deliver`."""
 
-    def __init__(self, network: Network, own: str, deliver: Callable[[Delivery], None], own_v6: str = "") -> None:
+    def __init__(self, network: Network, cards: Cards, deliver: Callable[[Delivery], None]) -> None:
         self.now = 0.0
         self.network = network
-        # The gateway has an entry for each version: ARP's and neighbour discovery's.
-        self.neighbour, self.neighbour_v6 = (Neighbour(network, a, self.at, self._tell) for a in (own, own_v6))
+        self.neighbours = {card.node: Neighbour(network, card.node, self.at, self._tell) for card in cards.all}
+        # A gateway has an entry for each version: ARP's and neighbour discovery's.
+        self.neighbours_v6 = {card.node: Neighbour(network, card.node, self.at, self._tell) for card in cards.all}
+        self._cards = cards
+        self._own = {address: card for card in cards.all for address in card.own}
         self._deliver = deliver
         self.watch: Callable[[Packet, float], None] | None = None  # told what passes the client's card, and when
         self._timers: list[tuple[float, int, Timer]] = []
@@ -49,17 +53,21 @@ class Clockwork:
         return timer
 
     def send(self, packet: Packet, node: str) -> None:
-        """Put `packet` into the network now. What is for the client itself never leaves it: nobody listens there."""
-        if node != CLIENT:
+        """Put `packet` into the network now, at the servers' side or at the client, by the card whose address it has.
+
+        What is for the client itself never leaves it: nobody listens there.
+        """
+        if node == SERVERS:
             self.network.inject(packet, node, self.now)
-            return
-        over_v6 = ":" in packet.destination
-        if packet.destination in _OWN_V6 or packet.destination.startswith(_OWN):
+        elif packet.destination in _OWN_V6 or packet.destination.startswith(_OWN):
             self._answer_self(packet)
-        elif (self.neighbour_v6 if over_v6 else self.neighbour).admit(packet, self.now):
-            if self.watch:
-                self.watch(packet, self.now)
-            self.network.inject(packet, node, self.now)
+        else:
+            card = self._own[packet.source]
+            neighbours = self.neighbours_v6 if ":" in packet.destination else self.neighbours
+            if self._cards.leased(card, self.now) and neighbours[card.node].admit(packet, self.now):
+                if self.watch:
+                    self.watch(packet, self.now)
+                self.network.inject(packet, card.node, self.now)
 
     def _tell(self, packet: Packet, when: float) -> None:
         """The client's own kernel says something to it."""
@@ -94,7 +102,7 @@ class Clockwork:
             return False
         self.now = max(self.now, arrival)
         for delivery in self.network.advance(arrival):
-            if self.watch and delivery.node == CLIENT:
+            if self.watch and delivery.node != SERVERS:
                 self.watch(delivery.packet, delivery.at_s)
             self._deliver(delivery)
         return True

@@ -1,7 +1,7 @@
 """Middleboxes and servers that contradict themselves: what is wrong with one, in words with a hint."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from netprobe.sim import interdomain
@@ -9,10 +9,11 @@ from netprobe.sim.interception import behind
 from netprobe.sim.middlebox import QUIC
 from netprobe.sim.quic import headers
 from netprobe.sim.records import Fault, Router, Scenario
-from netprobe.sim.routing import CLIENT, Routing, node_addresses
+from netprobe.sim.routing import CLIENT, Routing, clients, node_addresses
 
 _LEAST_MSS = 28  # of the 68 bytes that every link carries whole
 _MOST_PORTS = 65536 - 1024
+_MADE_UP = IPv4Network("169.254.0.0/16")
 
 #: What can be wrong with a certificate: one of these.
 CERTIFICATES = ("expired", "not_yet_valid", "unknown_issuer", "self_signed", "wrong_name")
@@ -44,14 +45,34 @@ def _comes_back(scenario: Scenario, address: str, router: str) -> bool:
     """Whether what the machine at `address` sends to the client crosses `router` before anybody translates it."""
     node = node_addresses(scenario)[address]
     over_v6 = ":" in address
-    way = Routing(scenario, 0, over_v6=over_v6).way(node, CLIENT)
+    routing = Routing(scenario, 0, over_v6=over_v6)
+    ways = [way for card in clients(scenario) if (way := routing.way(node, card)) and router in way.hops]
     translating = {r.name for r in scenario.routers if r.nat}
-    crossed = way.hops[: way.hops.index(router) + 1] if way and router in way.hops else ()
-    at_home = over_v6 or IPv4Address(address) in IPv4Interface(scenario.client.address).network
-    return bool(crossed) and (at_home or not translating.intersection(crossed))
+    crossed = [way.hops[: way.hops.index(router) + 1] for way in ways]
+    homes = (scenario.client.address, *(uplink.address for uplink in scenario.uplinks))
+    at_home = over_v6 or any(IPv4Address(address) in IPv4Interface(home).network for home in homes)
+    return any(at_home or not translating.intersection(hops) for hops in crossed)
 
 
 CONTRADICTIONS = (
+    _Contradiction(
+        ("no_lease",),
+        "addresses",
+        "a device makes itself one address, and that is of 169.254.0.0/16 (RFC 3927)",
+        lambda f, _: len(f.addresses) > 1 or any(IPv4Address(a) not in _MADE_UP for a in f.addresses),
+    ),
+    _Contradiction(
+        ("busy",),
+        "delay_ms",
+        "how long does a process wait for its turn?",
+        lambda f, _: f.delay_ms <= 0,
+    ),
+    _Contradiction(
+        ("certificate",),
+        "at",
+        "with [[uplink]] a server would show it to all of them: put it at a server, or at the client",
+        lambda f, s: bool(s.uplinks) and _at_router(f, s),
+    ),
     _Contradiction(
         ("dns",),
         "at",

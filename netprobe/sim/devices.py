@@ -103,7 +103,7 @@ def end_inhabitants(outside: os.stat_result) -> None:
     if os.path.samestat(here, outside):
         return
     for _ in range(10):
-        found = [pid for pid in _processes() if pid != os.getpid() and _lives_in(pid, here)]
+        found = [pid for pid in inhabitants() if pid != os.getpid()]
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -112,8 +112,11 @@ def end_inhabitants(outside: os.stat_result) -> None:
         time.sleep(0.01)  # dead ones whose parent has not looked yet are still listed
 
 
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+def inhabitants() -> list[int]:
+    """The processes that run in this network namespace, this one among them."""
+    here = Path(OWN_NETWORK).stat()
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if _lives_in(pid, here)]
 
 
 def _lives_in(pid: int, namespace: os.stat_result) -> bool:

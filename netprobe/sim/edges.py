@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from netprobe.sim.faults import Epoch
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
-from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.routing import Routing, clients
 from netprobe.sim.translation import Translator
 
 
@@ -48,12 +48,16 @@ class Edges:
 
 
 def outside(scenario: Scenario, routing: Routing, owner: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """For each translating router the nodes that are outside of it."""
-    home = IPv4Interface(scenario.client.address).network
-    nodes = {node for address, node in owner.items() if ":" not in address and IPv4Address(address) not in home}
-    ways = {node: routing.way(CLIENT, node) for node in nodes}
-    return {
-        router.name: frozenset(node for node, way in ways.items() if way and router.name in way.hops)
-        for router in scenario.routers
-        if router.nat
-    }
+    """For each translating router the nodes that are outside of it, seen from the card of the client next to it."""
+    cards = (scenario.client.address, *(uplink.address for uplink in scenario.uplinks))
+    homes = [IPv4Interface(address).network for address in cards]
+    old = {IPv4Address(address): node for address, node in owner.items() if ":" not in address}
+    nodes = {node for address, node in old.items() if not any(address in home for home in homes)}
+    found = {}
+    for router in scenario.routers:
+        if router.nat:
+            ways = [(way, card) for card in clients(scenario) if (way := routing.way(card, router.name))]
+            _, nearest = min(ways, key=lambda found: len(found[0].hops))
+            beyond = {node: routing.way(nearest, node) for node in nodes}
+            found[router.name] = frozenset(n for n, way in beyond.items() if way and router.name in way.hops)
+    return found

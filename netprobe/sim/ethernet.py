@@ -9,6 +9,7 @@ from collections.abc import Collection
 from ipaddress import ip_address, ip_interface
 
 from netprobe.sim import ipv6
+from netprobe.sim.cards import Card
 from netprobe.sim.packet import checksum
 from netprobe.sim.records import GATEWAY6, Scenario
 
@@ -29,13 +30,13 @@ _ALL_NODES = ipv6.pack_address("ff02::1")
 _ALL_NODES_MAC = bytes.fromhex("333300000001")  # RFC 2464, 7
 
 
-def neighbours(scenario: Scenario) -> frozenset[bytes]:
-    """Addresses on the client's own network that the gateway's box has, packed: its own and what hangs on it."""
-    client, gateway = scenario.client, scenario.gateway
-    networks = [ip_interface(address).network for address in (client.address, client.address6) if address]
+def neighbours(scenario: Scenario, card: Card) -> frozenset[bytes]:
+    """Addresses on the network of a client's card that its gateway's box has, packed: its own and what hangs on it."""
+    gateway = next(router for router in scenario.routers if router.name == card.gateway)
+    networks = [ip_interface(address).network for address in card.interfaces]
     hung = [a for r in scenario.resolvers for a in r.addresses] + [a for s in scenario.servers for a in s.addresses]
     found = [*gateway.addresses, *(a for a in hung if any(ip_address(a) in network for network in networks))]
-    if client.address6:
+    if card.interface_v6:
         found.append(GATEWAY6)
     return frozenset(ip_address(address).packed for address in found)
 

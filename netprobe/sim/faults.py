@@ -46,10 +46,9 @@ class Epoch:
     routing: tuple[Fault, ...]  # those that change what networks announce
     scarce: dict[str, float]  # of new connections, which part finds no port at a router that translates addresses
 
-    @property
-    def link_up(self) -> bool:
-        """Whether the client's own link has a carrier."""
-        return CLIENT not in self.down
+    def link_up(self, card: str = CLIENT) -> bool:
+        """Whether the client's own link has a carrier: that of the card whose node is `card`."""
+        return card not in self.down
 
 
 class Timeline:

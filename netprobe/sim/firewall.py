@@ -4,7 +4,6 @@ import ctypes
 from collections.abc import Iterable
 from functools import cache
 
-from netprobe.sim.devices import CLIENT_DEVICE
 from netprobe.sim.middlebox import QUIC
 from netprobe.sim.namespaces import LabError
 from netprobe.sim.quic import headers
@@ -94,6 +93,6 @@ class ClientFirewall:
         """Let what is on at `now` be on. Cheap where nothing changes. Raises `LabError`."""
         on = tuple(fault for fault in self._faults if fault.active(now)) if self._faults else ()
         if on != self._on:
-            rows = [f'iifname "{CLIENT_DEVICE}" {words}drop' for fault in on for words in match_words(fault.match)]
+            rows = [f'iifname != "lo" {words}drop' for fault in on for words in match_words(fault.match)]
             load(table(family="inet", input=[_DISCOVERY, *rows] if rows else []), "the client")
             self._on = on

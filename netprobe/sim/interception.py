@@ -6,14 +6,16 @@ A proxy that keeps both ends' addresses is seen by nothing but its certificates,
 from msgspec.structs import replace
 
 from netprobe.sim.records import Fault, Scenario
-from netprobe.sim.routing import CLIENT, Routing
+from netprobe.sim.routing import CLIENT, Routing, clients
 
 
 def behind(scenario: Scenario, place: str) -> tuple[str, ...]:
     """The servers that the client reaches through `place`: a router, or its own machine."""
     routing = Routing(scenario, 0)
-    ways = {server.name: routing.way(CLIENT, server.name) for server in scenario.servers}
-    return tuple(name for name, way in ways.items() if place == CLIENT or (way and place in way.hops))
+    ways = {s.name: [routing.way(card, s.name) for card in clients(scenario)] for s in scenario.servers}
+    return tuple(
+        name for name, found in ways.items() if place == CLIENT or any(way and place in way.hops for way in found)
+    )
 
 
 def spread(scenario: Scenario) -> Scenario:

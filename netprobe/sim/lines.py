@@ -1,6 +1,8 @@
-"""What makes no sense about links and routers, said with the place in the file that says it."""
+"""What makes no sense about links, routers and the client's cards, said with the place in the file that says it."""
 
+import re
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Interface
 
 from netprobe.model.hint import hint
 from netprobe.model.record import Record
@@ -15,6 +17,8 @@ _FRACTIONS = ("loss", "fraction")
 _LABELS = 1 << 20  # RFC 3032, 2.1
 _STACK_LIMIT = 16
 _SHORT_QUOTE = 8  # RFC 792
+_DEVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")  # 15 bytes: linux/if.h, IFNAMSIZ
+_TAKEN = ("eth0", "lo", "tun0")
 
 
 class WrongError(ValueError):
@@ -78,6 +82,37 @@ def check_link(link: Link, where: str) -> None:
             raise WrongError(msg)
         if way.loss_burst > 1 and (way.loss >= 1 or transitions(way.loss, way.loss_burst)[0] > 1):
             msg = f"{where}: a loss of {way.loss:g} does not come in bursts of {way.loss_burst:g} packets"
+            raise WrongError(msg)
+
+
+def check_cards(scenario: Scenario) -> None:
+    """Each card of the client has an address, a device's name, and a metric of its own."""
+    rows = [("[client]", scenario.client.address, scenario.client.metric)]
+    rows += [(f"[[uplink]] '{u.name}'", u.address, u.metric) for u in scenario.uplinks]
+    metrics: dict[int, str] = {}
+    for where, address, metric in rows:
+        try:
+            IPv4Interface(address)
+        except ValueError:
+            msg = f"'address' in {where}: '{address}' is not an IPv4 address with a prefix length"
+            raise WrongError(msg) from None
+        if metric < 0 or metric in metrics:
+            why = "is below 0" if metric < 0 else f"is the metric of {metrics[metric]}, and the smallest counts"
+            msg = f"'metric' in {where}: {metric} {why}"
+            raise WrongError(msg)
+        metrics[metric] = where
+    for uplink in scenario.uplinks:
+        if not _DEVICE_NAME.fullmatch(uplink.name) or uplink.name in _TAKEN:
+            msg = f"'name' in [[uplink]] '{uplink.name}': no name that a second device can have, as 'wwan0'"
+            raise WrongError(msg)
+
+
+def check_wires(scenario: Scenario) -> None:
+    """An uplink has one link: to its gateway."""
+    for uplink in scenario.uplinks:
+        ends = [set(link.ends) for link in scenario.links if uplink.name in link.ends]
+        if ends != [{uplink.name, uplink.gateway}]:
+            msg = f"[[uplink]] '{uplink.name}': it has one [[link]], which joins it and its gateway '{uplink.gateway}'"
             raise WrongError(msg)
 
 

@@ -17,17 +17,20 @@ _BURST = 50
 
 
 class Neighbour:
-    """The entry for the gateway. `at(when, callback)` is the clock's; `tell` takes the kernel's own ICMP errors."""
+    """The entry for the gateway of the card that is the node `node`.
+
+    `at(when, callback)` is the clock's; `tell` takes the kernel's own ICMP errors.
+    """
 
     def __init__(
         self,
         network: Network,
-        own: str,
+        node: str,
         at: Callable[[float, Callable[[], None]], object],
         tell: Callable[[Packet, float], None],
     ) -> None:
         self._network = network
-        self._own = own
+        self._node = node
         self._at = at
         self._tell = tell
         self._waiting: deque[Packet] = deque(maxlen=_WAITING)
@@ -40,7 +43,7 @@ class Neighbour:
 
     def admit(self, packet: Packet, now: float) -> bool:
         """Whether `packet` can leave at `now`; one that cannot waits."""
-        if self._network.link_up(now) and self._network.gateway_alive(now):
+        if self._network.link_up(now, self._node) and self._network.gateway_alive(now, self._node):
             self._state = "reachable"
             return True
         if self._state != "incomplete":
@@ -56,5 +59,5 @@ class Neighbour:
             return
         self._state = "failed"
         for packet in waiting[:_BURST]:
-            error = packet.error(self._own, ip.UNREACHABLE, ip.HOST_UNREACHABLE, ttl=64, arrived_ttl=packet.ttl)
+            error = packet.error(packet.source, ip.UNREACHABLE, ip.HOST_UNREACHABLE, ttl=64, arrived_ttl=packet.ttl)
             self._tell(error, now)

@@ -32,7 +32,7 @@ _FLOWS = 65536  # ends whose packets are kept in order
 
 @dataclass(slots=True, frozen=True)
 class Delivery:
-    """A packet that comes out at `node` ("client" or "servers") at `at_s`."""
+    """A packet that comes out at `node` ("servers", or a card of the client's) at `at_s`."""
 
     node: str
     packet: Packet
@@ -49,6 +49,7 @@ class Network:
         self._timeline = Timeline(scenario, seed)
         self._routers: dict[str, Router] = {router.name: router for router in scenario.routers}
         self._owner = node_addresses(scenario)
+        self._gateways = {CLIENT: scenario.client.gateway} | {u.name: u.gateway for u in scenario.uplinks}
         self._resolvers = {address: r.name for r in scenario.resolvers for address in r.addresses}
         domains = Interdomain(scenario, self._routing)
         self._end = Ends(scenario, self._owner, domains.cell).end
@@ -70,9 +71,9 @@ class Network:
     # --- the border: what comes in and goes out
 
     def inject(self, packet: Packet, at: str, now: float) -> None:
-        """Take over `packet` at "client", or at "servers", where its source tells which server sends it."""
+        """Take over `packet` at a card of the client, or at "servers", where its source tells which one sends it."""
         epoch = self._timeline.at(now)
-        origin = CLIENT if at == CLIENT else self._owner.get(packet.source)
+        origin = self._owner.get(packet.source) if at == SERVERS else at
         if origin is not None and origin not in epoch.down and self._edges.begins(origin, packet, now, epoch):
             self._set_out(packet, origin, now, epoch)
 
@@ -92,13 +93,13 @@ class Network:
                 out.append(Delivery(node, packet, at))
         return out
 
-    def gateway_alive(self, now: float) -> bool:
-        """Whether the gateway answers ARP."""
-        return self.scenario.client.gateway not in self._timeline.at(now).down
+    def gateway_alive(self, now: float, card: str = CLIENT) -> bool:
+        """Whether the gateway of one of the client's cards answers ARP."""
+        return self._gateways[card] not in self._timeline.at(now).down
 
-    def link_up(self, now: float) -> bool:
-        """Whether the client's own link has a carrier."""
-        return self._timeline.at(now).link_up
+    def link_up(self, now: float, card: str = CLIENT) -> bool:
+        """Whether the link of one of the client's cards has a carrier."""
+        return self._timeline.at(now).link_up(card)
 
     def reaches(self, origin: str, address: str, now: float) -> float | None:
         """Seconds from node `origin` to `address` at `now`; None when a dead router is on the way."""
@@ -130,7 +131,8 @@ class Network:
         """Work out what becomes of `packet`, which leaves `origin` at `now`; with `via` it is on the wire to there."""
         end = self._end(packet.destination)
         if end is None:
-            self._error(packet, self.scenario.client.gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
+            gateway = self._gateways.get(origin, self._gateways[CLIENT])
+            self._error(packet, gateway, ip.NET_UNREACHABLE, packet.ttl, now, epoch)
             return
         plans = self._plans_v6 if ":" in packet.destination else self._plans
         plan = plans.plan(origin, end, epoch, packet, via)
@@ -302,8 +304,8 @@ class Network:
                 self._expire(packet, node, packet.ttl, at, epoch)
             elif not end.silent:
                 self._error(packet, node, end.code, packet.ttl, at, epoch)
-        elif node == CLIENT:
-            self._deliver(packet, CLIENT, at)
+        elif node in self._gateways:
+            self._deliver(packet, node, at)
         elif self._edges.inward(node, packet, at):
             self._enter(packet, node, at, epoch)
         else:

@@ -13,7 +13,7 @@ from netprobe.sim.interdomain import Interdomain, Tables
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
-from netprobe.sim.routing import CLIENT, Ends, Routing, Way
+from netprobe.sim.routing import Ends, Routing, Way, clients
 
 
 @dataclass(slots=True, frozen=True)
@@ -88,6 +88,7 @@ class Plans:
         self._seed = seed
         self._draw = draw
         self._balance = {router.name: router.balance for router in scenario.routers if router.balance}
+        self._clients = clients(scenario)
         self._switching = {router.name: router for router in scenario.routers if router.mpls}
         self._gates = gates
         self._epoch: Epoch | None = None
@@ -137,8 +138,8 @@ class Plans:
 
     def _lies_beyond(self, node: str, router: str) -> bool:
         """Whether packets of the client for `node` cross `router`."""
-        way = self._routing.way(CLIENT, node)
-        return way is not None and router in way.hops
+        ways = (self._routing.way(card, node) for card in self._clients)
+        return any(way is not None and router in way.hops for way in ways)
 
     def _enter(self, epoch: Epoch) -> None:
         """From now on `epoch` is the present one."""

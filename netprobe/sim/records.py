@@ -19,7 +19,8 @@ class Client(Record, frozen=True):
 
     `address6` is one of IPv6 with its prefix length, empty: it has none; its next hop is the gateway's link-local one,
     `GATEWAY6`. `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by
-    `clock_ahead_s`. `facts` are told of it without being measured.
+    `clock_ahead_s`. `facts` are told of it without being measured. `metric` is its default route's: of several
+    the smallest counts.
     """
 
     address: str
@@ -29,6 +30,19 @@ class Client(Record, frozen=True):
     clock_ahead_s: float = 0.0
     facts: GivenFacts = GivenFacts()
     address6: str = ""
+    metric: int = 0
+
+
+class Uplink(Record, frozen=True):
+    """A further network card of the client, a node of the network by its `name`, which is its device's too.
+
+    It has an address of its own and a default route to the router `gateway`, with a `metric`.
+    """
+
+    name: str
+    address: str
+    gateway: str
+    metric: int = 700
 
 
 class RateLimit(Record, frozen=True):
@@ -311,6 +325,7 @@ class Scenario(Record, frozen=True):
     sentence: str
     expect: Expect
     client: Client
+    uplinks: tuple[Uplink, ...] = msgspec.field(name="uplink", default=())
     routers: tuple[Router, ...] = msgspec.field(name="router", default=())
     links: tuple[Link, ...] = msgspec.field(name="link", default=())
     servers: tuple[Server, ...] = msgspec.field(name="server", default=())

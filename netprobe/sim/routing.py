@@ -236,9 +236,15 @@ def _dijkstra(
     return best, before
 
 
+def clients(scenario: Scenario) -> tuple[str, ...]:
+    """The nodes that are the client's: one for each of its network cards, the first being CLIENT."""
+    return (CLIENT, *(uplink.name for uplink in scenario.uplinks))
+
+
 def node_addresses(scenario: Scenario) -> dict[str, str]:
     """Which node owns an address. A resolver at the address of a router or server is a service of that node."""
     owner = dict.fromkeys(scenario.client_addresses, CLIENT)
+    owner.update((uplink.address.partition("/")[0], uplink.name) for uplink in scenario.uplinks)
     owner.update((address, router.name) for router in scenario.routers for address in router.addresses)
     owner.update((router.nat.address, router.name) for router in scenario.routers if router.nat)
     for router in scenario.routers:

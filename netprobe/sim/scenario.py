@@ -33,12 +33,14 @@ from netprobe.sim.records import (
     Router,
     Scenario,
     Server,
+    Uplink,
 )
 
 __all__ = ["Scenario", "ScenarioError", "json_schema", "load"]
 
 #: Tables that may stand more than once, by their TOML key.
 _ROWS: dict[str, type[Record]] = {
+    "uplink": Uplink,
     "router": Router,
     "link": Link,
     "server": Server,
@@ -47,6 +49,7 @@ _ROWS: dict[str, type[Record]] = {
     "fault": Fault,
 }
 _NETWORK_KEYS = ("client", "names", *(key for key in _ROWS if key != "fault"))
+_MOST_NETWORKS = 4  # that build on each other
 _SCENARIO_KEYS = ("sentence", "network", "symptom", "incident", "expect", *_NETWORK_KEYS, "fault")
 _NESTED: dict[str, type[Record]] = {
     "match": Match,
@@ -132,11 +135,14 @@ class _Tables:
         self.rows: dict[str, list[Any]] = {key: [] for key in _ROWS}
         self.names: dict[str, Entry] = {}
 
-    def add_network(self, path: Path, document: dict[str, Any]) -> None:
-        """The tables of the file that `network` names."""
+    def add_network(self, path: Path, document: dict[str, Any], depth: int = 0) -> None:
+        """The tables of the file that `network` names, which may build on another one in the same way."""
         name = _text(document, "network")
         if not name:
             return
+        if depth >= _MOST_NETWORKS:
+            msg = f"'network' at the top: {_MOST_NETWORKS} networks already build on each other"
+            raise checks.WrongError(msg)
         network = library.find_network(name, path)
         if network is None:
             known = library.networks(path)
@@ -144,7 +150,8 @@ class _Tables:
             raise checks.WrongError(msg)
         document = _read(network, library.shown(network))
         try:
-            _refuse_unknown(document, _NETWORK_KEYS, "at the top")
+            _refuse_unknown(document, ("network", *_NETWORK_KEYS), "at the top")
+            self.add_network(network, document, depth + 1)
             self.add(document)
         except checks.WrongError as error:
             msg = f"{library.shown(network)}: {error}"
@@ -180,6 +187,7 @@ class _Tables:
             sentence=sentence,
             expect=_record(_table(document["expect"], "[expect]"), Expect, "[expect]"),
             client=_record(self.client, Client, "[client]"),
+            uplinks=tuple(self.rows["uplink"]),
             routers=tuple(self.rows["router"]),
             links=tuple(self.rows["link"]),
             servers=tuple(self.rows["server"]),
@@ -198,7 +206,7 @@ def _replaces(row: Record) -> object:
         return frozenset(row.ends)
     if isinstance(row, Route):
         return Route, row.prefix
-    return (type(row), row.name) if isinstance(row, Router | Server | Resolver) else None
+    return (type(row), row.name) if isinstance(row, Uplink | Router | Server | Resolver) else None
 
 
 def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:

@@ -12,17 +12,17 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 
 from netprobe.sim import ethernet, wiring
+from netprobe.sim.cards import Card, Cards
 from netprobe.sim.devices import (
-    CLIENT_DEVICE,
     CLIENT_FILES,
-    CLIENT_MAC,
     IFF_TAP,
     IFF_TUN,
     OWN_NETWORK,
@@ -34,11 +34,11 @@ from netprobe.sim.devices import (
     set_kernel,
 )
 from netprobe.sim.firewall import ClientFirewall
+from netprobe.sim.leases import Leases
 from netprobe.sim.namespaces import LabError, bring_up, enter_new_mounts, enter_new_network, own_environment
 from netprobe.sim.network import SERVERS, Network
 from netprobe.sim.packet import Packet
-from netprobe.sim.records import GATEWAY6, Scenario
-from netprobe.sim.routing import CLIENT
+from netprobe.sim.records import Scenario
 
 SERVER_DEVICE = "tun0"
 
@@ -60,41 +60,73 @@ _DEFAULT_TTL = 64
 _LINK_WATCH_S = 2.0
 
 
-class Bridge:
-    """Carries packets between the devices and the network, each at its time. `began` is the network's zero."""
+@dataclass(slots=True)
+class _Port:
+    """One of the client's cards: its device, who answers for the gateway's box, and whether its cable is in."""
 
-    def __init__(self, network: Network, client: int, servers: int, began: float) -> None:
+    card: Card
+    device: int
+    neighbours: frozenset[bytes]
+    up: bool
+    headers: dict[bool, bytes] = field(
+        init=False
+    )  # what comes before each packet for the client, by whether it is IPv6
+
+    def __post_init__(self) -> None:
+        kinds = {False: ethernet.TYPE_IPV4, True: ethernet.TYPE_IPV6}
+        pack, ends = ethernet.HEADER.pack, (self.card.mac, ethernet.GATEWAY_MAC)
+        self.headers = {over_v6: pack(*ends, kind) for over_v6, kind in kinds.items()}
+
+
+class Bridge:
+    """Carries packets between the devices and the network, each at its time. `began` is the network's zero.
+
+    `clients` are the devices of the client's cards, by their nodes; `lease` gives them what they have at a time.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        clients: Mapping[str, int],
+        servers: int,
+        began: float,
+        lease: Callable[[float], None] = lambda _: None,
+    ) -> None:
         scenario = network.scenario
         self._network = network
-        self._client = client
+        self._ports = {
+            card.node: _Port(
+                card, clients[card.node], ethernet.neighbours(scenario, card), network.link_up(0.0, card.node)
+            )
+            for card in Cards(scenario).all
+        }
+        self._lease = lease
         self._servers = servers
         self._began = began
-        self._link_up = network.link_up(0.0)
         self._waited_s = 0.0
         self._firewall = ClientFirewall(scenario)
-        self._edges = sorted({t for f in scenario.faults if CLIENT in f.at for t in (f.begin_s, f.end_s)})
+        self._edges = sorted({t for f in scenario.faults if set(self._ports) & {*f.at} for t in (f.begin_s, f.end_s)})
         self._initial_ttl = {a: s.initial_ttl for s in scenario.servers for a in s.addresses}
-        self._gateway = ethernet.neighbours(scenario)
-        pack = ethernet.HEADER.pack
-        self._header = pack(CLIENT_MAC, ethernet.GATEWAY_MAC, ethernet.TYPE_IPV4)
-        self._header_v6 = pack(CLIENT_MAC, ethernet.GATEWAY_MAC, ethernet.TYPE_IPV6)
 
     def run(self, until: int) -> None:
         """Work until descriptor `until` is readable, which is how its writer's end shows."""
-        devices = (self._client, self._servers, until)
+        ports = {port.device: port for port in self._ports.values()}
+        devices = (*ports, self._servers, until)
         while True:
             now = self._now()
             for delivery in self._network.advance(now + _WRITE_S):
                 self._emit(delivery.node, delivery.packet)
-            self._set_carrier(now)
+            self._set_carriers(now)
+            self._lease(now)
             self._firewall.change(now)
             before = self._now()
             readable, _, _ = select.select(devices, (), (), self._idle_s(before))
             if until in readable:
                 return
             self._waited_s = _WAKE_S if self._now() - before > _WAKE_S else 0.0
-            if self._client in readable:
-                self._read(self._client, self._from_client)
+            for device, port in ports.items():
+                if device in readable:
+                    self._read(device, partial(self._from_client, port))
             if self._servers in readable:
                 self._read(self._servers, self._from_servers)
 
@@ -110,11 +142,12 @@ class Bridge:
         times = [t for t in (edge, due) if t is not None and t != float("inf")]
         return max(0.0, min(times) - now) if times else None
 
-    def _set_carrier(self, now: float) -> None:
-        up = self._network.link_up(now)
-        if up != self._link_up:
-            self._link_up = up
-            set_carrier(self._client, up=up)
+    def _set_carriers(self, now: float) -> None:
+        for node, port in self._ports.items():
+            up = self._network.link_up(now, node)
+            if up != port.up:
+                port.up = up
+                set_carrier(port.device, up=up)
 
     def _read(self, device: int, take: Callable[[bytes], None]) -> None:
         for _ in range(_BATCH):
@@ -125,22 +158,22 @@ class Bridge:
             take(data)
             self._waited_s = 0.0
 
-    def _from_client(self, frame: bytes) -> None:
+    def _from_client(self, port: _Port, frame: bytes) -> None:
         if len(frame) < ethernet.HEADER.size:
             return
         destination, _, kind = ethernet.HEADER.unpack_from(frame)
         now = self._now() - self._waited_s
-        reply = ethernet.answer(frame, self._gateway)
+        reply = ethernet.answer(frame, port.neighbours)
         if reply is not None:
-            if self._network.gateway_alive(now):
-                self._write(self._client, reply)
+            if self._network.gateway_alive(now, port.card.node):
+                self._write(port.device, reply)
         elif destination == ethernet.GATEWAY_MAC:
             packet = frame[ethernet.HEADER.size :]
             # RFC 791, 3.1; RFC 8200, 3: what follows is Ethernet's padding.
             if kind == ethernet.TYPE_IPV4:
-                self._inject(packet[: int.from_bytes(packet[2:4])], CLIENT, now)
+                self._inject(packet[: int.from_bytes(packet[2:4])], port.card.node, now)
             elif kind == ethernet.TYPE_IPV6:
-                self._inject(packet[: 40 + int.from_bytes(packet[4:6])], CLIENT, now)
+                self._inject(packet[: 40 + int.from_bytes(packet[4:6])], port.card.node, now)
 
     def _from_servers(self, data: bytes) -> None:
         self._inject(data, SERVERS, self._now() - self._waited_s)
@@ -157,8 +190,9 @@ class Bridge:
         self._network.inject(packet, at, now)
 
     def _emit(self, node: str, packet: Packet) -> None:
-        if node == CLIENT:
-            self._write(self._client, (self._header_v6 if ":" in packet.source else self._header) + packet.to_bytes())
+        port = self._ports.get(node)
+        if port:
+            self._write(port.device, port.headers[":" in packet.source] + packet.to_bytes())
         else:
             self._write(self._servers, packet.to_bytes())
 
@@ -196,37 +230,30 @@ def _make_servers(scenario: Scenario) -> int:
     return device
 
 
-def _make_client(scenario: Scenario, folder: str, *, plugged: bool) -> int:
-    """The client's side: one Ethernet card, a default route, resolvers; its own view of a few files."""
+def _make_client(cards: Cards, folder: str, plugged: Callable[[str], bool]) -> tuple[dict[str, int], Leases]:
+    """The client's side: its Ethernet cards by their nodes, with what they are leased; its own view of a few files."""
     from pyroute2 import IPRoute  # noqa: PLC0415  # as above
 
     enter_new_network()
-    set_ipv6(on=bool(scenario.client.address6))
-    device = open_device(CLIENT_DEVICE, IFF_TAP)
+    over_v6 = any(card.interface_v6 for card in cards.all)
+    set_ipv6(on=over_v6)
+    devices = {card.node: open_device(card.device, IFF_TAP) for card in cards.all}
     set_kernel("ipv4/ping_group_range", f"0 {highest_group()}")
-    address = IPv4Interface(scenario.client.address)
-    gateway = scenario.gateway.address
-    mtu = scenario.own_mtu
     bring_up("lo")
-    with IPRoute() as kernel:
-        (index,) = kernel.link_lookup(ifname=CLIENT_DEVICE)
-        kernel.link("set", index=index, address=CLIENT_MAC.hex(":"), mtu=mtu, txqlen=_WAITING)
+    kernel = IPRoute()  # lives as long as the network
+    for card in cards.all:
+        (index,) = kernel.link_lookup(ifname=card.device)
+        kernel.link("set", index=index, address=card.mac.hex(":"), mtu=card.mtu, txqlen=_WAITING)
         kernel.link("set", index=index, state="up")
-        if plugged:
+        if plugged(card.node):
             kernel.link("set", index=index, operstate="UP")  # a TAP says "unknown" by itself
         else:
-            set_carrier(device, up=False)
+            set_carrier(devices[card.node], up=False)
             _wait_until_down(kernel, index)
-        kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-        if IPv4Address(gateway) not in address.network:
-            kernel.route("add", dst=f"{gateway}/32", oif=index, scope=253)  # 253: link, it is on the wire
-        kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
-        if scenario.client.address6:
-            own = IPv6Interface(scenario.client.address6)
-            kernel.addr("add", index=index, address=str(own.ip), prefixlen=own.network.prefixlen)
-            kernel.route("add", dst="::/0", gateway=GATEWAY6, oif=index, family=AF_INET6)
+    leases = Leases(cards, kernel, over_v6=over_v6)
+    leases.change(0.0)
     enter_new_mounts({path: Path(folder, name) for path, name in CLIENT_FILES.items()})
-    return device
+    return devices, leases
 
 
 def _wait_until_down(kernel: Any, index: int) -> None:
@@ -261,7 +288,7 @@ def _live(setup: wiring.Setup) -> None:
         wiring.send(servers.stdin, setup)
         servers_device = _make_servers(scenario)
         network = Network(scenario, setup.seed)
-        client_device = _make_client(scenario, setup.folder, plugged=network.link_up(0.0))
+        clients, leases = _make_client(Cards(scenario), setup.folder, partial(network.link_up, 0.0))
         try:
             wiring.receive(servers.stdout, wiring.Ready)
         except EOFError:
@@ -272,7 +299,7 @@ def _live(setup: wiring.Setup) -> None:
         wiring.send(servers.stdin, wiring.Ready(began))
         wiring.send(sys.stdout.buffer, wiring.Ready(began))
         try:
-            Bridge(network, client_device, servers_device, began).run(sys.stdin.fileno())
+            Bridge(network, clients, servers_device, began, leases.change).run(sys.stdin.fileno())
         finally:
             end_inhabitants(outside)
             servers.kill()  # they have nothing to save, and their own end would take longer

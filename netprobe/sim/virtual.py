@@ -6,14 +6,10 @@ own kernel does is modelled too: RSTs to answers that nobody expects, and what b
 
 import random
 from collections import deque
-from functools import lru_cache
-from ipaddress import ip_address, ip_interface
-
-import msgspec
 
 from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
-from netprobe.model.host import HostState, Inspect, Link
+from netprobe.model.host import Inspect
 from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
 from netprobe.model.services import (
     Answer,
@@ -25,26 +21,27 @@ from netprobe.model.services import (
     QuicHandshaken,
     Response,
 )
-from netprobe.probing.port import Event, Outcome, Request, Usage
-from netprobe.sim import ipv6, prefixes
+from netprobe.probing.port import Event, Outcome, Over, Request, Usage
+from netprobe.sim import ipv6, own_kernel
 from netprobe.sim import packet as ip
+from netprobe.sim.cards import Card, Cards
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation
 from netprobe.sim.extensions import interfaces_of, labels_of
 from netprobe.sim.lookup import Question
 from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
-from netprobe.sim.network import Delivery, Network
+from netprobe.sim.network import SERVERS, Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.quic import headers
 from netprobe.sim.quic.client import QuicConversation
-from netprobe.sim.records import GATEWAY6, Scenario
+from netprobe.sim.records import Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.tcp import header_of, ip_id_of, mss_over, syn_options
+from netprobe.sim.turns import Turns
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
-LINK_NAME = "eth0"
 _PORT_BASE = {Protocol.TCP: 33000, Protocol.ACK: 25000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
 _PORTS = 8000
 _FIRST_CONVERSATION_PORT = 52000
@@ -52,7 +49,6 @@ _IDENT_BASE = 0x4000
 _LABELS = 1 << 20  # RFC 6437: of 20 bits, and 0 is none
 _ETHERNET = 1500  # what a raw socket's SYN says that it takes
 _MARK_BYTES = 4  # of a datagram's payload in IPv6, whose header has no number of its own
-_GLOBAL_V6 = prefixes.mask("2000::/3")  # RFC 4291, 2.4, as IANA has given it out
 _KNUTH = 2654435761
 _ACK_OPTIONS = b"\1\1\x08\x0a\0\0\0\1\0\0\0\1"  # as in a connection with time stamps
 
@@ -64,13 +60,15 @@ class VirtualVantage:
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self._scenario = scenario
-        self._own, *own_v6 = scenario.client_addresses
-        self._own_v6 = own_v6[0] if own_v6 else ""
-        self._mtu = scenario.own_mtu
+        cards = Cards(scenario)
+        self._own = frozenset(address for card in cards.all for address in card.own)
+        self._turns = Turns(scenario)
+        self._late: list[float] = []  # each waking, since somebody looked
         self._machines = Machines(scenario, WALL_CLOCK_S, seed)
         self._draw = random.Random(f"{seed}/client")  # a model, not a secret
         self._network = Network(scenario, seed)
-        self._clock = self._machines.clock = Clockwork(self._network, self._own, self._deliver, self._own_v6)
+        self._clock = self._machines.clock = Clockwork(self._network, cards, self._deliver)
+        self._kernel = own_kernel.OwnKernel(scenario, cards, self._network, self._clock, WALL_CLOCK_S)
         self._events: deque[Event] = deque()
         self._tokens = 0
         self._ports = _FIRST_CONVERSATION_PORT
@@ -92,31 +90,47 @@ class VirtualVantage:
         """Start `request` and return the token that its events will carry."""
         self._tokens += 1
         token = self._tokens
-        impossible = _impossible(request, over_v6=bool(self._own_v6))
-        if impossible is not None:
-            self._emit(token, impossible)
+        link = ""
+        if isinstance(request, Over):
+            link, request = request.link, request.request
+        if isinstance(request, Inspect):
+            self._emit(token, self._kernel.state(self._late))
+            self._late = []
+            return token
+        address = own_kernel.destination(request)
+        card = self._kernel.card(address, link)
+        if card is None:
+            self._emit(token, own_kernel.refused(request, own_kernel.trouble(address)))
             return token
         match request:
             case Probe():
-                self._probe(request, token)
+                self._probe(request, token, card)
             case Lookup():
-                self._lookup(request, token)
+                self._lookup(request, token, card)
             case Handshake() | Fetch():
-                self._converse(request, token)
+                self._converse(request, token, card)
             case QuicHandshake():
-                self._shake(request, token)
-            case Inspect():
-                self._emit(token, self._host())
+                self._shake(request, token, card)
         return token
 
     def receive(self, until: float) -> Event | None:
         """The next event, moving time on to it, or to `until`; None then."""
-        while not self._events:
-            if not self._clock.step(until):
-                if until != float("inf"):
-                    self._clock.now = max(self._clock.now, until)
-                return None
-        return self._events.popleft()
+        began = self._clock.now
+        while not self._events and self._clock.step(until):
+            pass
+        if not self._events and until != float("inf"):
+            self._clock.now = max(self._clock.now, until)
+        if self._turns and self._clock.now > began:
+            self._wait_for_turn()
+        return self._events.popleft() if self._events else None
+
+    def _wait_for_turn(self) -> None:
+        """A busy machine wakes this process later, and what comes meanwhile waits for it too."""
+        due, wakes = self._clock.now, self._turns.wakes(self._clock.now)
+        while self._clock.step(wakes):
+            pass
+        self._clock.now = wakes
+        self._late.append(wakes - due)
 
     def record(self, capture: Capture | None) -> None:
         """Write what passes the client's card to `capture` from now on; None: no more."""
@@ -134,16 +148,12 @@ class VirtualVantage:
     def _emit(self, token: int, outcome: Outcome) -> None:
         self._events.append(Event(token, self._clock.now, outcome))
 
-    def _source(self, destination: str) -> str:
-        """The own address for what goes there."""
-        return self._own_v6 if ":" in destination else self._own
-
     # --- out
 
-    def _probe(self, probe: Probe, token: int) -> None:
-        packet, key = self._packet(probe, token)
+    def _probe(self, probe: Probe, token: int, card: Card) -> None:
+        packet, key = self._packet(probe, token, card.source(probe.flow.destination))
         now = self._clock.now
-        if packet.size > self._mtu:  # a raw socket does not fragment
+        if packet.size > card.mtu:  # a raw socket does not fragment
             self._emit(token, Reply(ReplyKind.SEND_FAILED, packet.source, 0.0, error="EMSGSIZE"))
             return
         self._probes[key] = (token, now)
@@ -151,14 +161,14 @@ class VirtualVantage:
         self._bytes += packet.size
         self._clock.send(packet, CLIENT)
 
-    def _packet(self, probe: Probe, token: int) -> tuple[Packet, _Key]:
-        """The packet of `probe` and what its replies are known by."""
+    def _packet(self, probe: Probe, token: int, source: str) -> tuple[Packet, _Key]:
+        """The packet of `probe` from the address `source`, and what its replies are known by."""
         flow = probe.flow
         number = token * _KNUTH
         over_v6 = ":" in flow.destination
         # The number of a packet, or of its flow: load balancers hash the label (RFC 6438).
         ident = _flow_label(flow) if over_v6 else (number >> 8) % 0xFFFE + 1
-        packet = Packet(self._source(flow.destination), flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
+        packet = Packet(source, flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
         if flow.protocol is Protocol.ICMP:
             packet.protocol, packet.icmp_type, packet.icmp_code = ip.ICMP, ip.ECHO, 0
             packet.icmp_ident = _IDENT_BASE + flow.label % 0x4000
@@ -187,7 +197,7 @@ class VirtualVantage:
         destination = "" if flow.protocol is Protocol.ICMP else flow.destination
         return packet, (packet.protocol, destination, own, mark)
 
-    def _lookup(self, lookup: Lookup, token: int) -> None:
+    def _lookup(self, lookup: Lookup, token: int, card: Card) -> None:
         port = self._new_port()
 
         def done(answer: Answer) -> None:
@@ -196,11 +206,11 @@ class VirtualVantage:
             self._emit(token, answer)
 
         question = self._questions[port] = Question(
-            self._clock, self._source(lookup.resolver), lookup, port, done, mtu=self._mtu
+            self._clock, card.source(lookup.resolver), lookup, port, done, mtu=card.mtu
         )
         question.start()
 
-    def _converse(self, request: Handshake | Fetch, token: int) -> None:
+    def _converse(self, request: Handshake | Fetch, token: int, card: Card) -> None:
         port = self._new_port()
 
         def done(outcome: Handshaken | Response) -> None:
@@ -210,17 +220,17 @@ class VirtualVantage:
 
         conversation = self._conversations[port] = Conversation(
             self._clock,
-            (self._source(_handshake(request).address), port),
+            (card.source(own_kernel.destination(request)), port),
             request,
             done,
-            mtu=self._mtu,
+            mtu=card.mtu,
             wall_clock_s=WALL_CLOCK_S,
             clock_ahead_s=self._scenario.client.clock_ahead_s,
             random=self._draw.randbytes(32),
         )
         conversation.start()
 
-    def _shake(self, request: QuicHandshake, token: int) -> None:
+    def _shake(self, request: QuicHandshake, token: int, card: Card) -> None:
         port = self._new_port()
 
         def done(outcome: QuicHandshaken) -> None:
@@ -230,7 +240,7 @@ class VirtualVantage:
 
         conversation = self._questions[port] = QuicConversation(
             self._clock,
-            (self._source(request.address), port),
+            (card.source(request.address), port),
             request,
             done,
             wall_clock_s=WALL_CLOCK_S,
@@ -247,41 +257,16 @@ class VirtualVantage:
         self._packets += packets
         self._bytes += size
 
-    # --- the own kernel
-
-    def _host(self) -> HostState:
-        now = self._clock.now
-        up = self._network.link_up(now)
-        client = self._scenario.client
-        addresses = tuple(str(ip_interface(address)) for address in (client.address, client.address6) if address)
-        link = Link(LINK_NAME, "up" if up else "down", up, addresses, self._mtu)
-        state = HostState(
-            links=(link,),
-            default_link=LINK_NAME,
-            gateway=self._scenario.gateway.address,
-            neighbour=self._clock.neighbour.state,
-            resolvers=client.resolvers,
-            wall_clock_s=WALL_CLOCK_S + now + client.clock_ahead_s,
-            hosts_overrides=tuple(client.hosts),
-        )
-        if self._own_v6 and prefixes.within(self._own_v6, (_GLOBAL_V6,)):
-            state = msgspec.structs.replace(
-                state,
-                global_link_v6=LINK_NAME,
-                address_v6=self._own_v6,
-                gateway_v6=GATEWAY6,
-                neighbour_v6=self._clock.neighbour_v6.state,
-            )
-        return client.facts.put_into(state, now)
-
     # --- in
 
     def _deliver(self, delivery: Delivery) -> None:
-        if delivery.node != CLIENT:
+        if delivery.node == SERVERS:
             self._machines.receive(delivery)
             return
         packet = delivery.packet
-        self._dropping = packet.source not in {self._own, self._own_v6} and self._drops(packet)
+        if not self._kernel.owns(packet.destination):
+            return
+        self._dropping = packet.source not in self._own and self._drops(packet)
         if packet.is_error:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:
@@ -360,7 +345,7 @@ class VirtualVantage:
             elif quote.protocol == ip.UDP and (ip.UDP, quote.destination, own, mark) not in self._probes:
                 mark = (mark >> 8) | (mark & 0xFF) << 8  # routers quote it in their own order of bytes
         key = (quote.protocol, "" if quote.protocol == ip.ICMP else quote.destination, own, mark)
-        if error.source in {self._own, self._own_v6}:
+        if error.source in self._own:
             self._not_sent(key, error.source)
             return
         self._answer(key, _kind(error), error, quote)
@@ -426,36 +411,3 @@ def _numbers(message: Packet) -> tuple[int, int]:
     """Type and code of an ICMP message as they were on the wire."""
     numbers = (message.icmp_type, message.icmp_code)
     return ipv6.to_wire(*numbers) if ":" in message.source else numbers
-
-
-def _handshake(request: Handshake | Fetch) -> Handshake:
-    return request.handshake if isinstance(request, Fetch) else request
-
-
-def _impossible(request: Request, *, over_v6: bool) -> Outcome | None:
-    """What becomes of a request that the own kernel refuses; None for one that can be tried.
-
-    It has no way to IPv6 addresses unless it is `over_v6`.
-    """
-    match request:
-        case Probe(flow=Flow(destination=address)) if error := _refused(address, over_v6=over_v6):
-            return Reply(ReplyKind.SEND_FAILED, "", 0.0, error=error)
-        case Lookup(resolver=address) if _refused(address, over_v6=over_v6):
-            return Answer(request, error="unreachable")
-        case QuicHandshake(address=address) if error := _refused(address, over_v6=over_v6):
-            return QuicHandshaken(request, "initial", "local", error)
-        case Handshake(address=address) if error := _refused(address, over_v6=over_v6):
-            return Handshaken(request, "connect", "local", error)
-        case Fetch(handshake=Handshake(address=address)) if error := _refused(address, over_v6=over_v6):
-            return Response(request, Handshaken(request.handshake, "connect", "local", error), error="local")
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _refused(address: str, *, over_v6: bool) -> str:
-    """The errno's name with which sending there fails; empty: it does not."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return "EAFNOSUPPORT"
-    return "" if found.version == 4 or over_v6 else "ENETUNREACH"

@@ -19,6 +19,7 @@ from netprobe.model.record import to_json
 from netprobe.sim import folders, wiring
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Scenario
+from netprobe.sim.turns import Turns
 
 #: Variables by which tools find the certificates to trust.
 _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -55,6 +56,7 @@ class World:
         self._scenario = scenario
         self._pcap = pcap
         self._recorder: subprocess.Popen[Any] | None = None
+        self._starver: subprocess.Popen[Any] | None = None
         self._fidelity = fidelity
         self._seed = seed
         self._began = 0.0
@@ -142,8 +144,24 @@ class World:
             raise LabError(ready.error)
         self._began = ready.began
         self._namespaces = Namespaces.of(self._process.pid)
+        if Turns(self._scenario):
+            self._starve()
         if self._pcap is not None:
             self._record(self._pcap)
+
+    def _starve(self) -> None:
+        """Have the processor kept from whatever runs at the client, except from who carries its packets."""
+        assert self._namespaces is not None  # noqa: S101  # the caller has just made them
+        assert self._process is not None  # noqa: S101
+        self._starver = self._namespaces.popen(
+            [sys.executable, "-P", "-m", "netprobe.sim.starver", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            env=own_environment(),
+            start_new_session=True,
+        )
+        assert self._starver.stdin is not None  # noqa: S101  # a pipe, as asked for
+        wiring.send(self._starver.stdin, wiring.Setup(self._scenario, self._seed, self._folder))
+        wiring.send(self._starver.stdin, wiring.Ready(self._began))
 
     def _record(self, path: Path) -> None:
         """Have what passes the client's card written down from now on."""
@@ -163,15 +181,13 @@ class World:
 
     def _stop_recording(self) -> None:
         if self._recorder is not None:
-            assert self._recorder.stdin is not None  # noqa: S101
-            with contextlib.suppress(OSError):
-                self._recorder.stdin.close()  # which is how it learns that it may end
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._recorder.wait(_PATIENCE_S)
-            _end(self._recorder)
+            _let_end(self._recorder)
             self._recorder = None
 
     def _stop(self) -> None:
+        if self._starver is not None:  # first: who is stopped cannot end
+            _let_end(self._starver)
+            self._starver = None
         for command in self._commands:
             _end(command)
         self._stop_recording()
@@ -205,6 +221,16 @@ def _client_files(scenario: Scenario) -> dict[str, str]:
         "nsswitch.conf": "hosts: files dns\n" + "".join(f"{table}: files\n" for table in _TABLES),
         _FACTS_FILE: to_json(scenario.client.facts).decode(),
     }
+
+
+def _let_end(helper: subprocess.Popen[Any]) -> None:
+    """Close the standard input of a helper, which is how it learns that it may end."""
+    assert helper.stdin is not None  # noqa: S101  # a pipe, as asked for
+    with contextlib.suppress(OSError):
+        helper.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        helper.wait(_PATIENCE_S)
+    _end(helper)
 
 
 def _end(command: subprocess.Popen[Any]) -> None:

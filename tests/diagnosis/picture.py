@@ -134,6 +134,8 @@ class Picture:
     """What is there. Every field is what a healthy network shows; `but` changes some."""
 
     link: bool = True
+    lease: bool = True
+    made_up: tuple[str, ...] = ()  # addresses that the device gave itself for want of a lease
     gateway: str = HOME
     gateway_answers: bool = True
     neighbour: str = "reachable"
@@ -157,6 +159,8 @@ class Picture:
     unmeasured: tuple[str, ...] = ()  # controls that nothing is known about
     stalled: tuple[str, ...] = ()  # addresses whose connections open and then fall silent, but in small segments
     late_s: float = 0.0  # how late the measurement was at worst
+    overdue_s: float = 0.0  # of the 20 seconds that it takes
+    load: float | None = None
     closer: tuple[Observation, ...] = ()  # what else a second look saw
     six: bool = False  # the machine has IPv6; what it sees over it is in `closer`
 
@@ -171,7 +175,7 @@ class Picture:
     def observations(self) -> tuple[Observation, ...]:
         """What a survey would have written down."""
         found: list[Observation] = [self._see("host", "self", self._host(), 0.0)]
-        if self.link:
+        if self.link and self.lease:
             found += self._around()
             found += self._lookups()
             for name, address in CONTROLS.items():
@@ -182,16 +186,18 @@ class Picture:
                     found += self._place("edge", name, address)
             found += self._second_look()
             found += self.closer
-            found.append(self._see("host", "self", structs.replace(self._host(), late_s=self.late_s), 20.0))
+            late = structs.replace(self._host(), late_s=self.late_s, overdue_s=self.overdue_s, load=self.load)
+            found.append(self._see("host", "self", late, 20.0))
         return tuple(found)
 
     def _see(self, purpose: str, subject: str, fact: AnyFact, at_s: float = 1.0) -> Observation:
         return Observation(at_s, purpose, subject, fact)
 
     def _host(self) -> HostState:
-        link = Link("eth0", "up" if self.link else "down", self.link, ("192.168.1.23/24",))
+        addresses = ("192.168.1.23/24",) if self.lease else self.made_up
+        link = Link("eth0", "up" if self.link else "down", self.link, addresses)
         wall = NOW_S + self.clock_off_s
-        if not self.link:
+        if not (self.link and self.lease):
             return HostState((link,), wall_clock_s=wall)
         state = HostState((link,), "eth0", self.gateway, self.neighbour, self.resolvers, wall, self.hosts_overrides)
         if not self.six:

@@ -63,7 +63,24 @@ def test_what_servers_say_stays_true(cause: str) -> None:
     assert CAUSES[cause].but(late_s=2.0).verdict().cause == cause
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause != "home.device.busy"])
 def test_a_modestly_busy_machine_gets_its_verdict(cause: str) -> None:
     """Up to a tenth of a second everything counts."""
     assert CAUSES[cause].but(late_s=0.1).verdict().cause == cause
+
+
+def test_a_machine_whose_processor_others_have_is_the_trouble_itself() -> None:
+    """Overdue for a third of the time, while others want the processor: whatever else was seen comes after that."""
+    for case in SELF_MADE.values():
+        verdict = case.but(late_s=2.1, overdue_s=9.0, load=6.0).verdict()
+        assert verdict.cause == "home.device.busy"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"overdue_s": 9.0, "load": 0.2}, {"overdue_s": 9.0}, {"overdue_s": 3.0, "load": 6.0}]
+)
+def test_a_machine_that_was_stopped_or_slept_is_not_called_busy(changes: dict[str, float]) -> None:
+    """Late without any others that want the processor, or seldom: nobody is to blame, and nothing counts."""
+    verdict = healthy.but(late_s=2.1, **changes).verdict()
+    assert verdict.cause != "home.device.busy"
+    assert next(e.state for e in verdict.evidence if e.id == "host.busy") == "starved"

@@ -70,6 +70,8 @@ def here(resolver: str, platform: Answer | None, control: Answer | None) -> dict
 CAUSES: dict[str, Picture] = {
     "none.app_device": healthy,
     "home.link.down": healthy.but(link=False),
+    "home.link.no_lease": healthy.but(lease=False),
+    "home.device.busy": healthy.but(late_s=2.1, overdue_s=9.0, load=6.0),
     "home.gateway.dead": nothing.but(gateway_answers=False, neighbour="failed", ways=cut(EVERYTHING, 0)),
     "home.firewall.block": healthy.but(dropped=EVERYTHING, answers=no_answers),
     "home.dns.resolver_down": healthy.but(answers=here(HOME, REFUSED, REFUSED)),

@@ -29,7 +29,7 @@ def requests(data: bytes) -> None:
         _OWN.__contains__,
     )
     left = 0
-    for number, packet in messages.requests(data):
+    for number, packet, _ in messages.requests(data):
         assert 0 <= number <= 0xFFFFFFFF
         said = gate.check(packet, 0.0)
         if said != MAY_LEAVE:
@@ -53,6 +53,6 @@ def requests(data: bytes) -> None:
 
 def request_seeds() -> Iterator[bytes]:
     """Each probe alone, and all of them in one message."""
-    records = [messages.REQUEST.pack(number, len(packet)) + packet for number, packet in enumerate(probes())]
+    records = [messages.REQUEST.pack(number, len(packet), 0) + packet for number, packet in enumerate(probes())]
     yield from (record for record in records if len(record) < 600)
     yield b"".join(record for record in records if len(record) < 200)

@@ -66,11 +66,7 @@ def test_the_truth_does_not_depend_on_chance(name: str, world: tuple[Platform, A
 
 
 #: Causes whose plain scenario nothing simulated can hold yet, and what is missing.
-NOT_SIMULATED = {
-    "home.link.no_lease": "a client without an address",
-    "home.device.busy": "a client that is late itself",
-    "undetermined": "a client that measures too little",
-}
+NOT_SIMULATED: dict[str, str] = {}
 
 
 @cache

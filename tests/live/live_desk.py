@@ -29,7 +29,7 @@ class Tray:
     def attach(self, reactor: Reactor, listener: Listener) -> None:
         """Nothing ever comes by itself."""
 
-    def send(self, _token: int, packet: bytes, _destination: str) -> None:
+    def send(self, _token: int, packet: bytes, _destination: str, _interface: int = 0) -> None:
         self.packets.append(packet)
 
     def flush(self) -> None:
@@ -78,7 +78,7 @@ class Desk:
         for ports, first in ((self.prober._tcp_ports, 20_128), (self.prober._udp_ports, 20_256)):
             for of_family in ports.values():
                 of_family.port = lambda label, now, first=first: first + label  # type: ignore[misc, method-assign]  # noqa: ARG005
-        self.prober._source = lambda destination, now: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
+        self.prober._source = lambda destination, now, link: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
     def close(self) -> None:
         self.prober.close()

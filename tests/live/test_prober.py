@@ -47,7 +47,7 @@ class Bench:
         recorder: Any = Recorder(self.sent)
         wire = LocalWire(Sockets(recorder, icmp, tcp), Sockets(recorder, icmpv6, tcp_v6), BLOCKS)
         self.prober = Prober(wire, self.reactor, lambda token, _, reply: self.replies.append((token, reply)))
-        self.prober._source = lambda destination, now: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
+        self.prober._source = lambda destination, now, link: CLIENT_V6 if ":" in destination else CLIENT  # type: ignore[method-assign]  # noqa: ARG005
 
     def close(self) -> None:
         self.prober.close()

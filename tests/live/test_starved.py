@@ -31,8 +31,9 @@ def test_starvation_blames_nobody(seconds: float, times: int) -> None:
     """Stopped for longer than a time-out, again and again, it says so and blames no network."""
     done = run_in_world(load("healthy"), [sys.executable, STARVE, str(seconds), str(times), *DIAGNOSE], capture=True)
     found = verdict(done.stdout)
-    assert state(found) == "starved"
-    assert found["component"] in {"none", "undetermined"}, found["cause"]
+    # Where others want the processor too, as on a full machine, that is the trouble: the network is innocent in any case.
+    assert state(found) in {"starved", "overloaded"}
+    assert found["component"] in {"none", "undetermined"} or found["cause"] == "home.device.busy", found["cause"]
 
 
 def test_busy_machine_gets_its_verdict() -> None:
@@ -45,5 +46,5 @@ def test_busy_machine_gets_its_verdict() -> None:
             loop.kill()
             loop.wait()
     found = verdict(done.stdout)
-    assert found["component"] in {"isp", "undetermined"}
-    assert found["component"] == "isp" or state(found) == "starved"
+    assert found["component"] in {"isp", "undetermined"} or found["cause"] == "home.device.busy"
+    assert found["component"] == "isp" or state(found) in {"starved", "overloaded"}

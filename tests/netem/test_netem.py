@@ -29,7 +29,8 @@ def said(came: int, least: float, mean: float) -> str:
 
 def wire(*ends: str, **link: Any) -> Wire:
     """One that the seed leaves as it is."""
-    return Wire((ends[0], ends[1]), ("one", "other"), 1500, Link((ends[0], ends[1]), 5.0, **link))
+    card = CLIENT if CLIENT in ends else ""
+    return Wire((ends[0], ends[1]), ("one", "other"), 1500, Link((ends[0], ends[1]), 5.0, **link), card=card)
 
 
 def test_a_wire_between_routers_takes_its_time_at_both_ends() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from netprobe.sim import packet as ip
+from netprobe.sim.cards import Cards
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.neighbour import GIVES_UP_S
 from netprobe.sim.network import Delivery, Network
@@ -14,7 +15,8 @@ from tests.sim.small import echo, fault, line
 
 def clock_of(*faults: Fault) -> tuple[Clockwork, list[Delivery]]:
     heard: list[Delivery] = []
-    return Clockwork(Network(line(*faults)), OWN, heard.append), heard
+    scenario = line(*faults)
+    return Clockwork(Network(scenario), Cards(scenario), heard.append), heard
 
 
 def run(clock: Clockwork, until: float) -> None:
@@ -40,13 +42,13 @@ def test_each_try_takes_its_time() -> None:
     for at_s in (0.0, 2.0, 4.0, 8.0):
         run(clock, at_s)
         clock.send(echo(), CLIENT)
-        states.append(clock.neighbour.state)
+        states.append(clock.neighbours[CLIENT].state)
     run(clock, 20.0)
     assert states == ["incomplete"] * 4
     assert [delivery.at_s for delivery in heard] == [
         pytest.approx(t) for t in (GIVES_UP_S, GIVES_UP_S, 4.0 + GIVES_UP_S, 8.0 + GIVES_UP_S)
     ]
-    assert clock.neighbour.state == "failed"
+    assert clock.neighbours[CLIENT].state == "failed"
 
 
 def test_a_gateway_that_comes_back_is_reachable() -> None:
@@ -57,4 +59,4 @@ def test_a_gateway_that_comes_back_is_reachable() -> None:
     clock.send(echo(ttl=1), CLIENT)
     run(clock, 9.0)
     assert [delivery.packet.source for delivery in heard] == ["192.168.1.1"]
-    assert clock.neighbour.state == "reachable"
+    assert clock.neighbours[CLIENT].state == "reachable"

@@ -10,7 +10,7 @@ from netprobe.sim import library
 from netprobe.sim.checks import KINDS
 from netprobe.sim.interception import spread
 from netprobe.sim.network import Network
-from netprobe.sim.records import Client, Entry, Expect, Fault, Link, Match, Resolver, Route, Router, Server
+from netprobe.sim.records import Client, Entry, Expect, Fault, Link, Match, Resolver, Route, Router, Server, Uplink
 from netprobe.sim.routing import node_addresses
 from netprobe.sim.scenario import ScenarioError, json_schema, load
 from netprobe.topology.platform import load_platform
@@ -169,7 +169,7 @@ WRONG = (
     (
         "",
         '[[fault]]\nkind = "down"\nat = "cor"\n',
-        "'at' in [[fault]] 'down': there is no router or server or resolver or client 'cor' (did you mean 'core'?)",
+        "'at' in [[fault]] 'down': there is no router or server or resolver or client or uplink 'cor' (did you mean 'core'?)",
     ),
     (
         "",
@@ -605,7 +605,7 @@ def test_the_manual_knows_every_kind_of_fault(kind: str) -> None:
     assert all(f"`{key}" in row for key in keys)
 
 
-@pytest.mark.parametrize("record", [Client, Router, Link, Server, Resolver, Route, Entry, Expect, Match])
+@pytest.mark.parametrize("record", [Client, Uplink, Router, Link, Server, Resolver, Route, Entry, Expect, Match])
 def test_the_manual_knows_every_key(record: type[msgspec.Struct]) -> None:
     """What a table may hold is shown in the manual."""
     missing = [key for key in record.__struct_fields__ if key not in README]
@@ -617,4 +617,4 @@ def test_the_examples_of_the_manual_are_right(tmp_path: Path) -> None:
     situation, network = (part.partition("```")[0] for part in README.split("```toml")[1:])
     assert load(written(tmp_path, situation)).expect.cause == "isp.core.blackhole"
     said = complaint(written(tmp_path, 'sentence = "x."\n[expect]\ncomponent = "none"\ncause = "x"\n' + network))
-    assert said.endswith("there is no router 'akamai-edge' (known: home-router)")
+    assert said.endswith("there is no router 'lte-stick' (known: home-router)")

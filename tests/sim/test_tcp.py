@@ -3,6 +3,7 @@
 import pytest
 
 from netprobe.sim import packet as ip
+from netprobe.sim.cards import Cards
 from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.network import SERVERS, Delivery, Network
 from netprobe.sim.packet import Packet
@@ -41,7 +42,8 @@ class Pair:
             Link(link.ends, link.delay_ms, loss=loss, mtu=mtu if link.ends == ("r2", "r3") else 1500)
             for link in line().links
         )
-        self.clock = Clockwork(Network(line(*faults, links=links), seed), small.CLIENT, self.deliver)
+        scenario = line(*faults, links=links)
+        self.clock = Clockwork(Network(scenario, seed), Cards(scenario), self.deliver)
         self.near, self.far = Ear(), Ear()
         self.largest = 0  # packet that was delivered, in bytes
         self.client = Tcp(self.clock, CLIENT, HERE, THERE, 1000, self.near)

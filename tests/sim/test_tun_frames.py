@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netprobe.sim import routing
+from netprobe.sim.cards import Cards
 from netprobe.sim.devices import CLIENT_MAC
 from netprobe.sim.ethernet import GATEWAY_MAC, answer, arp_reply, neighbours
 from netprobe.sim.ipv6 import build_header
 from netprobe.sim.network import Network
 from netprobe.sim.packet import ECHO, Packet, checksum
+from netprobe.sim.records import Scenario
 from netprobe.sim.tun import Bridge
 from tests.sim.real_scenario import CONTROL, EDGE, EDGE_V6, HOPS, HOPS_V6, dual, scenario
 
@@ -39,7 +42,7 @@ class Devices:
         for one in (self.client, self.servers):
             one.settimeout(PATIENCE_S)
         network = Network(dual(folder) if over_v6 else scenario(folder), 0)
-        self.bridge = Bridge(network, client.fileno(), servers.fileno(), time.monotonic())
+        self.bridge = Bridge(network, {routing.CLIENT: client.fileno()}, servers.fileno(), time.monotonic())
         self._thread = threading.Thread(target=self.bridge.run, args=(self._until,))
 
     def start(self) -> None:
@@ -118,8 +121,8 @@ def test_frames_of_ipv6_are_carried_too(tmp_path: Path) -> None:
 @given(st.binary(max_size=100), st.booleans())
 def test_no_frame_breaks_the_bridge(data: bytes, aimed: bool) -> None:  # noqa: FBT001  # hypothesis calls it
     """Whatever a device delivers, nothing is raised."""
-    BRIDGE._from_client(GATEWAY_MAC + CLIENT_MAC + IPV4 + data if aimed else data)
-    BRIDGE._from_client(GATEWAY_MAC + CLIENT_MAC + IPV6 + data)
+    BRIDGE._from_client(BRIDGE._ports[routing.CLIENT], GATEWAY_MAC + CLIENT_MAC + IPV4 + data if aimed else data)
+    BRIDGE._from_client(BRIDGE._ports[routing.CLIENT], GATEWAY_MAC + CLIENT_MAC + IPV6 + data)
     BRIDGE._from_servers(data)
 
 
@@ -172,9 +175,12 @@ def test_solicitations_from_afar_and_for_others_draw_nothing() -> None:
 
 def test_the_gateway_s_box_answers_for_what_hangs_on_it(tmp_path: Path) -> None:
     """Its own addresses, also the link-local one, and those of the client's own network."""
-    found = {str(ip_address(packed)) for packed in neighbours(dual(tmp_path))}
-    assert found == {"192.168.1.1", "2001:db8:1::1", "fe80::1"}
-    assert {str(ip_address(packed)) for packed in neighbours(scenario(tmp_path))} == {"192.168.1.1"}
+
+    def near(whole: Scenario) -> set[str]:
+        return {str(ip_address(packed)) for packed in neighbours(whole, Cards(whole).all[0])}
+
+    assert near(dual(tmp_path)) == {"192.168.1.1", "2001:db8:1::1", "fe80::1"}
+    assert near(scenario(tmp_path)) == {"192.168.1.1"}
 
 
 @given(st.binary(max_size=120))
@@ -194,7 +200,7 @@ def _bridge() -> Bridge:
     import tempfile  # noqa: PLC0415  # hypothesis wants its fixture before pytest has one
 
     with tempfile.TemporaryDirectory() as folder:
-        return Bridge(Network(scenario(Path(folder)), 0), -1, -1, time.monotonic())
+        return Bridge(Network(scenario(Path(folder)), 0), {routing.CLIENT: -1}, -1, time.monotonic())
 
 
 BRIDGE = _bridge()

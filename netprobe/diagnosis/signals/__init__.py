@@ -14,6 +14,7 @@ from netprobe.diagnosis.signals import (
     reach,
     sizes,
     tls,
+    uplinks,
 )
 from netprobe.diagnosis.signals.base import Finding, Signal
 
@@ -21,6 +22,7 @@ SIGNALS: tuple[Signal, ...] = (
     *home.SIGNALS,
     *busy.SIGNALS,
     *firewall.SIGNALS,
+    *uplinks.SIGNALS,
     *dns.SIGNALS,
     *reach.SIGNALS,
     *sizes.SIGNALS,

@@ -1,9 +1,11 @@
 """The own machine and the home router: link, route, gateway, clock, hosts file."""
 
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_interface
 
 from netprobe.diagnosis.pattern import NEIGHBOUR_FAILED, View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.model.host import HostState, Link
 from netprobe.model.probes import Exchange, Protocol, ReplyKind
 from netprobe.model.unsent import FORBIDDEN
 from netprobe.topology.platform import covers
@@ -22,6 +24,11 @@ def link(view: View) -> Finding | None:
     facts = tuple(i for i, _ in hosts)
     host = hosts[0][1]
     routed = next((x for x in host.links if x.name == host.default_link), None)
+    if (bare := _without_lease(host)) is not None:
+        made_up = f" but one that it made up, {bare.addresses[0]}" if bare.addresses else ""
+        return Finding(
+            "no_address", f"Your network connection ({bare.name}) is up, and has no address{made_up}.", facts
+        )
     if host.default_link and (routed is None or routed.carrier or routed.state == "unknown"):  # "up" may lag behind
         return Finding(
             "up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts
@@ -29,6 +36,10 @@ def link(view: View) -> Finding | None:
     if any(x.name == host.global_link_v6 and x.carrier for x in host.links):
         told = f"Your network connection ({host.global_link_v6}) is up and has a route to the IPv6 Internet"
         return Finding("up", f"{told}, though none to that of IPv4.", facts)
+    if routed is not None and any(x.carrier for x in host.links):
+        others = ", ".join(x.name for x in host.links if x.carrier)
+        told = f"Your default route leads over {routed.name}, which has no link: a cable or Wi-Fi is off"
+        return Finding("dead_route", f"{told}; {others} has one, and is not used.", facts)
     if any(x.carrier for x in host.links):
         return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
     if not host.links:
@@ -36,6 +47,19 @@ def link(view: View) -> Finding | None:
     return Finding(
         "down", f"None of your {len(host.links)} network connection(s) has a link: a cable or Wi-Fi is off.", facts
     )
+
+
+def _without_lease(host: HostState) -> Link | None:
+    """The link by which packets would leave, where it has a carrier and no address that its network gave it.
+
+    Link-local addresses every device makes itself (RFC 3927, RFC 4291).
+    """
+    links = [x for x in host.links if x.name == host.default_link or not host.default_link]
+    if any(not ip_interface(a).is_link_local for x in links for a in x.addresses):
+        return None
+    up = [x for x in links if x.carrier and not x.tunnel]
+    known = [x for x in up if x.addresses] or ([] if host.default_link else up)
+    return known[0] if known else None
 
 
 def gateway(view: View) -> Finding | None:
@@ -131,7 +155,7 @@ def hosts_file(view: View) -> Finding | None:
 
 
 SIGNALS = (
-    Signal("host.link", "host", ("up", "no_route", "down"), link, good=("up",)),
+    Signal("host.link", "host", ("up", "no_address", "no_route", "dead_route", "down"), link, good=("up",)),
     Signal(
         "gateway.answers",
         "gateway",

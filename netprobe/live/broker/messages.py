@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 LARGEST_MESSAGE = 1 << 17  # either way; what a socket pair takes at once is some 200,000 bytes
 BATCH_BYTES = 1 << 15  # a message is sent when it has grown to this
 
-#: A request: the number by which news of it will come, and the length of the packet behind it.
-REQUEST = struct.Struct("=IH")
+#: A request: the number by which news of it will come, the length of the packet behind it, and the index of the
+#: interface by which it is to leave, 0 for the one that the routes say.
+REQUEST = struct.Struct("=IHI")
 
 DEPARTED, FAILED, ARRIVED = 1, 2, 3
 #: News of a request: when the packet left (monotonic seconds); its errno, or the reason of `limits`.
@@ -84,13 +85,13 @@ class Configuration:
         return made
 
 
-def requests(message: bytes) -> "Iterator[tuple[int, bytes]]":
-    """The requests of a message: number and packet. What is cut off is left out."""
+def requests(message: bytes) -> "Iterator[tuple[int, bytes, int]]":
+    """The requests of a message: number, packet and interface. What is cut off is left out."""
     at = 0
     while at + REQUEST.size <= len(message):
-        number, size = REQUEST.unpack_from(message, at)
+        number, size, interface = REQUEST.unpack_from(message, at)
         at += REQUEST.size
         if at + size > len(message):
             return
-        yield number, message[at : at + size]
+        yield number, message[at : at + size], interface
         at += size

@@ -106,11 +106,11 @@ class Broker:
         message = bytes(memoryview(self._message)[:size])
         if size == 1:
             self._obey(message)
-        for number, packet in messages.requests(message):
-            self._send(number, packet)
+        for number, packet, interface in messages.requests(message):
+            self._send(number, packet, interface)
         return True
 
-    def _send(self, number: int, packet: bytes) -> None:
+    def _send(self, number: int, packet: bytes, interface: int) -> None:
         reason = self._gate.check(packet, time.monotonic())
         if reason != limits.MAY_LEAVE:
             self._news.append(messages.FAILURE.pack(messages.FAILED, number, reason))
@@ -121,7 +121,11 @@ class Broker:
             self._news.append(messages.FAILURE.pack(messages.FAILED, number, errno.EAFNOSUPPORT))
             return
         try:
-            sender.sendto(packet, (_text(destination), 0))
+            if interface:
+                beside = sockets.leaving_by(interface, sender.family)
+                sender.sendmsg((packet,), beside, 0, (_text(destination), 0))
+            else:
+                sender.sendto(packet, (_text(destination), 0))
         except OSError as error:
             self._departures[len(destination)].failed()
             self._news.append(messages.FAILURE.pack(messages.FAILED, number, error.errno or errno.EINVAL))

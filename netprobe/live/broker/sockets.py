@@ -23,6 +23,9 @@ _STATISTICS = struct.Struct("@II")  # struct tpacket_stats: packets, dropped; re
 _SO_MEMINFO, _MEMINFO_DROPS = 55, 8  # linux/sock_diag.h
 _RET = 0x06
 
+_IP_PKTINFO, _IPV6_PKTINFO = 8, 50
+_IN_PKTINFO, _IN6_PKTINFO = struct.Struct("@i4x4x"), struct.Struct("@16xi")  # linux/in.h, ipv6.h: the interface's index
+
 #: A BPF program that lets nothing through.
 DROP_ALL = struct.pack("=HBBI", _RET, 0, 0, 0)
 
@@ -152,3 +155,12 @@ def empty(sock: _socket.socket) -> None:
             return
         except OSError:  # a pending error of the socket, which reading has cleared
             continue
+
+
+def leaving_by(index: int, family: int) -> "list[tuple[int, int, bytes]]":
+    """What sendmsg(2) takes beside a packet that is to leave by the interface `index`; nothing for 0 (ip(7))."""
+    if not index:
+        return []
+    if family == _socket.AF_INET6:
+        return [(_socket.IPPROTO_IPV6, _IPV6_PKTINFO, _IN6_PKTINFO.pack(index))]
+    return [(_socket.IPPROTO_IP, _IP_PKTINFO, _IN_PKTINFO.pack(index))]

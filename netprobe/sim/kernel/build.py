@@ -3,16 +3,14 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from socket import AF_INET
 from typing import Any
 
 from netprobe.sim import firewall
+from netprobe.sim.cards import Card, Cards
 from netprobe.sim.devices import (
-    CLIENT_DEVICE,
     CLIENT_FILES,
-    CLIENT_MAC,
     IFF_TUN,
     OWN_NETWORK,
     highest_group,
@@ -24,6 +22,7 @@ from netprobe.sim.kernel import queues, rules, translation
 from netprobe.sim.kernel.bird import Birds, birds
 from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
+from netprobe.sim.leases import Leases
 from netprobe.sim.namespaces import (
     LabError,
     bring_up,
@@ -33,7 +32,7 @@ from netprobe.sim.namespaces import (
     visiting,
 )
 from netprobe.sim.records import Fault, Router, Scenario
-from netprobe.sim.routing import CLIENT, directions
+from netprobe.sim.routing import CLIENT, clients, directions
 
 _LOOPBACK = 1  # its index, in each namespace
 _TABLE_LOCAL, _TABLE_DETOUR, _TABLE_LOOP, _TABLE_LEGS = 255, 100, 101, 200
@@ -58,8 +57,10 @@ class Built:
         self._rules: dict[str, str] = {}
         self._loads: dict[tuple[str, str], float] = {}
         self._wires = {wire.ends: wire for wire in layout.wires}
-        self._plugged = True
         self.birds: Birds | None = None
+        self.cards = Cards(scenario)
+        self._unplugged: frozenset[str] = frozenset()
+        self.leases: Leases | None = None
         self._client = firewall.ClientFirewall(scenario)  # this process is at the client
 
     def index(self, node: str, device: str) -> int:
@@ -76,8 +77,9 @@ class Built:
         on = rules.active(scenario, now)
         gone = frozenset(at for fault in on if fault.kind == "down" and fault.reroute for at in fault.at)
         dead = frozenset(at for fault in on if fault.kind == "down" for at in fault.at)
-        if CLIENT not in dead:
-            self._plug(up=True)  # before the routes: those over a device go down with it
+        cards = {card.node: card for card in self.cards.all}
+        for node in self._unplugged - dead:
+            self._plug(cards[node], up=True)  # before the routes: those over a device go down with it
         for router in layout.routers:
             self._route(router, {hop.prefix: hop for hop in layout.routes(router, gone)})
             self._rule(router, rules.router_rules(scenario, layout, router, on, netem=self.netem))
@@ -93,9 +95,13 @@ class Built:
             self.birds.change(on, gone)
         self._fill(on)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
-        if CLIENT in dead:
-            self._plug(up=False)
-        self._answer_arp(alive=scenario.client.gateway not in dead)
+        for node in dead.intersection(cards) - self._unplugged:
+            self._plug(cards[node], up=False)
+        self._unplugged = dead.intersection(cards)
+        for card in self.cards.all:
+            self._answer_arp(card, alive=card.gateway not in dead)
+        if self.leases:
+            self.leases.change(now)
         self._client.change(now)
 
     def _route(self, router: str, wanted: dict[str, Hop]) -> None:
@@ -144,20 +150,18 @@ class Built:
                 queues.load(self.kernels[near], self.index(near, wire.device(near)), wire.leaving(near), load)
         self._loads = loads
 
-    def _plug(self, *, up: bool) -> None:
-        """Put the client's cable in, or pull it."""
-        if up != self._plugged:
-            self._plugged = up
-            gateway = self._scenario.client.gateway
-            index = self.index(gateway, self._layout.wire(gateway, CLIENT).device(gateway))
-            self.kernels[gateway].link("set", index=index, state="up" if up else "down")
-            if up:
-                self._routes.pop(gateway, None)
+    def _plug(self, card: Card, *, up: bool) -> None:
+        """Put the cable of one of the client's cards in, or pull it."""
+        gateway = card.gateway
+        index = self.index(gateway, self._layout.wire(gateway, card.node).device(gateway))
+        self.kernels[gateway].link("set", index=index, state="up" if up else "down")
+        if up:
+            self._routes.pop(gateway, None)
 
-    def _answer_arp(self, *, alive: bool) -> None:
+    def _answer_arp(self, card: Card, *, alive: bool) -> None:
         """A dead gateway answers no ARP; lines between routers have none in life."""
-        gateway = self._scenario.client.gateway
-        device = self._layout.wire(gateway, CLIENT).device(gateway)
+        gateway = card.gateway
+        device = self._layout.wire(gateway, card.node).device(gateway)
         with visiting(self.networks[gateway]):
             set_kernel("ipv4/conf/all/arp_ignore", "0" if alive else "8")  # ip-sysctl: 8 is to answer for no address
             set_kernel(f"ipv4/conf/{device}/proxy_arp", "1" if alive else "0")
@@ -183,11 +187,11 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
                 no_ipv6()
                 bring_up("lo")
                 built.kernels[node] = stack.enter_context(IPRoute())
-        built.kernels[CLIENT] = stack.enter_context(IPRoute())
+        built.kernels |= dict.fromkeys(clients(scenario), stack.enter_context(IPRoute()))
         no_ipv6()
         built.netem = queues.has_netem(built.kernels[CLIENT], _LOOPBACK)
         try:
-            _join(layout, built)
+            _join(layout, built, built.cards)
             for router in scenario.routers:
                 with visiting(built.networks[router.name]):
                     _make_router(built, layout, router)
@@ -199,7 +203,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
                     _make_loop(built, layout, (fault.at[0], fault.at[1]))
             with visiting(built.networks[SERVERS]):
                 _make_servers(built, layout)
-            _make_client(scenario, built)
+            _make_client(built)
         except OSError as error:
             msg = f"the kernel does not make the network: {error.strerror or error}"
             raise LabError(msg) from error
@@ -208,7 +212,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
         yield built
 
 
-def _join(layout: Layout, built: Built) -> None:
+def _join(layout: Layout, built: Built, cards: Cards) -> None:
     """Make the wires, each end in its namespace, up. All are made before any is looked up: one question a namespace."""
     for wire in layout.wires:
         (near, far), (device, other) = wire.ends, wire.devices
@@ -231,10 +235,11 @@ def _join(layout: Layout, built: Built) -> None:
             exits += [NO_ROUTE_EXIT, f"{NO_ROUTE_EXIT}-end"]
         for exit_ in exits:
             built.kernels[router].link("set", index=built.index(router, exit_), state="up")
+    macs = {card.node: card.mac for card in cards.all}
     for wire in layout.wires:
         for node in wire.ends:
             index = built.index(node, wire.device(node))
-            address = {"address": CLIENT_MAC.hex(":")} if node == CLIENT else {}
+            address = {"address": macs[node].hex(":")} if node == wire.card else {}
             # One segment a packet, as on a wire: rules look at the sizes of packets.
             segments = {"gso_max_segs": 1, "gro_max_size": wire.mtu}
             built.kernels[node].link("set", index=index, state="up", mtu=wire.mtu, **segments, **address)
@@ -275,7 +280,7 @@ def _make_router(built: Built, layout: Layout, record: Router) -> None:
         if router in wire.ends:
             for setting in ("rp_filter", "send_redirects"):
                 set_kernel(f"ipv4/conf/{wire.device(router)}/{setting}", "0")
-            if wire.other(router) == CLIENT:  # others of the home network hang on this router
+            if wire.card:  # others of the home network hang on this router
                 set_kernel(f"ipv4/conf/{wire.device(router)}/proxy_arp", "1")
 
 
@@ -323,14 +328,9 @@ def _make_servers(built: Built, layout: Layout) -> None:
     kernel.rule("del", priority=0, table=_TABLE_LOCAL, family=AF_INET)
 
 
-def _make_client(scenario: Scenario, built: Built) -> None:
+def _make_client(built: Built) -> None:
     kernel = built.kernels[CLIENT]
     set_kernel("ipv4/ping_group_range", f"0 {highest_group()}")
-    address = IPv4Interface(scenario.client.address)
-    gateway = next(r.address for r in scenario.routers if r.name == scenario.client.gateway)
     bring_up("lo")
-    index = built.index(CLIENT, CLIENT_DEVICE)
-    kernel.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-    if IPv4Address(gateway) not in address.network:
-        kernel.route("add", dst=f"{gateway}/32", oif=index, scope=_SCOPE_LINK)
-    kernel.route("add", dst="0.0.0.0/0", gateway=gateway, oif=index)
+    built.leases = Leases(built.cards, kernel)
+    built.leases.change(0.0)

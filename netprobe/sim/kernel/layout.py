@@ -15,7 +15,7 @@ from netprobe.sim import edges
 from netprobe.sim.devices import CLIENT_DEVICE
 from netprobe.sim.interdomain import Interdomain
 from netprobe.sim.records import Fault, Link, Scenario
-from netprobe.sim.routing import CLIENT, RACK, Routing, during, moved, node_addresses
+from netprobe.sim.routing import CLIENT, RACK, Routing, clients, during, moved, node_addresses
 
 SERVERS = "servers"
 #: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
@@ -34,6 +34,7 @@ class Wire(NamedTuple):
     mtu: int
     link: Link
     moved: float = 1.0
+    card: str = ""  # the end that is one of the client's cards
 
     def device(self, node: str) -> str:
         """The device at `node`."""
@@ -86,6 +87,7 @@ class Layout:
         self._owner = node_addresses(scenario)
         self._address = {router.name: router.address for router in scenario.routers}
         self.routers = tuple(self._address)
+        self._clients = clients(scenario)
         self._place = {s.name: s.at for s in scenario.servers} | {r.name: r.at for r in scenario.resolvers}
         self.wires = tuple(self._wires())
         self._between = {pair: wire for wire in self.wires for pair in (wire.ends, (wire.ends[1], wire.ends[0]))}
@@ -128,8 +130,9 @@ class Layout:
     def farther(self, routers: tuple[str, str]) -> tuple[str, str]:
         """Two neighbours, the one that is nearer to the client first."""
         one, other = routers
-        way = self._routing.way(CLIENT, other)
-        return (one, other) if way and one in way.hops else (other, one)
+        ways = [way for card in self._clients if (way := self._routing.way(card, other))]
+        nearest = min(ways, key=lambda way: len(way.hops))
+        return (one, other) if one in nearest.hops else (other, one)
 
     def routes(self, router: str, without: frozenset[str] = frozenset()) -> tuple[Hop, ...]:
         """Where `router` sends what; the routers in `without` are known to be gone and are avoided.
@@ -179,7 +182,7 @@ class Layout:
                 yield str(IPv4Network(f"{address}/24", strict=False)), server.at, True
 
     def _is_machine(self, owner: str) -> bool:
-        return owner != CLIENT and owner not in self._address
+        return owner not in self._clients and owner not in self._address
 
     def _namespace(self, owner: str) -> str:
         return SERVERS if self._is_machine(owner) else owner
@@ -188,7 +191,9 @@ class Layout:
         taken: set[tuple[str, str]] = set()
 
         def device(node: str, other: str) -> str:
-            name = CLIENT_DEVICE if node == CLIENT else f"to-{other}"[:_DEVICE_NAME]
+            if node in self._clients:
+                return CLIENT_DEVICE if node == CLIENT else node
+            name = f"to-{other}"[:_DEVICE_NAME]
             number = 1
             while (node, name) in taken:
                 number += 1
@@ -199,7 +204,8 @@ class Layout:
         for link in self._scenario.links:
             one, other = link.ends
             devices = (device(one, other), device(other, one))
-            yield Wire(link.ends, devices, link.mtu, link, moved(self._seed, one, other))
+            card = next((end for end in link.ends if end in self._clients), "")
+            yield Wire(link.ends, devices, link.mtu, link, moved(self._seed, one, other), card)
         hung = (self._place[owner] for owner in self._owner.values() if self._is_machine(owner))
         for router in dict.fromkeys(hung):
             ends = (router, SERVERS)

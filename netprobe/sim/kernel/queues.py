@@ -12,7 +12,6 @@ from typing import Any
 
 from netprobe.sim.kernel.layout import Wire
 from netprobe.sim.records import Link
-from netprobe.sim.routing import CLIENT
 
 _NETEM, _TBF = 0x10000, 0x20000  # handles 1: and 2:
 _BELOW_NETEM = 0x10001
@@ -55,9 +54,9 @@ def held(wire: Wire, node: str) -> dict[str, Any]:
 
     The scenario's jitter is exponential and netem's even: the mean is the same, and so is the shortest time.
     """
-    if node == CLIENT:
+    if node == wire.card:
         return {}
-    ways = (node, CLIENT) if CLIENT in wire.ends else (node,)
+    ways = (node, wire.card) if wire.card else (node,)
     delay_us = round(sum(wire.delay_ms(end) for end in ways) * 1e3)
     jitter_us = round(sum(wire.leaving(end).jitter_ms for end in ways) * 1e3)
     found: dict[str, Any] = {"delay": delay_us + jitter_us} if delay_us + jitter_us else {}
@@ -71,7 +70,7 @@ def held(wire: Wire, node: str) -> dict[str, Any]:
 def loses(wire: Wire, node: str) -> bool:
     """Whether netem can lose what gets lost on the way from `node`: it knows no bursts in the scenario's words."""
     link = wire.leaving(node)
-    return CLIENT not in wire.ends and link.loss > 0 and link.loss_burst <= 1
+    return not wire.card and link.loss > 0 and link.loss_burst <= 1
 
 
 def has_netem(kernel: Any, device: int) -> bool:

@@ -16,7 +16,7 @@ from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rule
 from netprobe.sim.links import transitions
 from netprobe.sim.middlebox import QUIC
 from netprobe.sim.records import Fault, Match, RateLimit, Scenario
-from netprobe.sim.routing import CLIENT, directions
+from netprobe.sim.routing import directions
 
 DETOUR = "detour"
 DETOUR_MARK, LOOP_MARK = 1, 2
@@ -69,7 +69,7 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     leaving = [
         rule
         for number, wire in enumerate(wires)
-        if wire.other(router) in {CLIENT, SERVERS}  # who is no router has no rules
+        if wire.other(router) in {wire.card, SERVERS}  # who is no router has no rules
         for rule in _lost(wire, router, f'oifname "{wire.device(router)}"', len(wires) + number, on, netem=netem)
     ]
     sets = [f"{_LOSING}-{n} {{ type iface_index; flags dynamic; size 8; }}" for n in range(2 * len(wires))]

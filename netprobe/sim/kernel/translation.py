@@ -1,8 +1,8 @@
 """A router that translates addresses, in nftables' words: what sim/translation.py models is the kernel's own here."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Interface
 
+from netprobe.sim.cards import Cards
 from netprobe.sim.kernel.layout import Layout
 from netprobe.sim.records import Fault, Nat, Router, Scenario
 from netprobe.sim.translation import FIRST_PORT
@@ -38,8 +38,8 @@ def translation_rules(
     if nat is None:
         return ""
     outer = ", ".join(f'"{device}"' for device in layout.outer(router.name))
-    home = IPv4Interface(scenario.client.address).network
-    leaving = f"oifname {{ {outer} }} ip daddr != {home}"
+    homes = ", ".join(str(card.interface.network) for card in Cards(scenario).all)
+    leaving = f"oifname {{ {outer} }} ip daddr != {{ {homes} }}"
     limits = [f"{leaving} ct state new ct count over {nat.ports} drop"] if nat.ports else []
     for fault in on:
         if fault.kind == "exhausted" and router.name in fault.at:
