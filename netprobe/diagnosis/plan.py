@@ -19,6 +19,21 @@ QUESTIONS: tuple[Question, ...] = (
         "Look at the home router's lights, or ask it for its status page: does it say that the line is up?",
     ),
     Question(
+        "home.ipv6",
+        "isp.ipv6",
+        "Look at the home router's status page: has it an address and a prefix of IPv6 on the line, and since when?",
+    ),
+    Question(
+        "isp.ipv6",
+        "transit.ipv6",
+        "Trace to the silent addresses over IPv6 from another provider: which router is the last one there?",
+    ),
+    Question(
+        "transit.ipv6",
+        "platform",
+        "Try the silent addresses over IPv6 from another provider: do they answer there?",
+    ),
+    Question(
         "home.dns",
         "isp.dns",
         "Ask the home router which name server it passes questions on to, and ask that one directly.",

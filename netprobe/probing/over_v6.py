@@ -25,7 +25,7 @@ EDGES = 12  # addresses of the platform that are asked whether they are there, d
 PAGES = 4  # of them that are asked for a page
 NAMED_CONTROLS = 2  # names that have nothing to do with the platform and are asked for
 FAILING_PATHS = 4  # destinations that do not answer whose way is traced
-PASSING_PATHS = 1  # of those that answer, where others do not
+PASSING_PATHS = 2  # of those that answer, where others do not
 
 
 def lookups(platform: Platform, targets: Sequence[Target], configured: Sequence[str]) -> Iterable[Session[Observation]]:

@@ -271,6 +271,10 @@ def test_misleading_situation(case: str) -> None:
 
 
 AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
+    "one network's silence over IPv6 that begins before it": (
+        healthy.but(six=True, closer=over_v6("www.tiktok.com", after=6)),
+        False,
+    ),
     "IPv6 that ends at routers whose owners are unknown": (
         healthy.but(six=True, closer=over_v6(*OVER_V6, after=3)),
         True,

@@ -65,7 +65,7 @@ def ipv6(view: View) -> Finding | None:
 def _nothing_answers(over: View, told: str, facts: tuple[int, ...]) -> Finding:
     asked = over.families(over.failing_controls) | {e.network or e.address for e in over.failing_edges}
     if len(asked) < _ENOUGH or over.place is None:
-        return Finding("unclear", f"{told}, and too few were asked.", facts)
+        return Finding("elsewhere", f"{told}, and too few were asked to say why.", facts)
     told = f"{told}, while IPv4 works. Over IPv6: {over.place.sentence}"
     return Finding(_ALL.get(over.place.state, "somewhere"), told, facts)
 
