@@ -41,5 +41,9 @@ def show(lines: "Iterable[Line]", stream: TextIO | None = None) -> None:
 def show_json(data: bytes) -> None:
     """Write one line of JSON. It is UTF-8 whatever the locale says (RFC 8259, 8.1)."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data + b"\n")
+    left = memoryview(data + b"\n")
+    while (
+        left
+    ):  # without a buffer (PYTHONUNBUFFERED) a write that a stop interrupts (Ctrl-Z, then fg) takes a part only
+        left = left[sys.stdout.buffer.write(left) or 0 :]
     sys.stdout.flush()

@@ -43,6 +43,9 @@ def _host(observation: Observation) -> Iterable[Line]:
         yield _row("default route", route, at=observation)
     else:
         yield _row("default route", "none", at=observation, bad=True)
+    for uplink in host.uplinks[1:]:
+        route = f"via {uplink.gateway or 'the link itself'} on {uplink.link}, metric {uplink.metric}"
+        yield _row("another uplink", route, at=observation)
     if host.global_link_v6:
         gateway = host.gateway_v6 or "the link itself"
         route = f"{host.address_v6} via {gateway} on {host.global_link_v6}, neighbour {host.neighbour_v6 or '-'}"

@@ -136,10 +136,17 @@ class Plans:
             self._found[key] = (replace(self._make(alone, router, node, epoch), gates=()),) if way else ()
         return next(iter(self._found[key]), None)
 
-    def _lies_beyond(self, node: str, router: str) -> bool:
-        """Whether packets of the client for `node` cross `router`."""
-        ways = (self._routing.way(card, node) for card in self._clients)
-        return any(way is not None and router in way.hops for way in ways)
+    def _lies_beyond(self, node: str, router: str, origin: str) -> bool:
+        """Whether packets of the client for `node` cross `router`: of its card that is on the way from `origin`."""
+        card = self._clients[0]
+        if len(self._clients) > 1:
+            card = min(self._clients, key=lambda one: min(self._hops(one, origin), self._hops(one, node)))
+        way = self._routing.way(card, node)
+        return way is not None and router in way.hops
+
+    def _hops(self, card: str, node: str) -> float:
+        way = self._routing.way(card, node) if card != node else None
+        return 0.0 if card == node else len(way.hops) + 1.0 if way else float("inf")
 
     def _enter(self, epoch: Epoch) -> None:
         """From now on `epoch` is the present one."""
@@ -183,7 +190,8 @@ class Plans:
             for index, name in enumerate(way.hops)
             for hook in epoch.hooks.get(name, ())
             # A loop closes where a packet for somewhere beyond has crossed one of the two and comes to the other.
-            if hook.kind != "loop" or (hook.other in (origin, *way.hops[:index]) and self._lies_beyond(node, hook.at))
+            if hook.kind != "loop"
+            or (hook.other in (origin, *way.hops[:index]) and self._lies_beyond(node, hook.at, origin))
         )
         links = pairwise((origin, *places))
         gates = tuple(i for i, ends in enumerate(links) if ends in self._gates) if self._gates else ()

@@ -1,7 +1,6 @@
 """Run inside a simulated network with real packets: the survey over the live vantage, its observations as JSON."""
 
-import sys
-
+from netprobe.cli.console import show_json
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.record import to_json
 from netprobe.probing.run import run
@@ -14,7 +13,7 @@ def main() -> None:
     platform = load_platform()
     with LiveVantage() as vantage:
         seen = run(survey(platform, [target for target in platform.targets if target.essential]), vantage)
-    sys.stdout.buffer.write(to_json(seen))
+    show_json(to_json(seen))
 
 
 if __name__ == "__main__":

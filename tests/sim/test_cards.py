@@ -197,3 +197,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, said: str) ->
     with pytest.raises(ScenarioError, match=r"bad\.toml: ") as refusal:
         load(file)
     assert said in str(refusal.value)
+
+
+def test_a_loop_on_one_way_takes_nothing_on_its_way_back() -> None:
+    """Who is beyond it is seen from the card next to it: what its routers say gets to the client."""
+    assert hops(two(fault("loop", "r1", "r2")), "")[:4] == ["192.168.1.1", "10.0.0.2", "192.168.1.1", "10.0.0.2"]
+    assert hops(two(fault("loop", "r1", "r2")), "wwan0")[-1] == SERVER

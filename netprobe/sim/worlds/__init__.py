@@ -20,6 +20,7 @@ from netprobe.sim.worlds.ground import Ground
 from netprobe.sim.worlds.oddities import odd
 from netprobe.sim.worlds.plan import WorldPlan
 from netprobe.sim.worlds.troubles import pick
+from netprobe.sim.worlds.uplinks import beside
 from netprobe.topology.platform import load_platform
 
 _TRANSLATED = 0.25  # part of the worlds whose routers translate addresses: each packet costs more there
@@ -34,7 +35,7 @@ def generate(seed: int) -> Scenario:
     spared = {component, *trouble.also}
     never = tuple(name for name in BLAMABLE if name not in spared)
     scenario = msgspec.structs.replace(
-        odd(world, broken, trouble.cause),
+        beside(random.Random(f"world/{seed}/uplink"), world, odd(world, broken, trouble.cause)),
         name=f"world-{seed}",
         sentence=trouble.sentence,
         expect=Expect(component, trouble.cause, never, open=trouble.open),

@@ -1,7 +1,7 @@
 """The ground that a generated world is built on: routers of some temper, wires between them, addresses used once."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 
 import msgspec
@@ -33,6 +33,10 @@ class Ground:
         self.routers[router.name] = router
         self._used.add(router.address)
         return router.name
+
+    def avoid(self, addresses: Iterable[str]) -> None:
+        """Addresses that somebody has already."""
+        self._used.update(addresses)
 
     def hop(self, name: str, owner: str, asn: int, prefixes: Sequence[str], before: str, delay_ms: Range) -> str:
         """One more router of `owner` behind `before`, of some temper; sometimes there are several ways to it."""

@@ -11,7 +11,7 @@ from netprobe.model.record import to_json
 from netprobe.sim.network import Network
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import CLIENT, Routing
-from netprobe.sim.worlds import BLAMABLE, generate
+from netprobe.sim.worlds import BLAMABLE, generate, uplinks
 from netprobe.sim.worlds.troubles import TROUBLES
 from netprobe.topology.addresses import is_private
 from netprobe.topology.asn import AsnTable
@@ -228,3 +228,31 @@ def vendors(world: Scenario) -> dict[str, str]:
     """Who serves each name of a world."""
     owner = {address: server.vendor for server in world.servers for address in server.addresses}
     return {name: owner[entry.addresses[0]] for name, entry in world.names.items()}
+
+
+def test_some_homes_have_another_uplink() -> None:
+    """One home in ten or so: of another provider, with ways to everybody that cross nothing of the first one's."""
+    two = [world for world in worlds() if world.uplinks]
+    assert 0.05 * MANY < len(two) < 0.2 * MANY
+    for world in two:
+        (uplink,) = world.uplinks
+        routing = Routing(world, 0)
+        own = {router.name for router in world.routers if router.name.startswith("lte-")}
+        for server in world.servers:
+            there, here = routing.way(uplink.name, server.name), routing.way(CLIENT, server.name)
+            assert there is not None
+            assert here is not None
+            assert not any(hop.startswith(("isp-", "home-", "transit-")) for hop in there.hops)
+            assert not own.intersection(here.hops)
+
+
+def test_another_uplink_changes_nothing_else_of_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn for it is drawn apart: without it the world is what it would be."""
+    seed = next(seed for seed in range(MANY) if number(seed).uplinks)
+    world = number(seed)
+    monkeypatch.setattr(uplinks, "_HOMES", 0.0)
+    without = generate(seed)
+    assert not without.uplinks
+    assert world.routers[: len(without.routers)] == without.routers
+    assert world.links[: len(without.links)] == without.links
+    assert (world.servers, world.faults, world.expect) == (without.servers, without.faults, without.expect)
