@@ -11,7 +11,7 @@ from netprobe.sim.records import Fault, Match, Scenario
 
 _DNS_PORT = 53
 #: Without its neighbours a machine has no IPv6 at all; ARP meets no firewall either.
-_DISCOVERY = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
+DISCOVERY = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
 _LIBRARY = "libnftables.so.1"
 
 
@@ -43,14 +43,25 @@ def load(text: str, whose: str) -> None:
 
 
 def table(
-    sets: Iterable[str] = (), prerouting_priority: str = "raw", family: str = "ip", **chains: Iterable[str]
+    sets: Iterable[str] = (),
+    prerouting_priority: str = "raw",
+    family: str = "ip",
+    limits: Iterable[str] = (),
+    **chains: Iterable[str],
 ) -> str:
-    """One table, its chains named as the hooks that they hang on, in place of the one before; `sets` by their names.
+    """One table, its chains named as the hooks that they hang on, in place of the one before.
 
-    `family` is nftables' word for the versions of IP that it is about: `inet` for both.
+    `sets`, and `limits` that several rules share, begin with their names. `family` is nftables' word for the versions
+    of IP that it is about: `inet` for both.
     """
     name = f"table {family} lab"
-    lines = [name, f"delete {name}", f"{name} {{", *(f"set {text}" for text in sets)]
+    lines = [
+        name,
+        f"delete {name}",
+        f"{name} {{",
+        *(f"set {text}" for text in sets),
+        *(f"limit {text}" for text in limits),
+    ]
     for hook, rules in chains.items():
         priority = prerouting_priority if hook == "prerouting" else "filter"
         lines += [f"chain {hook} {{ type filter hook {hook} priority {priority};", *rules, "}"]
@@ -94,5 +105,5 @@ class ClientFirewall:
         on = tuple(fault for fault in self._faults if fault.active(now)) if self._faults else ()
         if on != self._on:
             rows = [f'iifname != "lo" {words}drop' for fault in on for words in match_words(fault.match)]
-            load(table(family="inet", input=[_DISCOVERY, *rows] if rows else []), "the client")
+            load(table(family="inet", input=[DISCOVERY, *rows] if rows else []), "the client")
             self._on = on

@@ -196,12 +196,12 @@ class Plans:
         links = pairwise((origin, *places))
         gates = tuple(i for i, ends in enumerate(links) if ends in self._gates) if self._gates else ()
         mtu = min(way.mtu[1:], default=65535)
-        ticks, tunnels = _switched(way.hops, self._switching) if self._switching else (None, {})
+        ticks, tunnels = switched(way.hops, self._switching) if self._switching else (None, {})
         nat = self._edges.crossed(way.hops, origin, node) if self._edges else None
         return Plan(way, dead_at, hooks, mtu, ticks, gates, tunnels, nat)
 
 
-def _switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:
+def switched(hops: Sequence[str], switching: dict[str, Router]) -> tuple[tuple[int, ...] | None, dict[int, Tunnel]]:
     """Which hops count the TTL down, and which ones stand in label switched paths."""
     ticks = tuple(i for i, name in enumerate(hops) if name not in switching or switching[name].propagate_ttl)
     tunnels: dict[int, Tunnel] = {}

@@ -18,16 +18,12 @@ from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.probing.run import run
 from netprobe.probing.survey import survey
 from netprobe.sim import library
-from netprobe.sim.kernel.versions import without_v6
 from netprobe.sim.records import Scenario
-from netprobe.sim.routing import CLIENT, has_v6_everywhere
+from netprobe.sim.routing import CLIENT
 from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, run_in_world
 from netprobe.topology.platform import load_platform
-
-#: Fidelities that play a scenario without its IPv6: they are compared with virtual time that does so too.
-WITHOUT_V6 = frozenset({Fidelity.KERNEL})
 
 #: A busy machine may be late for a reply or two; it may not see something else.
 TOLERATED = 2
@@ -57,11 +53,6 @@ def told_late(scenario: Scenario) -> bool:
     """
     own = {CLIENT, scenario.client.gateway}
     return any(f.kind == "firewall" or (f.kind == "down" and own & set(f.at)) for f in scenario.faults)
-
-
-def about_v6(scenario: Scenario) -> bool:
-    """Whether the truth of a scenario is in its IPv6, so that without it another one is expected."""
-    return len(without_v6(scenario).faults) < len(scenario.faults) or not has_v6_everywhere(scenario)
 
 
 def kind_of(fact: AnyFact) -> object:  # one a fact
@@ -108,8 +99,6 @@ def differences(scenario: Scenario, fidelity: Fidelity) -> list[str]:
     """A line for each thing that `fidelity` says otherwise than virtual time."""
     one_address = {n: msgspec.structs.replace(e, addresses=e.addresses[:1]) for n, e in scenario.names.items()}
     scenario = msgspec.structs.replace(scenario, names=one_address)  # servers may shuffle several
-    if fidelity in WITHOUT_V6:
-        scenario = without_v6(scenario)
     virtual, real = in_virtual_time(scenario), for_real(scenario, fidelity)
     asked = [[(seen.purpose, seen.subject) for seen in observations] for observations in (virtual, real)]
     if asked[0] != asked[1]:
@@ -139,11 +128,9 @@ def main(names: list[str]) -> int:
         scenario = load(name)
         for fidelity in Fidelity:
             try:
-                if fidelity in WITHOUT_V6 and about_v6(scenario):
-                    found: list[str] = []
-                    how = "it is about IPv6, which is not played: not compared"
-                elif drawn(scenario):
-                    found, how = [], "chance asks other questions each time: not compared"
+                found: list[str] = []
+                if drawn(scenario):
+                    how = "chance asks other questions each time: not compared"
                 elif told_late(scenario):
                     found = [said] * (TOLERATED + 1) if (said := other_answer(scenario, fidelity)) else []
                     how = "the same answer" if not found else "another answer"

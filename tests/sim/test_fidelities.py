@@ -9,7 +9,7 @@ from netprobe.sim import library
 from netprobe.sim.scenario import load
 from netprobe.sim.world import Fidelity
 from tests.sim.features import features, representatives
-from tests.sim.fidelities import TOLERATED, WITHOUT_V6, about_v6, differences, drawn, other_answer, told_late
+from tests.sim.fidelities import TOLERATED, differences, drawn, other_answer, told_late
 
 DRAWN = frozenset(name for name in library.names() if drawn(load(name)))
 TOLD_LATE = frozenset(name for name in library.names() if told_late(load(name)))
@@ -60,6 +60,4 @@ def test_all_see_the_same(name: str, fidelity: Fidelity) -> None:
 @pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
 def test_all_come_to_the_same_answer(name: str, fidelity: Fidelity) -> None:
     """Where the questions differ, what is expected is said all the same."""
-    if fidelity in WITHOUT_V6 and about_v6(load(name)):
-        pytest.skip("its truth is in IPv6, which is not played")
     assert not other_answer(load(name), fidelity)

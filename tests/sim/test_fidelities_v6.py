@@ -47,16 +47,18 @@ def different(scenario: Scenario, fidelity: Fidelity) -> list[str]:
 
 @pytest.mark.packets
 @pytest.mark.patient
+@pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_all_see_the_same(tmp_path: Path, fault: str) -> None:
+def test_all_see_the_same(tmp_path: Path, fault: str, fidelity: Fidelity) -> None:
     """Lookups, trains, paths by three protocols, the path's MTU, handshakes and fetches, also to nobody."""
-    assert different(dual(tmp_path, FAULTS[fault]), Fidelity.TUN) == []
+    assert different(dual(tmp_path, FAULTS[fault]), fidelity) == []
 
 
 @pytest.mark.packets
 @pytest.mark.patient
+@pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
 @pytest.mark.parametrize("without", ["router", "narrow"])
-def test_ways_of_their_own_are_the_same(tmp_path: Path, without: str) -> None:
+def test_ways_of_their_own_are_the_same(tmp_path: Path, without: str, fidelity: Fidelity) -> None:
     """Where no route of IPv6 leads on, and where a link is a tunnel's."""
     scenario = dual(tmp_path)
     replace = msgspec.structs.replace
@@ -66,4 +68,4 @@ def test_ways_of_their_own_are_the_same(tmp_path: Path, without: str) -> None:
     else:
         links = tuple(replace(link, mtu=1280 if "core" in link.ends else 1500) for link in scenario.links)
         scenario = replace(scenario, links=links)
-    assert different(scenario, Fidelity.TUN) == []
+    assert different(scenario, fidelity) == []

@@ -9,23 +9,30 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from netprobe.sim.world import World
+from netprobe.sim.world import Fidelity, World
 from tests.sim.real_scenario import CONTROL_V6, EDGE, EDGE_V6, HOPS, HOPS_V6, RESOLVER_V6, dual
 
 pytestmark = pytest.mark.packets
 TRACED = [*HOPS_V6, EDGE_V6]
 
 
+@pytest.fixture(scope="module", params=list(Fidelity), ids=str)
+def fidelity(request: pytest.FixtureRequest) -> Fidelity:
+    """What the network is made of."""
+    found: Fidelity = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def sound(tmp_path_factory: pytest.TempPathFactory, fidelity: Fidelity) -> Iterator[World]:
     """A world in which nothing is wrong."""
-    with World(dual(tmp_path_factory.mktemp("dual"))) as made:
+    with World(dual(tmp_path_factory.mktemp("dual")), fidelity=fidelity) as made:
         yield made
 
 
-def world(folder: Path, faults: str, pcap: Path | None = None) -> World:
+def world(folder: Path, faults: str, fidelity: Fidelity, pcap: Path | None = None) -> World:
     """The same network with `faults`."""
-    return World(dual(folder, faults), pcap=pcap)
+    return World(dual(folder, faults), fidelity=fidelity, pcap=pcap)
 
 
 def hops(said: str) -> list[str]:
@@ -87,7 +94,7 @@ def test_the_client_sees_its_addresses_and_its_way(sound: World) -> None:
     assert "inet6 fe80::" in said
     assert "tentative" not in said
     assert sound.run(["ip", "-6", "route", "show", "default"]).stdout.startswith("default via fe80::1 dev eth0")
-    assert re.search(r"fe80::1 dev eth0 lladdr 02:00:00:00:00:fe", sound.run(["ip", "-6", "neigh"]).stdout)
+    assert re.search(r"fe80::1 dev eth0 lladdr [0-9a-f:]{17} router", sound.run(["ip", "-6", "neigh"]).stdout)
 
 
 def test_addresses_of_nobody_have_no_route(sound: World) -> None:
@@ -99,31 +106,31 @@ def test_addresses_of_nobody_have_no_route(sound: World) -> None:
 # --- faults
 
 
-def test_black_holes_may_be_of_one_version(tmp_path: Path) -> None:
+def test_black_holes_may_be_of_one_version(tmp_path: Path, fidelity: Fidelity) -> None:
     """What drops IPv6 at a router leaves IPv4 alone, and the router before it is the last that is seen."""
     fault = '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { destination = ["::/0"] }\n'
-    with world(tmp_path, fault) as made:
+    with world(tmp_path, fault, fidelity) as made:
         assert " 0 received" in made.run(["ping", "-6", "-n", "-c", "1", "-W", "1", EDGE_V6]).stdout
         assert " 1 received" in made.run(["ping", "-4", "-n", "-c", "1", "-W", "1", EDGE]).stdout
         said = made.run(["traceroute", "-6", "-n", "-q", "1", "-w", "0.5", "-m", "5", EDGE_V6]).stdout
         assert hops(said) == [*HOPS_V6]
 
 
-def test_injected_resets_look_like_the_server_s(tmp_path: Path) -> None:
+def test_injected_resets_look_like_the_server_s(tmp_path: Path, fidelity: Fidelity) -> None:
     """A name that a middlebox dislikes is reset, another at the same address is not."""
     fault = '[[fault]]\nkind = "reset"\nat = "access"\nmatch = { server_name = ["*.tiktok.com"] }\n'
-    with world(tmp_path, fault) as made:
+    with world(tmp_path, fault, fidelity) as made:
         said = made.run(["curl", "-6", "-sS", "https://www.tiktok.com/"])
         assert (said.returncode, "reset by peer" in said.stderr) == (35, True)
         other = ["--resolve", f"www.example.com:443:[{EDGE_V6}]", "https://www.example.com/"]
         assert made.run(["curl", "-6", "-sSk", *other]).stderr == ""
 
 
-def test_narrow_links_say_so_to_both_ends(tmp_path: Path) -> None:
+def test_narrow_links_say_so_to_both_ends(tmp_path: Path, fidelity: Fidelity) -> None:
     """Packet Too Big towards the client and towards the server; large pages come all the same."""
     network = dual(tmp_path, '[[fault]]\nkind = "http"\nat = "edge"\nstatus = 200\nbody_bytes = 200000\n')
     narrow = tuple(replace(link, mtu=1280) if link.ends == ("home", "access") else link for link in network.links)
-    with World(replace(network, links=narrow)) as made:
+    with World(replace(network, links=narrow), fidelity=fidelity) as made:
         said = made.run(["ping", "-6", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", EDGE_V6]).stdout
         assert re.search(rf"From {HOPS_V6[0]}.* Packet too big: mtu=1280", said)
         size = ["-o", "/dev/null", "-w", "%{size_download}"]
@@ -140,38 +147,38 @@ def test_narrow_links_say_so_to_both_ends(tmp_path: Path) -> None:
         ('kind = "hangup"\nat = "edge"\nwhen = "hello"\nhow = "reset"', 35, "reset"),
     ],
 )
-def test_curl_says_what_is_wrong(tmp_path: Path, fault: str, code: int, said: str) -> None:
+def test_curl_says_what_is_wrong(tmp_path: Path, fidelity: Fidelity, fault: str, code: int, said: str) -> None:
     """With its own number for it."""
-    with world(tmp_path, f"[[fault]]\n{fault}\n") as made:
+    with world(tmp_path, f"[[fault]]\n{fault}\n", fidelity) as made:
         found = made.run(["curl", "-6", "-sS", "-m", "2", "https://www.tiktok.com/"])
         assert found.returncode == code, found.stderr
         assert said in found.stderr
 
 
-def test_redirects_and_pages_of_middleboxes(tmp_path: Path) -> None:
+def test_redirects_and_pages_of_middleboxes(tmp_path: Path, fidelity: Fidelity) -> None:
     """A block page in the server's name; a portal that answers for everybody."""
     page = '[[fault]]\nkind = "block_page"\nat = "access"\ntitle = "Blocked"\nmatch = { server_name = ["www.tiktok.com"] }\n'
-    with world(tmp_path, page) as made:
+    with world(tmp_path, page, fidelity) as made:
         assert "<title>Blocked</title>" in made.run(["curl", "-6", "-sS", "-m", "3", "http://www.tiktok.com/"]).stdout
     portal = f'[[fault]]\nkind = "redirect"\nat = "access"\nto = "{CONTROL_V6}"\nmatch = {{ port = 80 }}\n'
-    with world(tmp_path, portal) as made:
+    with world(tmp_path, portal, fidelity) as made:
         said = made.run(["curl", "-6", "-sSI", "-m", "3", "http://www.tiktok.com/"]).stdout
         assert "HTTP/1.1 200" in said
         assert "server: edge" not in said.lower()
 
 
-def test_dead_gateways_are_no_neighbours(tmp_path: Path) -> None:
+def test_dead_gateways_are_no_neighbours(tmp_path: Path, fidelity: Fidelity) -> None:
     """Nobody answers solicitations for a gateway that is down."""
-    with world(tmp_path, '[[fault]]\nkind = "down"\nat = "home"\n') as made:
+    with world(tmp_path, '[[fault]]\nkind = "down"\nat = "home"\n', fidelity) as made:
         assert " 0 received" in made.run(["ping", "-6", "-n", "-c", "1", "-W", "1", EDGE_V6]).stdout
         assert re.search(r"fe80::1 dev eth0 .*(INCOMPLETE|FAILED)", made.run(["ip", "-6", "neigh"]).stdout)
 
 
-def test_lies_of_resolvers_and_on_the_way(tmp_path: Path) -> None:
+def test_lies_of_resolvers_and_on_the_way(tmp_path: Path, fidelity: Fidelity) -> None:
     """Each version is lied about with its own addresses."""
     for place in ("provider", "access"):
         lie = f'[[fault]]\nkind = "dns"\nat = "{place}"\naddresses = ["10.10.10.10", "2001:db8:bad::1"]\n'
-        with world(tmp_path, lie) as made:
+        with world(tmp_path, lie, fidelity) as made:
             for kind, address in (("A", "10.10.10.10"), ("AAAA", "2001:db8:bad::1")):
                 said = made.run(["dig", "+short", f"@{RESOLVER_V6}", kind, "www.tiktok.com"]).stdout
                 assert said.split() == [address]
@@ -180,14 +187,14 @@ def test_lies_of_resolvers_and_on_the_way(tmp_path: Path) -> None:
 # --- bytes
 
 
-def test_all_checksums_are_right(tmp_path: Path) -> None:
+def test_all_checksums_are_right(tmp_path: Path, fidelity: Fidelity) -> None:
     """What passes the client's card, forged packets too, is right IPv6 by the eyes of tshark."""
     pcap = tmp_path / "card.pcapng"
     faults = (
         '[[fault]]\nkind = "reset"\nat = "access"\ninjected = true\nmatch = { server_name = ["www.tiktok.com"] }\n'
         f'[[fault]]\nkind = "redirect"\nat = "home"\nto = "{CONTROL_V6}"\nmatch = {{ port = 8080 }}\n'
     )
-    with world(tmp_path, faults, pcap) as made:
+    with world(tmp_path, faults, fidelity, pcap) as made:
         made.run(["curl", "-6", "-sS", "-m", "2", "https://www.tiktok.com/"])
         made.run(["curl", "-6", "-sS", "-m", "2", f"http://[{EDGE_V6}]:8080/"])
         made.run(["traceroute", "-6", "-n", "-q", "1", "-w", "0.5", EDGE_V6])

@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from netprobe.sim import wiring
 from netprobe.sim.devices import OWN_NETWORK, end_inhabitants
-from netprobe.sim.kernel.build import Built, build
+from netprobe.sim.kernel.build import build
+from netprobe.sim.kernel.built import Built
+from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import SERVERS, Layout
-from netprobe.sim.kernel.versions import without_v6
+from netprobe.sim.kernel.speech import Speech
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Scenario
 
@@ -65,7 +65,6 @@ def _wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def _live(setup: wiring.Setup) -> None:
     outside = Path(OWN_NETWORK).stat()
-    setup = replace(setup, scenario=without_v6(setup.scenario))
     layout = Layout(setup.scenario, setup.seed)
     with build(setup.scenario, layout, setup.folder, setup.seed) as built, _machines(setup, layout, built) as machines:
         built.change(0.0)
@@ -84,7 +83,8 @@ def _live(setup: wiring.Setup) -> None:
 def _watch(scenario: Scenario, built: Built, began: float) -> None:
     """Carry out what the scenario's times say, and serve the detours, until standard input ends."""
     edges = sorted({t for fault in scenario.faults for t in (fault.begin_s, fault.end_s) if 0 < t < float("inf")})
-    detours = {detour.device: detour for detour in built.detours.values()}
+    beside: list[Detour | Speech] = [*built.detours.values(), *built.speeches.values()]
+    detours = {process.device: process for process in beside}
     until = sys.stdin.fileno()
     while True:
         now = time.monotonic() - began

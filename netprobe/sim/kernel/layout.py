@@ -1,26 +1,29 @@
 """Which namespaces a scenario needs, which wire joins which, and who sends what where. Pure: nothing is made here.
 
-Every router is a namespace with one address, its own; wires have none (RFC 1812, 2.2.7: unnumbered lines), so that
-whatever a router says comes from the address that the scenario gives it. All servers and resolvers that are no router
-live in one namespace more, with a leg to each router that one of them hangs on.
+Every router is a namespace with an address of each version of IP, its own. Wires have none (RFC 1812, 2.2.7: unnumbered
+lines), so that whatever a router says comes from the address that the scenario gives it; but link-local ones, by which
+neighbours find each other in IPv6. All servers and resolvers that are no router live in one namespace more, with a leg
+to each router that one of them hangs on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv6Interface, ip_network
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from netprobe.sim import edges
+from netprobe.sim import edges, prefixes
 from netprobe.sim.devices import CLIENT_DEVICE
+from netprobe.sim.ends import NEIGHBOURHOOD
 from netprobe.sim.interdomain import Interdomain
-from netprobe.sim.records import Fault, Link, Scenario
-from netprobe.sim.routing import CLIENT, RACK, Routing, clients, during, moved, node_addresses
+from netprobe.sim.records import GATEWAY6, Fault, Link, Scenario
+from netprobe.sim.routing import CLIENT, RACK, Routing, clients, during, has_v6_everywhere, moved, node_addresses
 
 SERVERS = "servers"
 #: Where packets to addresses that nobody owns leave a router: without a word, or with a "host unreachable".
 SILENT_EXIT, UNOWNED_EXIT = "silent", "unowned"
-#: Where what no network announces leaves a router that has no default: with a "net unreachable".
+#: Where what no network announces leaves a router that has no default, and what IPv6 does not get to: with a "net
+#: unreachable", a "no route".
 NO_ROUTE_EXIT = "no-route"
 _LAST = 1000  # the metric of a way that anything else is preferred to
 _DEVICE_NAME = 15  # IFNAMSIZ without its final zero
@@ -84,12 +87,18 @@ class Layout:
         self._seed = seed
         self._routing = Routing(scenario, seed)
         self.domains = Interdomain(scenario, self._routing)
+        self.over_v6 = bool(scenario.client.address6)
+        whole = not self.over_v6 or has_v6_everywhere(scenario)
+        self._routing_v6 = self._routing if whole else Routing(scenario, seed, over_v6=True)
         self._owner = node_addresses(scenario)
         self._address = {router.name: router.address for router in scenario.routers}
+        self._without_v6 = {router.name for router in scenario.routers if not (self.over_v6 and router.ipv6)}
+        self._addresses = {r.name: r.addresses[: 1 if r.name in self._without_v6 else 2] for r in scenario.routers}
         self.routers = tuple(self._address)
         self._clients = clients(scenario)
         self._place = {s.name: s.at for s in scenario.servers} | {r.name: r.at for r in scenario.resolvers}
         self.wires = tuple(self._wires())
+        self._number = {wire.ends: number for number, wire in enumerate(self.wires, 2)}
         self._between = {pair: wire for wire in self.wires for pair in (wire.ends, (wire.ends[1], wire.ends[0]))}
 
     def legs(self) -> tuple[Wire, ...]:
@@ -97,10 +106,29 @@ class Layout:
         return tuple(wire for wire in self.wires if SERVERS in wire.ends)
 
     def here(self, node: str) -> tuple[str, ...]:
-        """The addresses of a router, or of everything in the servers' namespace."""
+        """The addresses of a router, IPv4's first, or of everything in the servers' namespace."""
         if node != SERVERS:
-            return (self._address[node],)
-        return tuple(address for address, owner in self._owner.items() if self._is_machine(owner))
+            return self._addresses[node]
+        machines = (address for address, owner in self._owner.items() if self._is_machine(owner))
+        return tuple(address for address in machines if self.over_v6 or ":" not in address)
+
+    def has_v6(self, node: str) -> bool:
+        """Whether the namespace of a node forwards IPv6, or speaks it."""
+        return self.over_v6 and node not in self._without_v6
+
+    def link_local(self, wire: Wire, node: str) -> str:
+        """The address by which the other end of `wire` finds `node` in IPv6; empty: the client has its own."""
+        if wire.card:
+            return "" if node == wire.card else GATEWAY6
+        return f"fe80::{self._number[wire.ends]:x}:{wire.ends.index(node) + 1}"
+
+    def at_home(self) -> tuple[str, ...]:
+        """The addresses of IPv6 in the client's own network that others have."""
+        if not self.over_v6:
+            return ()
+        home, own = str(IPv6Interface(self._scenario.client.address6).network), self._scenario.client_addresses
+        within = (prefixes.mask(home),)
+        return tuple(a for a in self._owner if ":" in a and a not in own and prefixes.within(a, within))
 
     def machines(self, node: str) -> tuple[str, ...]:
         """The servers and resolvers that run in the namespace `node`."""
@@ -116,7 +144,8 @@ class Layout:
 
     def served_at(self, router: str) -> tuple[str, ...]:
         """The addresses in the servers' namespace that hang on `router`."""
-        return tuple(a for a, owner in self._owner.items() if self._is_machine(owner) and self._place[owner] == router)
+        owner = self._owner
+        return tuple(a for a in self.here(SERVERS) if self._place[owner[a]] == router)
 
     def wire(self, one: str, other: str) -> Wire:
         """The wire between two neighbours."""
@@ -143,9 +172,9 @@ class Layout:
         hops: list[Hop | None] = [
             self._towards(router, owner, f"{address}/32", without)
             for address, owner in self._owner.items()
-            if owner != router and not self._is_told(router, self.domains.cell(address))
+            if ":" not in address and owner != router and not self._is_told(router, self.domains.cell(address))
         ]
-        for prefix, node, silent in self._unowned():
+        for prefix, node, silent in self._unowned(over_v6=False):
             if self._is_told(router, self.domains.around(prefix)):
                 continue
             if node == router:
@@ -160,7 +189,36 @@ class Layout:
             ]
         hops += [Hop(prefix, NO_ROUTE_EXIT, metric=_LAST) for prefix in heard]
         found = _aggregated({hop.prefix: hop for hop in reversed(hops) if hop is not None})
-        return tuple(hop for hop in found if not hop.metric or not self.domains.has_default(hop.prefix))
+        return (
+            *(hop for hop in found if not hop.metric or not self.domains.has_default(hop.prefix)),
+            *(self._routes_v6(router, without) if self.has_v6(router) else ()),
+        )
+
+    def _routes_v6(self, router: str, without: frozenset[str]) -> tuple[Hop, ...]:
+        hops = [
+            self._towards_v6(router, owner, f"{address}/128", without)
+            for address, owner in self._owner.items()
+            if ":" in address and owner != router
+        ]
+        for prefix, node, silent in self._unowned(over_v6=True):
+            if node == router:
+                hops.append(Hop(prefix, SILENT_EXIT if silent else UNOWNED_EXIT))
+            else:
+                hops.append(self._towards_v6(router, node, prefix, without))
+        return _aggregated({hop.prefix: hop for hop in reversed(hops)})
+
+    def _towards_v6(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop:
+        """By a way of IPv6; where there is none, as far as it gets on IPv4's."""
+        routing = self._routing_v6
+        ways = routing.ways(router, node, without) or routing.ways(router, node)
+        nodes = dict.fromkeys((*way.hops, node)[0] for way in ways)
+        if not nodes:
+            way = self._routing.way(router, node)
+            onward = (*way.hops, node)[0] if way else node
+            nodes = {onward: None} if routing.joins(router, onward) else {}
+        wires = [self.wire(router, self._namespace(onward)) for onward in nodes]
+        hops = [(wire.device(router), self.link_local(wire, wire.other(router))) for wire in wires]
+        return Hop(prefix, *hops[0], tuple(hops[1:])) if hops else Hop(prefix, NO_ROUTE_EXIT)
 
     def _is_told(self, router: str, cell: str) -> bool:
         """Whether other routers tell `router` where what is in the prefix `cell` goes; not if that is empty."""
@@ -173,13 +231,15 @@ class Layout:
         hops = [(self.wire(router, n).device(router), self._address.get(n, "")) for n in neighbours]
         return Hop(prefix, *hops[0], tuple(hops[1:])) if hops else None
 
-    def _unowned(self) -> Iterator[tuple[str, str, bool]]:
+    def _unowned(self, *, over_v6: bool) -> Iterator[tuple[str, str, bool]]:
         """Prefixes in which addresses end that nobody owns: at which router, and whether that is silent."""
         for route in self._scenario.routes:
-            yield str(IPv4Network(route.prefix)), route.to, route.silent
+            if (":" in route.prefix) is over_v6:
+                yield str(ip_network(route.prefix)), route.to, route.silent
         for server in self._scenario.servers:
             for address in server.addresses:
-                yield str(IPv4Network(f"{address}/24", strict=False)), server.at, True
+                if (":" in address) is over_v6:
+                    yield prefixes.around(address, *NEIGHBOURHOOD), server.at, True
 
     def _is_machine(self, owner: str) -> bool:
         return owner not in self._clients and owner not in self._address
@@ -214,14 +274,14 @@ class Layout:
 
 
 def _aggregated(hops: Mapping[str, Hop]) -> tuple[Hop, ...]:
-    """The same routing in fewer routes: one that says what the next wider one says is left out."""
-    widest_first = sorted((IPv4Network(prefix), hop) for prefix, hop in hops.items())
+    """The same routing in fewer routes: one that says what the next wider one says is left out; all of one version."""
+    widest_first = sorted((prefixes.mask(prefix), hop) for prefix, hop in hops.items())
     kept: list[Hop] = []
-    around: list[tuple[IPv4Network, Hop]] = []  # the prefixes that contain the present one, the widest first
-    for network, hop in widest_first:
-        while around and not network.subnet_of(around[-1][0]):
+    around: list[tuple[tuple[int, int], Hop]] = []  # the prefixes that contain the present one, the widest first
+    for (first, bits), hop in widest_first:
+        while around and first & around[-1][0][1] != around[-1][0][0]:
             around.pop()
         if not around or around[-1][1].ways != hop.ways:
             kept.append(hop)
-        around.append((network, hop))
+        around.append(((first, bits), hop))
     return tuple(kept)

@@ -9,24 +9,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from netprobe.sim.boxes import BOTH_WAYS, BOXES
-from netprobe.sim.firewall import match_words, table
+from netprobe.sim.firewall import DISCOVERY, match_words, table
 from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
 from netprobe.sim.kernel.queues import loses
+from netprobe.sim.kernel.speech import DEVICE as SPEECH
+from netprobe.sim.kernel.speech import HIGHEST_TTL, speaks_otherwise
 from netprobe.sim.kernel.translation import BEHIND_TRANSLATION, translation_rules
 from netprobe.sim.links import transitions
 from netprobe.sim.middlebox import QUIC
-from netprobe.sim.records import Fault, Match, RateLimit, Scenario
+from netprobe.sim.records import Fault, Match, RateLimit, Router, Scenario
 from netprobe.sim.routing import directions
 
 DETOUR = "detour"
-DETOUR_MARK, LOOP_MARK = 1, 2
+DETOUR_MARK, LOOP_MARK, SPEECH_MARK = 1, 2, 3
 _CHANCES = 100_000
-_OWN_ERRORS = "icmp type { destination-unreachable, time-exceeded }"
-_OWN_WORDS = "icmp type { destination-unreachable, time-exceeded, echo-reply }"
+_ERRORS = "icmp type { destination-unreachable, time-exceeded }"
+_ERRORS_V6 = "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded }"
+_WORDS = "icmp type { destination-unreachable, time-exceeded, echo-reply }"
+_WORDS_V6 = "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, echo-reply }"
 _DNS_PORT = 53
 _LOSING, _PEERS = "losing", "peers"  # sets: the devices that are losing in a burst, the buckets of peers
-_TTL_LIMIT = 255
-_PASSING = f'iifname != "{DETOUR}" fib daddr type != local'  # what is here for the first time, to go on
+_PEERS_V6, _ALL, _TOTAL = "peers6", "errors", "all-errors"  # and limits
+_TTL_LIMIT, _SERVICE_TTL = 255, 64
+_PASSING = (
+    f'iifname != {{ "{DETOUR}", "{SPEECH}" }} fib daddr type != local'  # what is here for the first time, to go on
+)
 
 
 def active(scenario: Scenario, now: float) -> tuple[Fault, ...]:
@@ -57,15 +64,22 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     passing = [
         *_clamped(record.mss_clamp),
         f'oifname "{SILENT_EXIT}" drop',
-        f'oifname "{UNOWNED_EXIT}" reject with icmp type host-unreachable',
-        f'oifname "{NO_ROUTE_EXIT}" reject with icmp type net-unreachable',
+        f'oifname "{UNOWNED_EXIT}" reject with icmpx type host-unreachable',
+        f'oifname "{NO_ROUTE_EXIT}" reject with icmpx type no-route',
     ]
-    out = ["drop"] if dead else [f"{_OWN_WORDS} drop"] if silent else []
+    out = ["drop"] if dead else [f"{_WORDS} drop", f"{_WORDS_V6} drop"] if silent else []
     if limit is not None:
         out += _limited(limit)
     if record.icmp_source:
-        out.append(f"{_OWN_ERRORS} ip saddr {record.address} ip saddr set {record.icmp_source}")
+        out.append(f"{_ERRORS} ip saddr {record.address} ip saddr set {record.icmp_source}")
+    # Its kernel has one TTL for all that it sends, and the scenario's is that of its ICMP messages.
+    out += [f"meta l4proto {{ tcp, udp }} {ttl} set {_SERVICE_TTL}" for ttl in ("ip ttl", "ip6 hoplimit")]
+    if layout.has_v6(router):
+        # What it says without an address comes from one that leads nowhere; and hosts are told of no better routers.
+        out += ["icmpv6 type nd-redirect drop", *([] if record.address6 else [f"{_WORDS_V6} drop"])]
     talk = _routing_protocol(layout, router)
+    first = [f'iifname "{wire.device(router)}" drop' for wire in wires if dead and wire.card]
+    first += [DISCOVERY, *talk]
     leaving = [
         rule
         for number, wire in enumerate(wires)
@@ -75,35 +89,55 @@ def router_rules(scenario: Scenario, layout: Layout, router: str, on: Sequence[F
     sets = [f"{_LOSING}-{n} {{ type iface_index; flags dynamic; size 8; }}" for n in range(2 * len(wires))]
     used = [text for n, text in enumerate(sets) if any(f"@{_LOSING}-{n} " in rule for rule in (*early, *leaving))]
     if limit is not None and limit.per == "peer":
-        used.append(f"{_PEERS} {{ type ipv4_addr; flags dynamic; size 65535; timeout 1h; }}")
+        keys = ((_PEERS, "ipv4_addr"), (_PEERS_V6, "ipv6_addr"))
+        used += [f"{name} {{ type {kind}; flags dynamic; size 65535; timeout 1h; }}" for name, kind in keys]
     rules = table(
         used,
         prerouting_priority=BEHIND_TRANSLATION if record.nat else "raw",
-        prerouting=[*talk, *(["drop"] if dead else early)],
+        family="inet",
+        limits=_buckets(limit),
+        prerouting=[*first, *(["drop"] if dead else early)],
         forward=passing,
         input=_services(scenario, on, layout.here(router)),
-        output=[*talk, *out],
+        output=[DISCOVERY, *talk, *out],
         postrouting=leaving,
     )
-    return rules + translation_rules(scenario, layout, record, on, DETOUR, _detour_words(mine))
+    if speaks_otherwise(record):
+        rules += _speech(record)
+    return rules + translation_rules(
+        scenario, layout, record, on, DETOUR, [words for words in _detour_words(mine) if "ip6 " not in words]
+    )
 
 
 def server_rules(scenario: Scenario, layout: Layout, on: Sequence[Fault]) -> str:
     """The ruleset of the servers' namespace."""
     dead = [a for s in scenario.servers for a in s.addresses if _is("down", s.name, on)]
     shared = {address for server in scenario.servers for address in server.addresses}
-    dead += [r.address for r in scenario.resolvers if _is("down", r.name, on) and r.address not in shared]
+    down = [a for r in scenario.resolvers if _is("down", r.name, on) for a in r.addresses]
     here = set(layout.here(SERVERS))
-    gone = _set(address for address in dead if address in here)
+    gone = [address for address in (*dead, *(a for a in down if a not in shared)) if address in here]
     ttls = [
-        f"ip saddr {_set(server.addresses)} ip ttl 64 ip ttl set {server.initial_ttl}"
+        f"{words} {ttl} 64 {ttl} set {server.initial_ttl}"
         for server in scenario.servers
-        if server.initial_ttl != 64 and server.addresses
+        if server.initial_ttl != 64
+        for words in _ends("saddr", server.addresses)
+        for ttl in ("ip6 hoplimit" if words.startswith("ip6") else "ip ttl",)
     ]
+    few = [(server, f) for server in scenario.servers for f in on if f.kind == "rate_limit" and server.name in f.at]
     return table(
-        prerouting=[f"ip daddr {gone} drop"] if gone else [],
+        family="inet",
+        limits=[f"echoes-{n} {{ {_over(RateLimit(f.rate, f.burst))} }}" for n, (_, f) in enumerate(few)],
+        prerouting=[f"{words} drop" for words in _ends("daddr", gone)],
         input=[*_services(scenario, on, layout.here(SERVERS)), *_lost_syns(scenario, on)],
-        output=[*([f"ip saddr {gone} drop"] if gone else []), *_few_echoes(scenario, on)],
+        output=[
+            *(f"{words} drop" for words in _ends("saddr", gone)),
+            *(
+                f'{words} {echo} echo-reply limit name "echoes-{n}" drop'
+                for n, (server, _) in enumerate(few)
+                for words in _ends("saddr", server.addresses)
+                for echo in ("icmpv6 type" if words.startswith("ip6") else "icmp type",)
+            ),
+        ],
         postrouting=ttls,
     )
 
@@ -130,10 +164,24 @@ def _lost(wire: Wire, near: str, where: str, number: int, on: Sequence[Fault], *
     return rules
 
 
+def _speech(record: Router) -> str:
+    """A table of its own that sends a router's errors through `speech`.
+
+    A TTL that could not be put up there is put up here; one less than that nobody wants of this router.
+    """
+    lines = ["chain output { type route hook output priority mangle;"]
+    lines += [f"{errors} meta mark set {SPEECH_MARK}" for errors in (_ERRORS, _ERRORS_V6)]
+    lines += ["}", "chain forward { type filter hook forward priority mangle;"]
+    if record.icmp_ttl == HIGHEST_TTL:
+        ttls = ("ip ttl", "ip6 hoplimit")
+        lines += [f'iifname "{SPEECH}" {ttl} {HIGHEST_TTL - 1} {ttl} set {HIGHEST_TTL}' for ttl in ttls]
+    return "\n".join(["table inet speech", "delete table inet speech", "table inet speech {", *lines, "}", "}", ""])
+
+
 def _routing_protocol(layout: Layout, router: str) -> list[str]:
     """What routers say to each other of routes comes before all else (RFC 4594, 3.2): no fault is about it."""
     peers = [layout.here(peer)[0] for peer in layout.domains.neighbours(router)] if layout.domains.used else []
-    ends = _set((*peers, *layout.here(router)))
+    ends = _set((*peers, *layout.here(router)[:1]))
     return [f"meta l4proto tcp ip saddr {ends} ip daddr {ends} accept"] if peers else []
 
 
@@ -142,16 +190,27 @@ def _uncounted() -> Iterator[str]:
     yield "fib daddr type local accept"
     for ttl in range(1, _TTL_LIMIT):
         yield f"ip ttl {ttl} ip ttl set {ttl + 1} accept"
+        yield f"ip6 hoplimit {ttl} ip6 hoplimit set {ttl + 1} accept"
 
 
 def _limited(limit: RateLimit) -> Iterator[str]:
-    """Errors above the limit."""
+    """Errors above the limit, in one bucket for both versions of IP."""
+    errors = (_ERRORS, _ERRORS_V6)
     if limit.per == "peer":
-        yield f"{_OWN_ERRORS} update @{_PEERS} {{ ip daddr {_over(limit)} }} drop"
+        yield f"{_ERRORS} update @{_PEERS} {{ ip daddr limit {_over(limit)} }} drop"
+        yield f"{_ERRORS_V6} update @{_PEERS_V6} {{ ip6 daddr limit {_over(limit)} }} drop"
     else:
-        yield f"{_OWN_ERRORS} {_over(limit)} drop"
+        yield from (f'{words} limit name "{_ALL}" drop' for words in errors)
     if limit.total_rate:
-        yield f"{_OWN_ERRORS} {_over(RateLimit(limit.total_rate, limit.total_burst))} drop"
+        yield from (f'{words} limit name "{_TOTAL}" drop' for words in errors)
+
+
+def _buckets(limit: RateLimit | None) -> Iterator[str]:
+    """The limits that several rules share."""
+    if limit is not None and limit.per != "peer":
+        yield f"{_ALL} {{ {_over(limit)} }}"
+    if limit is not None and limit.total_rate:
+        yield f"{_TOTAL} {{ {_over(RateLimit(limit.total_rate, limit.total_burst))} }}"
 
 
 def _dropped(mine: Iterable[Fault]) -> Iterator[str]:
@@ -159,7 +218,10 @@ def _dropped(mine: Iterable[Fault]) -> Iterator[str]:
     for fault in mine:
         if fault.kind == "drop" and not takes_a_detour(fault):
             for words in match_words(fault.match):
-                yield f"{_PASSING} ip ttl > 1 {words}{_chance(fault.fraction)} drop"
+                for ttl in ("ip ttl > 1", "ip6 hoplimit > 1"):
+                    family = words.partition(" ")[0]
+                    if family not in {"ip", "ip6"} or ttl.startswith(f"{family} "):
+                        yield f"{_PASSING} {ttl} {words}{_chance(fault.fraction)} drop"
 
 
 def _detoured(mine: Iterable[Fault]) -> Iterator[str]:
@@ -202,8 +264,9 @@ def _services(scenario: Scenario, on: Sequence[Fault], here: Sequence[str]) -> I
     """Machines that refuse, and resolvers that are dead on an address that others live at."""
     shared = {address for server in scenario.servers for address in server.addresses}
     for resolver in scenario.resolvers:
-        if resolver.address in here:
-            words = f"ip daddr {resolver.address} th dport {_DNS_PORT}"
+        for address in {*resolver.addresses} & {*here}:
+            (words,) = _ends("daddr", (address,))
+            words += f" th dport {_DNS_PORT}"
             if _is("down", resolver.name, on):
                 yield f"meta l4proto {{ tcp, udp }} {words} drop"
             if _is("refuse", resolver.name, on):
@@ -211,14 +274,15 @@ def _services(scenario: Scenario, on: Sequence[Fault], here: Sequence[str]) -> I
     for server in scenario.servers:
         if _is("refuse", server.name, on):
             for address in server.addresses:
-                names = any(resolver.address == address for resolver in scenario.resolvers)
+                names = any(address in resolver.addresses for resolver in scenario.resolvers)
                 spared = f" th dport != {_DNS_PORT}" if names and address in shared else ""
-                yield from _refusal(f"ip daddr {address}{spared}")
+                (words,) = _ends("daddr", (address,))
+                yield from _refusal(f"{words}{spared}")
 
 
 def _refusal(words: str) -> Iterator[str]:
     yield f"meta l4proto tcp {words} reject with tcp reset"
-    yield f"meta l4proto udp {words} reject with icmp type port-unreachable"
+    yield f"meta l4proto udp {words} reject with icmpx type port-unreachable"
 
 
 def _is(kind: str, name: str, on: Iterable[Fault]) -> bool:
@@ -234,17 +298,8 @@ def _lost_syns(scenario: Scenario, on: Sequence[Fault]) -> Iterator[str]:
     for server in scenario.servers:
         for fault in on:
             if fault.kind == "overload" and server.name in fault.at and fault.syn_loss:
-                words = f"ip daddr {_set(server.addresses)} tcp flags & (syn | ack) == syn"
-                yield f"{words}{_chance(fault.syn_loss)} drop"
-
-
-def _few_echoes(scenario: Scenario, on: Sequence[Fault]) -> Iterator[str]:
-    """Servers that limit their echo replies, each over all its addresses."""
-    for server in scenario.servers:
-        for fault in on:
-            if fault.kind == "rate_limit" and server.name in fault.at:
-                limit = _over(RateLimit(fault.rate, fault.burst))
-                yield f"ip saddr {_set(server.addresses)} icmp type echo-reply {limit} drop"
+                for words in _ends("daddr", server.addresses):
+                    yield f"{words} tcp flags & (syn | ack) == syn{_chance(fault.syn_loss)} drop"
 
 
 def _over(limit: RateLimit) -> str:
@@ -252,8 +307,15 @@ def _over(limit: RateLimit) -> str:
     for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
         number = limit.rate * seconds
         if number >= 1 and (abs(number - round(number)) < 1e-9 or unit == "hour"):
-            return f"limit rate over {round(number)}/{unit} burst {limit.burst} packets"
-    return f"limit rate over 1/day burst {limit.burst} packets"
+            return f"rate over {round(number)}/{unit} burst {limit.burst} packets"
+    return f"rate over 1/day burst {limit.burst} packets"
+
+
+def _ends(side: str, addresses: Iterable[str]) -> list[str]:
+    """That a packet's `side` (saddr, daddr) is one of `addresses`, in words for each version of IP."""
+    members = tuple(dict.fromkeys(addresses))
+    families = (("ip", [a for a in members if ":" not in a]), ("ip6", [a for a in members if ":" in a]))
+    return [f"{family} {side} {_set(ours) if len(ours) > 1 else ours[0]}" for family, ours in families if ours]
 
 
 def _set(members: Iterable[str]) -> str:

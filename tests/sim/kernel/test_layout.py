@@ -1,34 +1,31 @@
 """Routes of kernel routers lead packets the way that the simulation sends them, in any network."""
 
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
 from netprobe.sim import library
 from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, Layout
-from netprobe.sim.kernel.versions import without_v6
 from netprobe.sim.network import Network
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT
 from netprobe.sim.scenario import load
 from netprobe.sim.worlds import generate
 
-NETWORKS = [without_v6(load(name)) for name in ("healthy", "mobile-healthy")] + [
-    generate(number) for number in range(1, 9)
-]
+NETWORKS = [load(name) for name in ("healthy", "mobile-healthy")] + [generate(number) for number in range(1, 9)]
 
 
 @cache
-def routes(layout: Layout, router: str) -> tuple[tuple[IPv4Network, Hop], ...]:
+def routes(layout: Layout, router: str) -> tuple[tuple[IPv4Network | IPv6Network, Hop], ...]:
     """The table of `router`, the longest prefixes first, which is what the kernel prefers."""
-    table = [(IPv4Network(hop.prefix), hop) for hop in layout.routes(router)]
+    table = [(ip_network(hop.prefix), hop) for hop in layout.routes(router)]
     return tuple(sorted(table, key=lambda row: -row[0].prefixlen))
 
 
 def chosen(layout: Layout, router: str, address: str) -> Hop | None:
     """What the kernel would choose."""
-    number = IPv4Address(address)
+    number = ip_address(address)
     return next((hop for network, hop in routes(layout, router) if number in network), None)
 
 
@@ -54,8 +51,9 @@ def walk(layout: Layout, scenario: Scenario, address: str) -> tuple[list[str], s
 def test_routes_lead_where_the_simulation_leads(scenario: Scenario) -> None:
     """Every address of the network is reached over the same routers."""
     layout, network = Layout(scenario), Network(scenario, 0)
-    machines = [a for s in scenario.servers for a in s.addresses] + [r.address for r in scenario.resolvers]
-    for address in (*machines, *(router.address for router in scenario.routers)):
+    machines = [a for s in scenario.servers for a in s.addresses]
+    machines += [address for resolver in scenario.resolvers for address in resolver.addresses]
+    for address in (*machines, *(address for router in scenario.routers for address in router.addresses)):
         crossed, end = walk(layout, scenario, address)
         assert crossed == [router.name for router in network.hops(address)], address
         assert end == SERVERS or address in layout.here(end)
@@ -69,16 +67,17 @@ def test_addresses_of_nobody_end_where_the_file_says(scenario: Scenario) -> None
     beside = str(IPv4Network(f"{server.addresses[0]}/24", strict=False)[250])
     crossed, end = walk(layout, scenario, beside)
     assert (crossed[-1], end) == (server.at, SILENT_EXIT)
+    nobody = {"0.0.0.0/0": "203.0.113.99", "::/0": "2001:db8::99"}
     for route in scenario.routes:
-        if route.prefix == "0.0.0.0/0":
-            crossed, end = walk(layout, scenario, "203.0.113.99")
+        if route.prefix in nobody:
+            crossed, end = walk(layout, scenario, nobody[route.prefix])
             assert (crossed[-1], end) == (route.to, SILENT_EXIT if route.silent else UNOWNED_EXIT)
 
 
 def test_every_machine_lives_in_one_namespace() -> None:
     """Each server and resolver of each scenario is played once."""
     for name in library.names():
-        scenario = without_v6(load(name))
+        scenario = load(name)
         layout = Layout(scenario)
         played = [machine for node in (SERVERS, *layout.routers) for machine in layout.machines(node)]
         everything = [server.name for server in scenario.servers] + [resolver.name for resolver in scenario.resolvers]
@@ -97,15 +96,17 @@ def test_devices_have_names_of_their_own() -> None:
 
 def test_the_farther_router_of_a_loop_is_behind_the_nearer() -> None:
     """Whichever comes first in the file."""
-    layout = Layout(without_v6(load("routing-loop")))
+    layout = Layout(load("routing-loop"))
     loop = next(fault.at for fault in load("routing-loop").faults if fault.kind == "loop")
     assert layout.farther((loop[0], loop[1])) == layout.farther((loop[1], loop[0]))
 
 
 def test_flows_are_balanced_where_the_scenario_says_so() -> None:
     """A router that balances has both neighbours in its routes; one that does not, has one."""
-    layout = Layout(without_v6(load("isp-dead-branch")))
+    layout = Layout(load("isp-dead-branch"))
     routes = {router: layout.routes(router) for router in layout.routers}
-    over = {via for hop in routes["isp-access"] if hop.also for _, via in hop.ways}
+    over = {via for hop in routes["isp-access"] if hop.also and ":" not in hop.prefix for _, via in hop.ways}
     assert over == {"217.5.116.114", "217.5.116.118"}
     assert {router for router, hops in routes.items() if any(hop.also for hop in hops)} == {"isp-access", "isp-core-2"}
+    over = {device for hop in routes["isp-access"] if hop.also and ":" in hop.prefix for device, _ in hop.ways}
+    assert len(over) == 2

@@ -3,14 +3,13 @@
 import msgspec
 import pytest
 
-from netprobe.sim.firewall import match_words
+from netprobe.sim.firewall import DISCOVERY, match_words
 from netprobe.sim.kernel.layout import Layout
 from netprobe.sim.kernel.rules import active, router_rules, server_rules, takes_a_detour
-from netprobe.sim.kernel.versions import without_v6
 from netprobe.sim.records import Fault, Match, RateLimit
 from netprobe.sim.scenario import load
 
-HEALTHY = without_v6(load("healthy"))
+HEALTHY = load("healthy")
 LAYOUT = Layout(HEALTHY)
 
 
@@ -45,6 +44,7 @@ def test_a_fault_acts_at_its_place_only() -> None:
     """Another router's rules stay as they were."""
     fault = Fault("drop", ("isp-core-1",), match=Match(protocol="udp"))
     assert "ip ttl > 1 meta l4proto udp  drop" in rules(fault)
+    assert "ip6 hoplimit > 1 meta l4proto udp  drop" in rules(fault)
     assert rules(fault, router="isp-core-2") == rules(router="isp-core-2")
 
 
@@ -59,7 +59,9 @@ def test_part_of_the_packets() -> None:
 )
 def test_rates_are_whole_numbers(rate: float, said: str) -> None:
     """What nftables cannot say a second it says a minute."""
-    assert f"limit rate {said} burst 6 packets drop" in rules(Fault("rate_limit", ("isp-core-1",), rate=rate, burst=6))
+    text = rules(Fault("rate_limit", ("isp-core-1",), rate=rate, burst=6))
+    assert f"limit errors {{ rate {said} burst 6 packets }}" in text
+    assert text.count('limit name "errors" drop') == 2  # one bucket for both versions of IP
 
 
 def test_what_needs_a_reader_takes_a_detour() -> None:
@@ -76,16 +78,19 @@ def test_a_dead_resolver_leaves_the_router_alive() -> None:
     resolver = next(r for r in HEALTHY.resolvers if r.address == "192.168.1.1")
     text = rules(Fault("down", (resolver.name,)), router="home-router")
     assert "ip daddr 192.168.1.1 th dport 53 drop" in text
-    assert "type filter hook prerouting priority -90;\n}" in text  # behind the translation of the home router
+    assert f"type filter hook prerouting priority -90;\n{DISCOVERY}\n}}" in text  # behind the translation
 
 
 def test_servers_that_are_down_or_refuse() -> None:
     """Nothing comes and goes, or a RST and a port unreachable."""
     server = HEALTHY.servers[0]
     dead = server_rules(HEALTHY, LAYOUT, (Fault("down", (server.name,)),))
-    assert f"ip daddr {{ {', '.join(server.addresses)} }} drop" in dead
+    for family, addresses in (("ip", server.addresses[:3]), ("ip6", server.addresses[3:])):
+        assert f"{family} daddr {{ {', '.join(addresses)} }} drop" in dead
+        assert f"{family} saddr {{ {', '.join(addresses)} }} drop" in dead
     refusing = server_rules(HEALTHY, LAYOUT, (Fault("refuse", (server.name,)),))
     assert f"ip daddr {server.addresses[0]} reject with tcp reset" in refusing
+    assert f"ip6 daddr {server.addresses[3]} reject with icmpx type port-unreachable" in refusing
 
 
 def test_faults_begin_and_end() -> None:
@@ -111,7 +116,9 @@ def test_a_limit_for_each_peer_is_a_set_of_buckets() -> None:
     limited = tuple(msgspec.structs.replace(r, rate_limit=limit) for r in HEALTHY.routers)
     text = router_rules(msgspec.structs.replace(HEALTHY, routers=limited), LAYOUT, "isp-core-1", ())
     assert "update @peers { ip daddr limit rate over 1/second burst 6 packets } drop" in text
-    assert text.index("over 1/second") < text.index("over 1000/second burst 50")
+    assert "update @peers6 { ip6 daddr limit rate over 1/second burst 6 packets } drop" in text
+    assert "limit all-errors { rate over 1000/second burst 50 packets }" in text
+    assert text.index("over 1/second") < text.index('limit name "all-errors" drop')
 
 
 def test_what_a_loaded_link_loses() -> None:
