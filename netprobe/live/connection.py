@@ -21,6 +21,7 @@ from netprobe.live.page import headers, request, title
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
 from netprobe.live.text import clean
 from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, Response
+from netprobe.probing.arrivals import Arrivals
 
 _CHUNK = 65536
 _READS_AT_ONCE = 16
@@ -100,6 +101,7 @@ class Conversation:
         self._first_byte_s: float | None = None
         self._body = b""
         self._body_bytes = 0
+        self._arrivals = Arrivals()
 
     # -- the course of things -----------------------------------------------------------------------------------------
 
@@ -220,6 +222,7 @@ class Conversation:
             self._tls.write(sent)
         self._flush()
         self._phase_began = self._reactor.now()
+        self._arrivals.asked(self._phase_began)
         self._read_tls()  # the answer may already be here
 
     def _next_phase(self) -> float:
@@ -258,6 +261,7 @@ class Conversation:
                 self._end(errors.OUTCOMES.get(error.errno or 0, "reset"), _errno_name(error))
                 return
             if chunk:
+                self._arrivals.came(len(chunk), self._reactor.now())
                 self._take(chunk)
             else:
                 self._closed()
@@ -304,6 +308,7 @@ class Conversation:
     def _take_http(self, data: bytes) -> None:
         if self._first_byte_s is None and data:
             self._first_byte_s = self._next_phase()
+            self._arrivals.read()
         try:
             self._http.receive_data(data)
             while self._sock is not None:
@@ -376,6 +381,7 @@ class Conversation:
                 headers=headers(answer) if answer else {},
                 title=title(self._body),
                 body_bytes=self._body_bytes,
+                **self._arrivals.told(error, self._reactor.now()),
             )
         )
 

@@ -17,6 +17,7 @@ from netprobe.model.services import (
     Handshaken,
     Response,
 )
+from netprobe.probing.arrivals import Arrivals
 from netprobe.probing.injection import Heard
 from netprobe.sim import complaints, wirebytes
 from netprobe.sim import packet as ip
@@ -68,6 +69,7 @@ class Conversation:
         self._timer: Timer | None = None
         self._phase = "connect"
         self._ending = False
+        self._arrivals = Arrivals()
         self._began_s = 0.0
         self._connect_s: float | None = None
         self._tls_s: float | None = None
@@ -110,6 +112,7 @@ class Conversation:
 
     def received(self, data: bytes) -> None:
         """Bytes of the flight or of the answer."""
+        self._arrivals.came(len(data), self._clock.now)
         if not self._handshake.server_name:
             self._http(data)
             return
@@ -162,11 +165,13 @@ class Conversation:
             self._end("")
             return
         request = _request(self._fetch)
+        self._arrivals.asked(self._clock.now)
         self.tcp.send(wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request)
 
     def _http(self, data: bytes) -> None:
         if self._first_byte_s is None:
             self._first_byte_s = self._next_phase()
+            self._arrivals.read()
         self._answer += data
         head, end, body = self._answer.partition(b"\r\n\r\n")
         if end and len(body) >= int(_fields(head).get("content-length", "0")):
@@ -227,6 +232,7 @@ class Conversation:
                 headers={key: value for key, value in fields.items() if key in HEADERS_THAT_MATTER},
                 title=title[1] if title else "",
                 body_bytes=len(body),
+                **self._arrivals.told(error, self._clock.now),
             )
         )
 

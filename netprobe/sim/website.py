@@ -17,6 +17,7 @@ from netprobe.sim.records import Fault, Scenario, Server
 from netprobe.sim.servers import answers
 from netprobe.sim.tcp import Tcp
 
+_RECORD_BYTES = 1 << 14  # the most that one may carry (RFC 8446, 5.1)
 _FLIGHT_BYTES = 2600  # a ServerHello with a chain of two ECDSA certificates
 _THINKING_S = 0.001  # one signature
 
@@ -146,7 +147,10 @@ class Website:
         fault = self._fault("answer", host)
         shown = (body if fault is None else body[: fault.after_bytes]) if whole else b""
         message = head.encode("latin-1") + b"\r\n" + shown
-        self._say(wirebytes.tls_record(wirebytes.APPLICATION, message) if self._tls else message)
+        if self._tls:
+            records = (message[at : at + _RECORD_BYTES] for at in range(0, len(message), _RECORD_BYTES))
+            message = b"".join(wirebytes.tls_record(wirebytes.APPLICATION, part) for part in records)
+        self._say(message)
         if fault is not None:
             self._do(fault)
 

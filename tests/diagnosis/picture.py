@@ -158,6 +158,8 @@ class Picture:
     stale: tuple[str, ...] = ()  # the platform's names that nobody knows any more
     unmeasured: tuple[str, ...] = ()  # controls that nothing is known about
     stalled: tuple[str, ...] = ()  # addresses whose connections open and then fall silent, but in small segments
+    dying: dict[str, int] = field(default_factory=dict)  # addresses whose answers end after so many bytes
+    crawling: tuple[str, ...] = ()  # addresses whose answers never get through in time, but come
     late_s: float = 0.0  # how late the measurement was at worst
     overdue_s: float = 0.0  # of the 20 seconds that it takes
     load: float | None = None
@@ -277,6 +279,9 @@ class Picture:
         asked = Fetch(shaken.handshake)
         if not shaken.done:
             return Response(asked, shaken, 0, shaken.error)
+        if address in self.dying or address in self.crawling:
+            arrived, quiet_s = self.dying.get(address, 10_000), 0.1 if address in self.crawling else 4.8
+            return Response(asked, shaken, 0, "timeout", arrived_bytes=arrived, quiet_s=quiet_s)
         headers = {"date": "Mon, 21 Sep 2026 14:13:20 GMT", **(self.headers if platform else {})}
         wait = self.first_byte_s.get(address, 0.03)
         return Response(asked, shaken, self.status.get(address, 200), first_byte_s=wait, headers=headers)

@@ -100,6 +100,7 @@ CAUSES: dict[str, Picture] = {
     "policy.tls.interception": healthy.but(shaken=dict.fromkeys(EDGES, certificate(-DAY_S, DAY_S))),
     "policy.dns.tampering": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SLOW_LOOPBACK, None)),
     "policy.ip.block": healthy.but(silent=EDGES, ways=cut(EDGES, 2)),
+    "policy.throttle.cutoff": healthy.but(dying=dict(zip(EDGES, (13_000, 13_600, 12_900, 13_500), strict=False))),
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),
     "platform.cdn.edge_down": healthy.but(silent=("23.0.1.10",), ways=cut(("23.0.1.10",), 7)),
@@ -340,6 +341,24 @@ def test_what_cannot_be_told_blames_nobody_wrongly(case: str) -> None:
         assert verdict.component == "undetermined", verdict.cause
         assert verdict.next_probe
     assert verdict.component not in {"home", "isp", "policy", "transit"}
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        healthy.but(crawling=EDGES),
+        healthy.but(dying=dict.fromkeys(EDGES[:1], 13_000)),
+        healthy.but(dying=dict(zip(EDGES, (3_000, 40_000, 13_000, 200), strict=False))),
+        healthy.but(dying=dict.fromkeys(EDGES, 60_000)),
+    ],
+)
+def test_answers_that_do_not_end_accuse_nobody_alone(picture: Picture) -> None:
+    """What crawls may be slow anywhere; what dies at one network, after any amount, or late, is no cap."""
+    verdict = picture.verdict()
+    assert verdict.component in {"undetermined", "platform"}
+    assert verdict.cause != "policy.throttle.cutoff"
+    if picture.crawling:
+        assert verdict.component == "undetermined"
 
 
 def test_answers_from_the_way_are_forged() -> None:

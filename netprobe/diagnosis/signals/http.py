@@ -13,6 +13,9 @@ _FORBIDDEN, _LEGAL = 403, 451  # RFC 9110, 15.5.4; RFC 7725
 SLOW_S = 2.0  # to the first byte, beyond what the connection took: nobody waits longer without noticing
 SLOW_COUNT = 2  # one late answer may be chance
 SLOW_FACTOR = 8.0  # times the connection's round trip
+DEAD_S = 1.5  # without a byte: no retransmission of the first three has got through
+ALIKE = 2.0  # times as much: what counts is the connection, and certificates in front of the answers differ
+CAP_BYTES = 24_000  # caps on connections end them after 14 to 20 KB
 
 
 def _answers(view: View) -> dict[tuple[str, str], Found[Response]]:
@@ -37,12 +40,13 @@ def controls(view: View) -> Finding | None:
 def status(view: View) -> Finding | None:
     """What do the platform's servers say?"""
     seen = _answers(view)
-    seen = {k: f for k, f in seen.items() if f[1].status or _stalls(view, *k)}
+    stalling = {key for key in seen if _stalls(view, *key)}
+    seen = {k: f for k, f in seen.items() if f[1].status or k in stalling}
     if not seen:
         return None
     total = len(seen)
     indices = tuple(i for i, _ in seen.values())
-    failed = {k: f for k, f in seen.items() if not f[1].status or f[1].status >= _SERVER_ERROR}
+    failed = {k: f for k, f in seen.items() if k in stalling or f[1].status >= _SERVER_ERROR}
     notices = {k: f for k, f in seen.items() if f[1].status in {_FORBIDDEN, _LEGAL}}
     if any(f[1].status == _LEGAL for f in notices.values()) and 2 * len(notices) > total:
         return Finding(
@@ -60,8 +64,11 @@ def status(view: View) -> Finding | None:
     if not failed:
         return Finding("fine", f"{of(total, total)} of the platform's pages are answered.", indices)
     indices = tuple(i for i, _ in failed.values())
-    stalled = [f for f in failed.values() if not f[1].status]
+    stalled = [f for k, f in failed.items() if k in stalling]
     if len(stalled) == len(failed):
+        begun = [f for f in stalled if f[1].arrived_bytes]
+        if 2 * len(begun) > len(stalled):
+            return _cut(view, [f[1] for f in begun], total, indices)
         return Finding(
             "stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices
         )
@@ -92,10 +99,33 @@ def status(view: View) -> Finding | None:
     return Finding(state, f"{told}, over good connections.", indices)
 
 
+def _cut(view: View, begun: list[Response], total: int, facts: tuple[int, ...]) -> Finding:
+    """Answers that begin and do not end: do they crawl, or go dead, and all after the same amount?"""
+    told = f"{of(len(begun), total)} of the platform's servers begin to answer"
+    sizes = sorted(response.arrived_bytes for response in begun)
+    if 2 * sum((r.quiet_s or 0.0) < DEAD_S for r in begun) > len(begun):
+        rate = median(8e-3 * r.arrived_bytes / r.fetch.handshake.timeout_s for r in begun)
+        return Finding("crawls", f"{told}, and what they send comes at {rate:.0f} kbit/s.", facts)
+    networks = {view.facts.edges[r.fetch.handshake.address].network for r in begun}
+    amount = (
+        f"{sizes[0] / 1e3:.0f} to {sizes[-1] / 1e3:.0f} KB"
+        if sizes[-1] - sizes[0] >= 1000
+        else f"{sizes[-1] / 1e3:.0f} KB"
+    )
+    if len(networks) > 1 and sizes[-1] <= min(ALIKE * sizes[0], CAP_BYTES):
+        return Finding(
+            "cut_alike",
+            f"{told}, and nothing comes any more after {amount}, at {len(networks)} delivery networks that have "
+            "nothing to do with each other.",
+            facts,
+        )
+    return Finding("cut", f"{told}, and nothing comes any more after {amount}.", facts)
+
+
 def _stalls(view: View, name: str, address: str) -> bool:
-    """Whether every request got through the handshake and no answer, more than once: a lost packet does that once."""
+    """Whether every request got through the handshake and no whole answer, more than once: loss does that once."""
     tried = [r for _, r in view.facts.edges[address].fetches if r.fetch.handshake.server_name == name]
-    return len(tried) > 1 and all(r.handshaken.done and not r.status for r in tried)
+    return len(tried) > 1 and all(r.handshaken.done and (not r.status or r.error == "timeout") for r in tried)
 
 
 def _failing_customers(view: View, networks: set[str]) -> list[str]:
@@ -124,6 +154,14 @@ def speed(view: View) -> Finding | None:
     slow = [r for _, r in timed if _is_slow(r)]
     if len(slow) < min(SLOW_COUNT, len(timed)):
         typical = median(r.first_byte_s or 0.0 for _, r in timed)
+        trickling = [r for _, r in timed if (r.first_byte_s or 0.0) > SLOW_S]
+        if 2 * len(trickling) > len(timed):
+            return Finding(
+                "trickles",
+                f"{of(len(trickling), len(timed))} of the platform's servers begin to answer at once, and it takes "
+                f"{typical:.1f} s until the first of it is whole: what they send is slow on its way.",
+                indices,
+            )
         return Finding(
             "quick", f"The platform's servers answer within {1000 * typical:.0f} ms (median of {len(timed)}).", indices
         )
@@ -138,8 +176,10 @@ def speed(view: View) -> Finding | None:
 
 
 def _is_slow(response: Response) -> bool:
+    """Whether the server was silent for long: what trickles in is slow on the way, and not at the server."""
     first, connect = response.first_byte_s or 0.0, response.handshaken.connect_s or 0.0
-    return first > SLOW_S and first > SLOW_FACTOR * connect
+    pause = first if response.pause_s is None else response.pause_s
+    return min(first, pause) > SLOW_S and min(first, pause) > SLOW_FACTOR * connect
 
 
 def whole(view: View) -> Finding | None:
@@ -154,7 +194,9 @@ def whole(view: View) -> Finding | None:
         if best is None:
             continue
         indices.append(best[0])
-        ok = best[1].handshaken.done and 0 < best[1].status < _SERVER_ERROR and best[1].status != _LEGAL
+        response = best[1]
+        answered = response.handshaken.done and 0 < response.status < _SERVER_ERROR and response.status != _LEGAL
+        ok = answered and response.error != "timeout"
         if ok:
             served.append(name)
     if not indices:
@@ -173,6 +215,9 @@ SIGNALS = (
             "notice",
             "forbidden",
             "stalls",
+            "crawls",
+            "cut",
+            "cut_alike",
             "maintenance",
             "errors_vendor",
             "errors_one_network",
@@ -182,6 +227,12 @@ SIGNALS = (
         status,
         good=("fine",),
     ),
-    Signal("http.speed", "speed", ("quick", "slow", "slow_handshake", "slow_everywhere"), speed, good=("quick",)),
+    Signal(
+        "http.speed",
+        "speed",
+        ("quick", "trickles", "slow", "slow_handshake", "slow_everywhere"),
+        speed,
+        good=("quick",),
+    ),
     Signal("service.whole", "service", ("works", "partly", "broken"), whole, good=("works",)),
 )
