@@ -94,6 +94,16 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "host.busy",
         ("late", "starved", "overloaded"),
+        ("ipv6.reach",),
+        "",
+        spares=(
+            *("absent", "works", "as_v4", "elsewhere", "unclear"),
+            *("home", "isp", "transit", "somewhere", "edges", "stalls"),
+        ),
+    ),
+    Gate(
+        "host.busy",
+        ("late", "starved", "overloaded"),
         ("dns.platform",),
         "",
         spares=(
@@ -168,6 +178,12 @@ GATES: tuple[Gate, ...] = (
         ("dns.configured", "reach.controls", "reach.platform", "ipv6.reach", *_SERVED),
         "so much loss on the way may be the reason",
         spares=("works", "all", "fine", "quick", "reset_by_name", "drop_by_name", "notice", "maintenance", "absent"),
+    ),
+    Gate(
+        "ipv6.reach",
+        ("loses", "loses_isp", "loses_transit", "loses_platform"),
+        ("path.loss",),
+        "packets are lost over IPv6, and this was counted over IPv4",
     ),
     Gate(
         "dns.platform",

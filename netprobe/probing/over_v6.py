@@ -9,11 +9,15 @@ measured over IPv6, `.aaaa` behind that of a question for IPv6 addresses, over w
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
+from msgspec import structs
+
 from netprobe.model.probes import Flow, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing.ask import fetch, lookup
+from netprobe.probing.loss import is_significant
+from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page
 from netprobe.probing.run import Plan, Session, gather
@@ -21,6 +25,7 @@ from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 from netprobe.topology.addresses import is_global_v6, network_of
 
+OVER = "v6."  # before the purpose of what was measured over IPv6
 EDGES = 12  # addresses of the platform that are asked whether they are there, different vendors first
 PAGES = 4  # of them that are asked for a page
 NAMED_CONTROLS = 2  # names that have nothing to do with the platform and are asked for
@@ -50,7 +55,7 @@ def find_edges(targets: Sequence[Target], found: Iterable[Observation]) -> tuple
 
 
 def find_controls(controls: Sequence[Control], found: Iterable[Observation]) -> list[tuple[Control, str]]:
-    """The controls that were found by their names."""
+    """The controls that were found by their names, with their addresses."""
     first = _first(found, "lookup.control.aaaa")
     return [(control, first[control.name][0]) for control in controls if control.name in first]
 
@@ -83,6 +88,21 @@ def _knock(what: str, subject: str, address: str) -> Session[Observation]:
 
 def _answers(observation: Observation) -> bool:
     return isinstance(observation.fact, Train) and bool(observation.fact.answered)
+
+
+def count(
+    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]
+) -> Plan[list[Observation]]:
+    """Count what is lost over IPv6, where something was, and hardly anything over IPv4, which explained it."""
+    if any(o.purpose in {"edge.loss", "control.loss"} and isinstance(o.fact, Train) and _loses(o.fact) for o in found):
+        return []
+    own = [structs.replace(o, purpose=o.purpose.removeprefix(OVER)) for o in found if o.purpose.startswith(OVER)]
+    looked = yield from count_losses(own, edges, controls, "")
+    return [structs.replace(o, purpose=f"{OVER}{o.purpose}") for o in looked]
+
+
+def _loses(train: Train) -> bool:
+    return is_significant(len(train.exchanges) - train.answered, len(train.exchanges))
 
 
 def paths(found: Sequence[Observation]) -> Iterable[Session[Observation]]:

@@ -68,12 +68,14 @@ def survey(
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
         asked = [*_edges(edges, echoes=echoes), *_controls(named, echoes=echoes)]
-        asked += over_v6.ask(over_v6.find_edges(targets, found), over_v6.find_controls(platform.controls, found))
+        edges_v6, controls_v6 = over_v6.find_edges(targets, found), over_v6.find_controls(platform.controls, found)
+        asked += over_v6.ask(edges_v6, controls_v6)
         second = yield [*asked, _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
         found += yield from _all([*_paths(found, edges, named), *over_v6.paths(found)])
-        found += yield from second_look(
-            found,
+        beside = [o for o in found if o.purpose.startswith(over_v6.OVER)]
+        looked = yield from second_look(
+            [o for o in found if o not in beside],
             edges,
             named,
             resolvers,
@@ -81,6 +83,8 @@ def survey(
             uploading=symptom == UPLOAD,
             locating=locating,
         )
+        looked += yield from over_v6.count([*beside, *looked], edges_v6, controls_v6)
+        found += looked
         public = [c.address for c in platform.controls if c.resolver][:PUBLIC_RESOLVERS]
         found += yield from other_uplinks(found, facts, edges, named, targets, public)
         found.append((yield [Observe("host", "self", inspect())])[0])

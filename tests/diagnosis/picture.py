@@ -340,6 +340,18 @@ def over_v6(*silent: str, after: int = 9) -> tuple[Observation, ...]:
     return tuple(found)
 
 
+def losses_over_v6(*names: str, lost: int = 10) -> tuple[Observation, ...]:
+    """Fifty probes to everything over IPv6, `lost` of which nobody answered at `names`."""
+    found = []
+    for name, address in OVER_V6.items():
+        reply = Reply(ReplyKind.SYN_ACK, address, 0.02)
+        missing = lost if name in names else 0
+        exchanges = tuple(Exchange(64, n, 20.0 + 0.2 * n, None if n < missing else reply) for n in range(50))
+        what = "v6.edge" if name in TARGETS else "v6.control"
+        found.append(Observation(20.0, f"{what}.loss", name, Train(Protocol.TCP, address, 443, exchanges)))
+    return tuple(found)
+
+
 def sizes(address: str, mtu: int, *, told: str = "", hole: tuple[str, str] = ("", "")) -> Observation:
     """What probes of all sizes to `address` showed: `told` by which router, `hole` between which two."""
     routers = ("", *way(address), address)

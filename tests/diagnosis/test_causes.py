@@ -31,6 +31,7 @@ from tests.diagnosis.picture import (
     flows,
     loops,
     losses,
+    losses_over_v6,
     nowhere,
     origin,
     over_v6,
@@ -182,6 +183,14 @@ NASTY: dict[str, Nasty] = {
     "broken IPv6 behind routers whose owners nobody knows, but the own address": Nasty(
         "home", healthy.but(six=True, closer=over_v6(*OVER_V6, after=1)), blind=True
     ),
+    "loss over IPv6 alone, everywhere": Nasty(
+        "undetermined", healthy.but(six=True, closer=(*over_v6(), *losses_over_v6(*OVER_V6)))
+    ),
+    "loss over IPv6 and over IPv4": Nasty(
+        "home",
+        healthy.but(six=True, closer=(*over_v6(), *losses_over_v6(*OVER_V6), *losses(*EVERYTHING, lost=12, router=12))),
+    ),
+    "hardly any loss over IPv6": Nasty("none", healthy.but(six=True, closer=(*over_v6(), *losses_over_v6(lost=0)))),
     "a name server that is asked over broken IPv6": Nasty(
         "home",
         healthy.but(

@@ -97,3 +97,26 @@ def test_ways_are_traced_only_where_something_is_silent() -> None:
         ("v6.control.path", "www.google.com"),
         ("v6.edge.path", "www.tiktok.com"),
     ]
+
+
+def counted(*found: Observation) -> list[tuple[str, str]]:
+    """What would be asked to count losses over IPv6, until the first answer is needed."""
+    edges = over_v6.find_edges(TARGETS, [aaaa("www.tiktok.com", "2a02:26f0::10")])
+    return subjects(next(over_v6.count(found, edges, ()), []))
+
+
+def some_of(what: str, name: str, address: str, *, lost: int, of: int) -> Observation:
+    """A train of which some got lost."""
+    reply = Reply(ReplyKind.SYN_ACK, address, 0.02)
+    exchanges = tuple(Exchange(64, n, 1.0, None if n < lost else reply) for n in range(of))
+    return Observation(1.0, what, name, Train(Protocol.TCP, address, 443, exchanges))
+
+
+def test_losses_are_counted_where_some_were_seen_over_ipv6_alone() -> None:
+    """Nothing is counted where nothing is lost, nor where IPv4 loses as well."""
+    clean = some_of("v6.edge.train", "www.tiktok.com", "2a02:26f0::10", lost=0, of=3)
+    lossy = some_of("v6.edge.train", "www.tiktok.com", "2a02:26f0::10", lost=2, of=3)
+    over_v4 = some_of("edge.loss", "www.tiktok.com", "23.50.131.10", lost=12, of=50)
+    assert counted(clean) == []
+    assert counted(lossy, over_v4) == []
+    assert counted(lossy) == [("edge.path", "www.tiktok.com"), ("edge.loss", "www.tiktok.com")]

@@ -7,7 +7,10 @@ rather than dead, and everything that is measured over IPv4 is fine.
 from netprobe.diagnosis.facts import Reach, best_fetch
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.diagnosis.signals.loss import loss
 
+_BEARABLE = frozenset({"light", "limiter", "elsewhere"})
+_LOSES = {"isp": "loses_isp", "transit": "loses_transit", "platform": "loses_platform"}
 _ENOUGH = 2  # places of different people that are silent for it to be more than their own silence
 
 #: What the place where the ways of IPv6 end says, where nothing at all answers over it, by a state of `path.breaks`.
@@ -49,7 +52,7 @@ def ipv6(view: View) -> Finding | None:
     facts = tuple(i for place in silent or passing for i in place.facts)
     told = f"{of(len(passing), len(silent) + len(passing))} places answer over IPv6"
     if not silent:
-        return _served(view) or Finding("works", f"IPv6 works too: {told}.", facts)
+        return _loses(view) or _served(view) or Finding("works", f"IPv6 works too: {told}.", facts)
     if not passing:
         if not view.only_v4_works:
             return Finding("as_v4", f"{told}, and over IPv4 it is no better.", facts)
@@ -78,6 +81,15 @@ def _some_answer(over: View, told: str, facts: tuple[int, ...]) -> Finding:
     return Finding(_SOME.get(state, "unclear"), f"{told}, while IPv4 works. Over IPv6: {where}", facts)
 
 
+def _loses(view: View) -> Finding | None:
+    """Where so much is lost over IPv6 that it is noticed, while over IPv4 hardly anything is; None where it is not."""
+    counted, beside = loss(view.over_v6) if view.over_v6.facts.losses else None, loss(view)
+    if counted is None or counted.state in _BEARABLE or (beside is not None and beside.state not in _BEARABLE):
+        return None
+    told = f"Over IPv6 {counted.sentence}"
+    return Finding(_LOSES.get(counted.state, "loses"), f"{told} Over IPv4 hardly anything is lost.", counted.facts)
+
+
 def _served(view: View) -> Finding | None:
     """What becomes of connections where all places are there; None where that is what should."""
     over = view.over_v6
@@ -102,7 +114,22 @@ SIGNALS = (
     Signal(
         "ipv6.reach",
         "ipv6",
-        ("absent", "works", "as_v4", "elsewhere", "unclear", "home", "isp", "transit", "somewhere", "edges", "stalls"),
+        (
+            *(
+                "absent",
+                "works",
+                "as_v4",
+                "elsewhere",
+                "unclear",
+                "home",
+                "isp",
+                "transit",
+                "somewhere",
+                "edges",
+                "stalls",
+            ),
+            *("loses", *_LOSES.values()),
+        ),
         ipv6,
         good=("absent", "works", "elsewhere"),
     ),
