@@ -118,9 +118,9 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "host.link",
         ("down", "no_route", "no_address", "dead_route"),
-        ("gateway.answers", "host.clock", *_NAMES, *_REACH, *_SERVICE, "ipv6.reach"),
+        ("gateway.answers", "host.firewall", "host.clock", *_NAMES, *_REACH, *_SERVICE, "ipv6.reach"),
         "without a connection nothing else could be measured",
-        spares=("absent",),
+        spares=("absent", "passes"),
     ),
     Gate(
         "gateway.answers",

@@ -17,12 +17,18 @@ CLOCK_LIMIT_S = 24 * 3600.0  # certificates are issued with a day's margin; less
 
 
 def link(view: View) -> Finding | None:
-    """Is there a link, and a way out of it?"""
+    """Is there a link, and a way out of it, at the beginning and at the end?"""
     hosts = view.facts.hosts
     if not hosts:
         return None
     facts = tuple(i for i, _ in hosts)
-    host = hosts[0][1]
+    first, last = _linked(hosts[0][1], facts), _linked(hosts[-1][1], facts)
+    if first.state == "up" != last.state:
+        return last._replace(sentence=f"{last.sentence} It was otherwise when the measurement began.")
+    return first
+
+
+def _linked(host: HostState, facts: tuple[int, ...]) -> Finding:
     routed = next((x for x in host.links if x.name == host.default_link), None)
     if (bare := _without_lease(host)) is not None:
         made_up = f" but one that it made up, {bare.addresses[0]}" if bare.addresses else ""
@@ -33,13 +39,13 @@ def link(view: View) -> Finding | None:
         return Finding(
             "up", f"Your network connection ({host.default_link}) is up and has a route to the Internet.", facts
         )
-    if any(x.name == host.global_link_v6 and x.carrier for x in host.links):
-        told = f"Your network connection ({host.global_link_v6}) is up and has a route to the IPv6 Internet"
-        return Finding("up", f"{told}, though none to that of IPv4.", facts)
     if routed is not None and any(x.carrier for x in host.links):
         others = ", ".join(x.name for x in host.links if x.carrier)
         told = f"Your default route leads over {routed.name}, which has no link: a cable or Wi-Fi is off"
         return Finding("dead_route", f"{told}; {others} has one, and is not used.", facts)
+    if any(x.name == host.global_link_v6 and x.carrier for x in host.links):
+        told = f"Your network connection ({host.global_link_v6}) is up and has a route to the IPv6 Internet"
+        return Finding("up", f"{told}, though none to that of IPv4.", facts)
     if any(x.carrier for x in host.links):
         return Finding("no_route", "Your network connection is up, but it has no route to the Internet.", facts)
     if not host.links:
@@ -55,11 +61,18 @@ def _without_lease(host: HostState) -> Link | None:
     Link-local addresses every device makes itself (RFC 3927, RFC 4291).
     """
     links = [x for x in host.links if x.name == host.default_link or not host.default_link]
-    if any(not ip_interface(a).is_link_local for x in links for a in x.addresses):
+    if not all(_is_link_local(a) for x in links for a in x.addresses):
         return None
     up = [x for x in links if x.carrier and not x.tunnel]
     known = [x for x in up if x.addresses] or ([] if host.default_link else up)
     return known[0] if known else None
+
+
+def _is_link_local(address: str) -> bool:
+    try:
+        return ip_interface(address).is_link_local
+    except ValueError:
+        return False
 
 
 def gateway(view: View) -> Finding | None:
