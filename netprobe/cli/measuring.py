@@ -13,7 +13,7 @@ from netprobe.cli.output import NO_OUTPUT, Output
 from netprobe.cli.settings import Settings
 from netprobe.diagnosis.causes import tables
 from netprobe.engine import SYMPTOM_ROLES, diagnose
-from netprobe.live import host
+from netprobe.live import host, quic
 from netprobe.live.connection import Trust
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.services import load_trust
@@ -65,9 +65,12 @@ def instruments(
         trust = load_trust(ca_file or settings.ca_file or None)
         trust.context(verify=True)
         tables()
-        yield Instruments(
-            separate(_reach(settings, platform, every_s), load=later.for_diagnosis, folder=folder), trust, table
-        )
+
+        def load() -> None:
+            later.for_diagnosis()
+            quic.ahead(trust.authorities())
+
+        yield Instruments(separate(_reach(settings, platform, every_s), load=load, folder=folder), trust, table)
 
 
 def _reach(settings: Settings, platform: Platform, every_s: float) -> Reach:

@@ -13,7 +13,7 @@ from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, ReplyKind, Train
 from netprobe.model.report import Observation
 from netprobe.model.rungs import Footing
-from netprobe.model.services import Answer, Handshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
@@ -28,6 +28,7 @@ OriginOf = Callable[[str], Origin | None]
 OVER_V6 = "v6."
 UPLINK = "uplink."  # what the purposes of observations over another uplink begin with
 _HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
+_QUIC = ("edge.quic", "edge.quic.again", "control.quic", "control.quic.again", "quic.other", "quic.elsewhere")
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
 
@@ -140,6 +141,9 @@ class Facts:
         self.branches = [*self._of("edge.branch", Path), *self._of("control.branch", Path)]
         self.rates = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.rate", RateTest)]
         self.resolver_selves = self._of("resolver.self", Answer)
+        self.quic = {p: self._of(p, QuicHandshaken) for p in _QUIC}
+        self.quic_probes = [*self._of("edge.quic.probe", Train), *self._of("control.quic.probe", Train)]
+        self.quic_paths = [*self._of("edge.quic.path", Path), *self._of("control.quic.path", Path)]
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
 
@@ -352,6 +356,8 @@ def _carried(fact: object) -> bool:
             exchanges = tuple(x for hop in fact.hops for x in hop.exchanges)
         case PathMtu():
             exchanges = tuple(sized.exchange for sized in fact.exchanges)
+        case QuicHandshaken():
+            return fact.error != "local"
         case _:
             return True
     return not exchanges or any(x.reply is None or x.reply.error != NOT_CARRIED for x in exchanges)

@@ -27,7 +27,16 @@ class Gate(NamedTuple):
 
 _NAMES = ("dns.configured", "dns.others", "dns.platform")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused", "edge.refusals")
-_SERVED = ("tls.handshakes", "tls.endings", "tls.place", "controls.serve", "http.status", "http.speed", "service.whole")
+_SERVED = (
+    "tls.handshakes",
+    "tls.endings",
+    "tls.place",
+    "controls.serve",
+    "http.status",
+    "http.speed",
+    "service.whole",
+    "quic.handshakes",
+)
 _SERVICE = ("path.mtu", "path.branch", "path.loss", "tls.certificates", *_SERVED)
 
 #: What an answer says, and not a silence or a time: it stays true however late it was read.

@@ -43,6 +43,10 @@ class Trust:
         self._ca_file = ca_file
         self._contexts: dict[bool, ssl.SSLContext] = {}
 
+    def authorities(self) -> list[bytes]:
+        """Whom it trusts, in DER, as far as that has been read; empty where the system's store is looked into later."""
+        return self.context(verify=True).get_ca_certs(binary_form=True)
+
     def context(self, *, verify: bool) -> ssl.SSLContext:
         """A context that trusts `ca_file`, else SSL_CERT_FILE, else the system; or everybody.
 
@@ -114,7 +118,7 @@ class Conversation:
                 asked.address, asked.port, socket.SOCK_STREAM, mss=asked.mss, link=self._link, before=self._listen
             )
         except (OSError, ValueError, TypeError, OverflowError) as error:  # no route, or not an address
-            self._end("local", _errno_name(error))
+            self._end("local", errors.name(error))
             return
         self._deadline = now + self._handshake.timeout_s
         self._timer = self._reactor.at(self._deadline, lambda: self._end("timeout"))
@@ -258,7 +262,7 @@ class Conversation:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._end(errors.OUTCOMES.get(error.errno or 0, "reset"), _errno_name(error))
+                self._end(errors.OUTCOMES.get(error.errno or 0, "reset"), errors.name(error))
                 return
             if chunk:
                 self._arrivals.came(len(chunk), self._reactor.now())
@@ -395,11 +399,6 @@ def _tls_error(error: ssl.SSLError) -> tuple[str, str]:
         return "closed", ""
     reason = error.reason or str(error)
     return "alert", reason if _ALERT.search(reason) else f"not acceptable TLS: {reason}"
-
-
-def _errno_name(error: Exception) -> str:
-    code = error.errno if isinstance(error, OSError) else None
-    return errno.errorcode.get(code or 0, str(error))
 
 
 def _sent(sock: socket.socket) -> tuple[int, int]:

@@ -64,11 +64,27 @@ class Trouble(NamedTuple):
         return self.icmp_type == (_TIME_EXCEEDED_V6 if self.over_v6 else _TIME_EXCEEDED)
 
     @property
+    def too_large(self) -> bool:
+        """Whether it only says that a packet does not fit the way."""
+        return self.code == errno.EMSGSIZE
+
+    @property
+    def refusal(self) -> bool:
+        """Whether it says that nobody listens there."""
+        return self.code == errno.ECONNREFUSED
+
+    @property
     def text(self) -> str:
         """The error and who sent it."""
         texts = _TEXTS_V6 if self.over_v6 else _TEXTS
         what = "time exceeded" if self.time_exceeded else texts.get((self.icmp_type, self.icmp_code), "unreachable")
         return f"{what}, says {self.offender}" if self.offender else what
+
+
+def name(error: Exception) -> str:
+    """The errno's name, or what an error without one says."""
+    code = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(code or 0, str(error))
 
 
 def connect(

@@ -258,6 +258,14 @@ def _may_enter(place: Path | None, user: tuple[int, int]) -> bool:
     return True
 
 
+def give_up() -> None:
+    """Become what `separate` makes of a process, without a broker: for a copy of one that reads what strangers send.
+
+    Raises OSError.
+    """
+    _become_worker(worker_user())
+
+
 def _become_worker(user: tuple[int, int] | None) -> None:
     """No capability, no way to one, and no system call that measuring does not take. Raises OSError."""
     from netprobe.live.broker import kernel  # noqa: PLC0415  # ctypes takes 10 ms, which the broker's start covers

@@ -11,9 +11,10 @@ from netprobe.live import CannotMeasure, host
 from netprobe.live.connection import Conversation, Trust
 from netprobe.live.dns import Question
 from netprobe.live.hearing import Hearing
+from netprobe.live.quic import Speaker
 from netprobe.live.reactor import Reactor
 from netprobe.model.host import HostState
-from netprobe.model.services import Fetch, Handshake, Lookup
+from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake
 from netprobe.probing.port import Outcome
 
 
@@ -25,10 +26,11 @@ class Services:
         self._reactor = reactor
         self._count = count
         self._at_work: dict[int, Question | Conversation] = {}
+        self._speaker = Speaker(reactor, trust.authorities, count)
 
     def start(
         self,
-        request: Lookup | Handshake | Fetch,
+        request: Lookup | Handshake | Fetch | QuicHandshake,
         token: int,
         done: Callable[[Outcome], None],
         hearing: Hearing | None = None,
@@ -38,6 +40,9 @@ class Services:
 
         `hearing` listens to a connection.
         """
+        if isinstance(request, QuicHandshake):
+            self._speaker.start(request, done, link)
+            return
 
         def ended(outcome: Any) -> None:
             del self._at_work[token]
@@ -61,6 +66,7 @@ class Services:
         for work in list(self._at_work.values()):
             work.close()
         self._at_work.clear()
+        self._speaker.close()
 
 
 def load_trust(ca_file: str | None) -> Trust:

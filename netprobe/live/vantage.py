@@ -18,7 +18,7 @@ from netprobe.live.reactor import Reactor
 from netprobe.live.wire import Wire
 from netprobe.model.host import Inspect
 from netprobe.model.probes import Probe
-from netprobe.model.services import Fetch, Handshake, Lookup
+from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake
 from netprobe.probing.port import Event, Outcome, Over, Request, Usage
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class LiveVantage:
                     state, footing=self.footing, own_wire=wire, late_s=late_s, overdue_s=overdue_s
                 )
                 self._emit(token, now, seen)
-            case Lookup() | Handshake() | Fetch():
+            case Lookup() | Handshake() | Fetch() | QuicHandshake():
                 done = functools.partial(self._emit_now, token)
                 self._services().start(request, token, done, self._hearing, link)
         return token

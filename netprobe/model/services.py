@@ -161,11 +161,11 @@ class Response(Fact, frozen=True, tag="response"):
     `first_byte_s` counts from the request's last byte to the answer's first (the server's thinking and one round trip);
     of a request with a body, from when it was handed to the kernel.
     `headers` holds lower-case names of those that matter only: server, via, x-cache, retry-after, location, date,
-    content-type, cf-mitigated (Cloudflare's word for a challenge in a page's stead). `arrived_bytes` is what the
-    connection brought once the request had left, readable or not: a TLS record that is cut tells nothing else. Of a
-    time-out, `quiet_s` is how long nothing had come before it; None where nothing came at all. `pause_s` is the longest
-    time without a byte between the request and the first that could be read: a server that thinks is silent, a way that
-    is slow is not.
+    content-type, cf-mitigated (Cloudflare's word for a challenge in a page's stead), alt-svc (where else it serves).
+    `arrived_bytes` is what the connection brought once the request had left, readable or not: a TLS record that is cut
+    tells nothing else. Of a time-out, `quiet_s` is how long nothing had come before it; None where nothing came at all.
+    `pause_s` is the longest time without a byte between the request and the first that could be read: a server that
+    thinks is silent, a way that is slow is not.
     """
 
     fetch: Fetch
@@ -182,4 +182,14 @@ class Response(Fact, frozen=True, tag="response"):
 
 
 #: The headers that a Response keeps.
-HEADERS_THAT_MATTER = ("server", "via", "x-cache", "retry-after", "location", "date", "content-type", "cf-mitigated")
+HEADERS_THAT_MATTER = (
+    "server",
+    "via",
+    "x-cache",
+    "retry-after",
+    "location",
+    "date",
+    "content-type",
+    "cf-mitigated",
+    "alt-svc",
+)

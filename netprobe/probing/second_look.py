@@ -14,6 +14,7 @@ from netprobe.probing.locate import locate
 from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
+from netprobe.probing.quic import look_into_silence
 from netprobe.probing.run import Plan, Session, gather
 from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
@@ -84,6 +85,7 @@ def second_look(
     looked: list[Observation] = yield from gather(batch)
     if locating:
         looked += yield from _locate(looked, other_name)
+    looked += yield from look_into_silence(found, controls)
     looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
     hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
     flows = yield from compare_flows(found, edges, controls)

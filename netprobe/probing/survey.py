@@ -25,6 +25,7 @@ from netprobe.probing import over_v6
 from netprobe.probing.ask import inspect, lookup
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, can_echo, serve, trains
+from netprobe.probing.quic import try_quic
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
@@ -72,7 +73,8 @@ def survey(
         asked += over_v6.ask(edges_v6, controls_v6)
         second = yield [*asked, _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
-        found += yield from _all([*_paths(found, edges, named), *over_v6.paths(found)])
+        tried = [*try_quic(found, edges, named), *over_v6.paths(found)]
+        found += yield from _all([*tried, *_paths(found, edges, named)])
         beside = [o for o in found if o.purpose.startswith(over_v6.OVER)]
         looked = yield from second_look(
             [o for o in found if o not in beside],

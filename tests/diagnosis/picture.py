@@ -153,6 +153,7 @@ class Picture:
     named: Callable[[Handshake], Handshaken] | None = None  # what any handshake with a platform's name ends in
     status: dict[str, int] = field(default_factory=dict)  # by address
     headers: dict[str, str] = field(default_factory=dict)  # of the platform's answers
+    offers: dict[str, str] = field(default_factory=dict)  # headers of everybody's answers
     first_byte_s: dict[str, float] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)  # (resolver, "platform" or "control")
     stale: tuple[str, ...] = ()  # the platform's names that nobody knows any more
@@ -282,7 +283,7 @@ class Picture:
         if address in self.dying or address in self.crawling:
             arrived, quiet_s = self.dying.get(address, 10_000), 0.1 if address in self.crawling else 4.8
             return Response(asked, shaken, 0, "timeout", arrived_bytes=arrived, quiet_s=quiet_s)
-        headers = {"date": "Mon, 21 Sep 2026 14:13:20 GMT", **(self.headers if platform else {})}
+        headers = {"date": "Mon, 21 Sep 2026 14:13:20 GMT", **self.offers, **(self.headers if platform else {})}
         wait = self.first_byte_s.get(address, 0.03)
         return Response(asked, shaken, self.status.get(address, 200), first_byte_s=wait, headers=headers)
 

@@ -12,6 +12,8 @@ from netprobe.model.probes import Reply, ReplyKind, Train
 from netprobe.model.replies import ACK, RST, SYN, TcpHeader
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Lookup, Response
+from tests.diagnosis.over_quic import ASKED as QUIC_ASKED
+from tests.diagnosis.over_quic import AT_HOME, AT_ISP, EVERYBODY, OFFERS, quic
 from tests.diagnosis.picture import (
     BEHIND_A,
     DAY_S,
@@ -50,6 +52,7 @@ NXDOMAIN = Answer(ASKED, "NXDOMAIN", rtt_s=0.02)
 PUBLIC = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
 
 healthy = Picture()
+offering = Picture(offers=OFFERS)
 nothing = healthy.but(
     silent=EVERYTHING, ways=cut(EVERYTHING, 1), answers={(HOME, k): TIMEOUT for k in ("platform", "control")}
 )
@@ -84,6 +87,8 @@ CAUSES: dict[str, Picture] = {
     "home.tls.interception": healthy.but(shaken=dict.fromkeys(EVERYTHING, certificate(-DAY_S, DAY_S))),
     "home.link.loss": healthy.but(closer=losses(*EVERYTHING, router=10)),
     "home.mtu.blackhole": healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1492, told=HOME),)),
+    "home.quic.blocked": offering.but(closer=quic(*EVERYBODY, ends=AT_HOME)),
+    "isp.quic.blocked": offering.but(closer=quic(*EVERYBODY, ends=AT_ISP)),
     "isp.access.outage": nothing,
     "isp.access.loss": healthy.but(closer=(*losses(*EVERYTHING), rates(HOME, (20.0, 150, 150)))),
     "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
@@ -102,6 +107,7 @@ CAUSES: dict[str, Picture] = {
     "policy.dns.tampering": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SLOW_LOOPBACK, None)),
     "policy.ip.block": healthy.but(silent=EDGES, ways=cut(EDGES, 2)),
     "policy.throttle.cutoff": healthy.but(dying=dict(zip(EDGES, (13_000, 13_600, 12_900, 13_500), strict=False))),
+    "policy.quic.drop": offering.but(closer=quic(*QUIC_ASKED, name_only=True)),
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),
     "platform.cdn.edge_down": healthy.but(silent=("23.0.1.10",), ways=cut(("23.0.1.10",), 7)),

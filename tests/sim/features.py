@@ -11,6 +11,7 @@ import msgspec
 
 from netprobe.model.record import Record
 from netprobe.sim import library
+from netprobe.sim.middlebox import QUIC
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.scenario import load
 
@@ -39,6 +40,8 @@ def _fault(scenario: Scenario, fault: Fault) -> Iterator[Feature]:
             yield "fault", fault.kind, where, key
     for key in _used(fault.match, frozenset()):
         yield "fault", fault.kind, "match", key
+    if fault.match.protocol == QUIC:  # which takes code of its own
+        yield "fault", fault.kind, "match", QUIC
     if fault.begin_s or fault.end_s != math.inf:
         yield "fault", fault.kind, "timed"
 

@@ -11,6 +11,7 @@ from netprobe.diagnosis.signals import (
     interferer,
     ipv6,
     loss,
+    quic,
     reach,
     sizes,
     tls,
@@ -31,6 +32,7 @@ SIGNALS: tuple[Signal, ...] = (
     *tls.SIGNALS,
     *forgery.SIGNALS,
     *interferer.SIGNALS,
+    *quic.SIGNALS,
     *http.SIGNALS,
     *ipv6.SIGNALS,
 )

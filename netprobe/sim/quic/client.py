@@ -87,7 +87,9 @@ class QuicConversation:
             return
         header = headers.long_header(packet.payload)
         if header is not None and header.version == 0 and header.destination == self._ends[1]:
-            self._end("version")
+            offered = packet.payload[header.at :]
+            if _VERSION.to_bytes(4) not in {offered[at : at + 4] for at in range(0, len(offered), 4)}:
+                self._end("version")  # else it is forged (RFC 9000, 6.2)
             return
         for one in initial.packets(packet.payload):
             if one.destination != self._ends[1]:
@@ -103,13 +105,15 @@ class QuicConversation:
 
     def _initial(self, packet: initial.Packet) -> None:
         payload = initial.opened(packet, initial.initial_keys(packet.version, self._ends[0], of_client=False))
-        for frame in initial.frames(payload or b""):
+        if payload is None:
+            return
+        if self._initial_s is None:
+            self._initial_s = self._clock.now - self._began_s
+            self._phase = "handshake"
+        for frame in initial.frames(payload):
             if isinstance(frame, Close):
                 self._end("closed", code=frame.code)
                 return
-            if self._initial_s is None:
-                self._initial_s = self._clock.now - self._began_s
-                self._phase = "handshake"
 
     def icmp_error(self, error: Packet) -> None:
         """Somebody says that the hello did not get there; once it has, nobody is believed (RFC 9000, 14.2.1)."""

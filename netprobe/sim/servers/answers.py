@@ -15,6 +15,7 @@ from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
 FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream, attempt by attempt
 
+ALT_SVC = 'h3=":443"; ma=86400'  # RFC 7838: who speaks HTTP/3 says so with every page
 MOST_ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
 _NO_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -91,7 +92,8 @@ def _covers(patterns: tuple[str, ...], name: str) -> bool:
 
 def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -> Page:
     """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`."""
-    status, headers, delay_ms, title = server.status, dict(server.headers), server.delay_ms, ""
+    status, delay_ms, title = server.status, server.delay_ms, ""
+    headers = ({"alt-svc": ALT_SVC} if server.quic else {}) | server.headers
     size = server.body_bytes
     if path.partition("?")[0] == "/generate_204":  # what phones ask to learn whether there is an Internet
         status = HTTPStatus.NO_CONTENT

@@ -53,6 +53,7 @@ class Vendor(Record, frozen=True):
     alias: tuple[str, ...] = ()
     cache: bool = False
     customers: dict[str, str] = {}
+    quic: bool = False
 
 
 class Site(Record, frozen=True):
@@ -78,6 +79,7 @@ class Control(Record, frozen=True):
     resolver: str = ""
     alias: str = ""
     headers: dict[str, str] = {}
+    quic: bool = False
 
 
 class Transit(Record, frozen=True):

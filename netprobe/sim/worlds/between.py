@@ -8,6 +8,7 @@ from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, carried
 
 _LOSS = (0.08, 0.2)
 _PAGES = (65536, 262144)  # bytes: an app's scripts and pictures
+_READS_QUIC = 0.5  # part of the censors that read names in it too
 _UNRELIABLE = 0.15  # part of the censors that miss some
 
 
@@ -99,7 +100,8 @@ def _censored(world: WorldPlan, kind: str) -> Scenario:
     # Who drops only some would let the repetitions pass, and so nearly everything.
     unreliable = kind == "reset" and world.draw.random() < _UNRELIABLE
     fraction = round(world.draw.uniform(0.7, 0.95), 3) if unreliable else 1.0
-    match = Match(protocol="tcp", server_name=names)
+    too = kind == "drop" and world.draw.random() < _READS_QUIC
+    match = Match(protocol="" if too else "tcp", server_name=names)
     return world.broken(Fault(kind, (world.draw.choice(places),), match=match, fraction=fraction))
 
 
@@ -136,6 +138,16 @@ def _blocked_addresses(world: WorldPlan) -> Scenario:
     return world.broken(Fault("drop", (world.draw.choice(world.trunk),), match=match))
 
 
+def _no_quic(world: WorldPlan) -> Scenario | None:
+    """QUIC to the platform, by name or by address."""
+    if not world.speaks_quic:
+        return None
+    by_name = Match(protocol="quic", server_name=ZONES)
+    by_address = Match(protocol="udp", port=443, destination=world.addresses(world.platform))
+    match = world.draw.choice((by_name, by_address))
+    return world.broken(Fault("drop", (world.draw.choice(world.trunk),), match=match))
+
+
 def _withdrawn(world: WorldPlan) -> Scenario:
     return world.broken(Fault("http", world.platform, status=451))
 
@@ -158,5 +170,6 @@ BETWEEN = (
     Trouble("policy.tls.interception", 0.5, "Somebody answers in the platform's place.", _stranger, _ISP),
     Trouble("policy.dns.tampering", 1, "The ISP lies about the platform's names.", _lying, _ISP),
     Trouble("policy.ip.block", 1, "The ISP drops packets to the platform's addresses.", _blocked_addresses, _ISP),
+    Trouble("policy.quic.drop", 0.5, "The ISP drops QUIC to the platform.", _no_quic, _ISP),
     Trouble("policy.geo.withdrawn", 1, "The platform refuses to serve this country.", _withdrawn, _ISP),
 )

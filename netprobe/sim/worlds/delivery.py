@@ -143,6 +143,7 @@ class Delivery:
                 headers=control.headers,
                 delay_ms=round(draw.uniform(0.5, 20.0), 3),
                 initial_ttl=draw.choice(_TTLS),
+                quic=control.quic,
             )
         )
         name = control.serves[0].replace("*", "www")
@@ -172,6 +173,7 @@ class Delivery:
                 headers=headers or vendor.headers,
                 delay_ms=round(draw.uniform(0.5, 20.0), 3),
                 initial_ttl=draw.choice(_TTLS),
+                quic=vendor.quic,
             )
         )
 

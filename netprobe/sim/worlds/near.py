@@ -166,6 +166,21 @@ def _swallows_large(world: WorldPlan) -> Scenario | None:
     return world.broken(Fault("drop", (place,), match=match))
 
 
+def _no_quic_at_home(world: WorldPlan) -> Scenario | None:
+    """At the home router, or at the computer itself."""
+    if not (world.home and world.speaks_quic):
+        return None
+    kind, at = world.draw.choice((("drop", HOME_ROUTER), ("firewall", CLIENT)))
+    return world.broken(Fault(kind, (at,), match=Match(protocol="udp", port=443)))
+
+
+def _no_quic_at_isp(world: WorldPlan) -> Scenario | None:
+    if not world.speaks_quic:
+        return None
+    match = world.draw.choice((Match(protocol="quic"), Match(protocol="udp", port=443)))
+    return world.broken(Fault("drop", (world.draw.choice(world.trunk),), match=match))
+
+
 def _isp_resolver(world: WorldPlan) -> Scenario | None:
     if not world.asks_isp:
         return None
@@ -194,5 +209,7 @@ NEAR = (
     Trouble("isp.core.branch", 1, "Some of the ISP's parallel ways are dead.", _core_branch),
     Trouble("isp.routing.loop", 1, "Two routers of the ISP hand packets back to each other.", _loop),
     Trouble("isp.mtu.blackhole", 1, "A router of the ISP swallows large packets.", _swallows_large),
+    Trouble("home.quic.blocked", 0.4, "A firewall at home stops QUIC.", _no_quic_at_home),
+    Trouble("isp.quic.blocked", 0.4, "The ISP stops QUIC.", _no_quic_at_isp),
     Trouble("isp.dns.failure", 1, "The ISP's resolvers fail.", _isp_resolver),
 )

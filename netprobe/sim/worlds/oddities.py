@@ -180,11 +180,12 @@ def _talkative(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
 
 
 def _limits_each(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
-    """Limits of errors as Linux has them: one for each peer and one over all."""
+    """Limits of errors as Linux has them: one for each peer and one over all. Not where a line is narrow."""
     del cause
     limit = RateLimit(1.0, 6, "peer", 1000.0, 50)
-    rows = [msgspec.structs.replace(router, rate_limit=limit) for router in _some(world, scenario, 5)]
-    return with_rows(scenario, routers=rows)
+    narrow = {end for link in scenario.links if link.mtu < ETHERNET_MTU for end in link.ends}
+    some = [router for router in _some(world, scenario, 5) if router.name not in narrow]
+    return with_rows(scenario, routers=[msgspec.structs.replace(router, rate_limit=limit) for router in some])
 
 
 def _label_switched(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:

@@ -125,6 +125,11 @@ class WorldPlan:
         """The platform's servers."""
         return tuple(server for place in self.places for server in place.servers)
 
+    @property
+    def speaks_quic(self) -> bool:
+        """Whether something essential is served over QUIC too."""
+        return any(server.quic and server.name in self.essential for server in self.scenario.servers)
+
     @cached_property
     def owner(self) -> dict[str, Server]:
         """Whose an address is."""

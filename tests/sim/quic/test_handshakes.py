@@ -9,7 +9,7 @@ from netprobe.model.services import Handshake, Handshaken, QuicHandshake, QuicHa
 from netprobe.probing.port import Outcome
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.virtual import VirtualVantage
-from tests.sim.small import SERVER, fault, line
+from tests.sim.small import SERVER, SERVER_V6, dual, fault, line
 
 NAMED = QuicHandshake(SERVER, server_name="www.tiktok.com", timeout_s=3.0)
 BLOCKED = {"server_name": ["*.tiktok.com"]}
@@ -72,8 +72,8 @@ def test_who_does_not_speak_quic_refuses() -> None:
         (fault("refuse", "edge"), "initial", "refused", f"ECONNREFUSED (port unreachable, says {SERVER})"),
         (fault("certificate", "edge", expired=True), "handshake", "certificate", "certificate has expired"),
         (fault("certificate", "r2", unknown_issuer=True), "initial", "", ""),
-        (fault("hangup", "edge", when="accepted", how="reset"), "initial", "closed", ""),
-        (fault("hangup", "edge", when="hello", how="close"), "initial", "closed", ""),
+        (fault("hangup", "edge", when="accepted", how="reset"), "handshake", "closed", ""),
+        (fault("hangup", "edge", when="hello", how="close"), "handshake", "closed", ""),
         (fault("hangup", "edge", when="hello", how="silence"), "initial", "timeout", ""),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else str(value),
@@ -164,3 +164,25 @@ def test_usage_counts_datagrams() -> None:
     usage = vantage.usage()
     assert usage.packets_sent == 2
     assert usage.bytes_sent == 2 * 1228
+
+
+@pytest.mark.parametrize(
+    ("wrong", "address", "name", "error", "detail"),
+    [
+        (None, SERVER_V6, "www.tiktok.com", "", ""),
+        (None, SERVER_V6, "a.example", "certificate", "Hostname mismatch, certificate is not valid for 'a.example'."),
+        (fault("drop", "r2", match=BLOCKED), SERVER_V6, "www.tiktok.com", "timeout", ""),
+        (fault("drop", "r2", match={"protocol": "quic"}), SERVER_V6, "www.tiktok.com", "timeout", ""),
+        (fault("refuse", "edge"), SERVER_V6, "www.tiktok.com", "refused", "port unreachable"),
+        (None, "2001:db8:aaaa::1", "www.tiktok.com", "unreachable", "host unreachable"),
+        (None, "2001:db8:bbbb::1", "www.tiktok.com", "timeout", ""),
+    ],
+)
+def test_it_is_the_same_over_ipv6(wrong: Fault | None, address: str, name: str, error: str, detail: str) -> None:
+    """Servers, middleboxes and errors of both versions of IP."""
+    scenario = dual(*([wrong] if wrong else []))
+    servers = tuple(msgspec.structs.replace(server, quic=True) for server in scenario.servers)
+    scenario = msgspec.structs.replace(scenario, servers=servers)
+    found = shaken(scenario, msgspec.structs.replace(NAMED, address=address, server_name=name))
+    assert found.error == error
+    assert detail in found.detail
