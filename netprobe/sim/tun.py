@@ -5,8 +5,6 @@ ends when its standard input does.
 """
 
 import contextlib
-import ctypes
-import gc
 import os
 import select
 import subprocess
@@ -26,6 +24,7 @@ from netprobe.sim.devices import (
     IFF_TAP,
     IFF_TUN,
     OWN_NETWORK,
+    be_punctual,
     end_inhabitants,
     highest_group,
     open_device,
@@ -42,7 +41,6 @@ from netprobe.sim.records import Scenario
 
 SERVER_DEVICE = "tun0"
 
-_PR_SET_TIMERSLACK = 29
 _TABLE_LOCAL = 255
 _FAMILIES = ((AF_INET, "0.0.0.0/0", "127.0.0.0/8"), (AF_INET6, "::/0", "::1/128"))  # everything, and a machine's own
 _LINK_LOCAL = ("fe80:", "ff0")  # and multicast, of which there is none beyond it
@@ -263,14 +261,6 @@ def _wait_until_down(kernel: Any, index: int) -> None:
         time.sleep(0.01)
 
 
-def _be_punctual() -> None:
-    """Wake up on time: no timer slack, and where allowed ahead of the load that a measurement makes."""
-    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    gc.freeze()
-
-
 def _live(setup: wiring.Setup) -> None:
     """Make everything, say so, and carry packets to the end."""
     scenario = setup.scenario
@@ -294,7 +284,7 @@ def _live(setup: wiring.Setup) -> None:
         except EOFError:
             msg = "the servers of the simulated network ended at their start; their error is above"
             raise LabError(msg) from None
-        _be_punctual()
+        be_punctual()
         began = time.monotonic()
         wiring.send(servers.stdin, wiring.Ready(began))
         wiring.send(sys.stdout.buffer, wiring.Ready(began))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netprobe.sim import wiring
-from netprobe.sim.devices import OWN_NETWORK, end_inhabitants
+from netprobe.sim.devices import OWN_NETWORK, be_punctual, end_inhabitants
 from netprobe.sim.kernel.build import build
 from netprobe.sim.kernel.built import Built
 from netprobe.sim.kernel.detour import Detour
@@ -69,6 +69,7 @@ def _live(setup: wiring.Setup) -> None:
     with build(setup.scenario, layout, setup.folder, setup.seed) as built, _machines(setup, layout, built) as machines:
         built.change(0.0)
         _wait_for(machines)
+        be_punctual()
         began = time.monotonic()
         for process in machines:
             assert process.stdin is not None  # noqa: S101
@@ -90,9 +91,10 @@ def _watch(scenario: Scenario, built: Built, began: float) -> None:
         now = time.monotonic() - began
         while edges and edges[0] <= now:
             built.change(edges.pop(0))
-        for detour in detours.values():
-            detour.release(now)
-        due = [*edges[:1], *(at for detour in detours.values() if (at := detour.next_at()) is not None)]
+        waiting = (*detours.values(), *built.fillers.values())
+        for process in waiting:
+            process.release(now)
+        due = [*edges[:1], *(at for process in waiting if (at := process.next_at()) is not None)]
         readable, _, _ = select.select([until, *detours], (), (), max(0.0, min(due) - now) if due else None)
         if until in readable:
             return

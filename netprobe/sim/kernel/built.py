@@ -9,6 +9,7 @@ from netprobe.sim.devices import set_kernel
 from netprobe.sim.kernel import queues, rules
 from netprobe.sim.kernel.bird import Birds
 from netprobe.sim.kernel.detour import Detour
+from netprobe.sim.kernel.filler import Filler
 from netprobe.sim.kernel.layout import SERVERS, Hop, Layout, Wire
 from netprobe.sim.kernel.speech import Speech
 from netprobe.sim.leases import Leases
@@ -31,6 +32,7 @@ class Built:
         self.kernels: dict[str, Any] = {}  # pyroute2's IPRoute, one a namespace
         self.detours: dict[str, Detour] = {}
         self.speeches: dict[str, Speech] = {}
+        self.fillers: dict[tuple[str, str], Filler] = {}  # by the ends of the links that they fill
         self.netem = False
         self._scenario = scenario
         self._layout = layout
@@ -127,12 +129,24 @@ class Built:
     def _fill(self, on: tuple[Fault, ...]) -> None:
         """Leave our packets what others leave of the links that they load."""
         loads = {ends: f.load for f in on if f.kind == "congestion" for ends in directions(f)}
-        for near, far in loads.keys() | self._loads.keys():
+        for near, far in loads.keys() | self._loads.keys() | self.fillers.keys():
             load = loads.get((near, far), 0.0)
-            if load != self._loads.get((near, far), 0.0):
+            if load != self._loads.get((near, far), -1.0 if (near, far) in self.fillers else 0.0):
                 wire = self._wires[self._layout.wire(near, far).ends]
                 queues.load(self.kernels[near], self.index(near, wire.device(near)), wire.leaving(near), load)
+                self._keep_full(wire, near, load)
         self._loads = loads
+
+    def _keep_full(self, wire: Wire, near: str, load: float) -> None:
+        """Have others' packets wait before ours where more comes than leaves; not where the client's tap sees them."""
+        before = self.fillers.pop((near, wire.other(near)), None)
+        if before is not None:
+            before.close()
+        if load >= 1 and near != wire.card:
+            link, device = wire.leaving(near), wire.device(near)
+            rate, seed = queues.filled_mbit(link) * 1e6 / 8, f"{near}/{device}"
+            with visiting(self.networks[near]):
+                self.fillers[near, wire.other(near)] = Filler(device, rate, link.queue_ms / 1e3, seed)
 
     def _plug(self, card: Card, *, up: bool) -> None:
         """Put the cable of one of the client's cards in, or pull it."""

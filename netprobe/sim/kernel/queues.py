@@ -18,6 +18,7 @@ _BELOW_NETEM = 0x10001
 _LIMIT = 10_000  # packets that may be under way on a wire
 _BURST_S = 0.002  # of the rate: what may leave at once, or a timer that is late costs throughput
 _ETHERNET = 14
+_FILLED_MBIT = 24.0  # 2,000 frames a second
 #: So fast that it takes no time, and yet a rate: with one no packet overtakes another (Linux, net/sched/sch_netem.c).
 _ORDERLY = "30gbit"
 _MISSING = {errno.ENOENT, errno.EOPNOTSUPP}
@@ -45,8 +46,13 @@ def remake(kernel: Any, device: int, before: Wire, now: Wire, node: str, *, nete
 
 def load(kernel: Any, device: int, link: Link, others: float) -> None:
     """Others use the fraction `others` of the rate. From 1 on more comes than leaves: the rules drop the rest."""
-    left = link.rate_mbit * (1 - others) if others < 1 else link.rate_mbit
+    left = link.rate_mbit * (1 - others) if others < 1 else filled_mbit(link)
     kernel.tc("change", "tbf", device, handle=_TBF, **_bucket(link, left))
+
+
+def filled_mbit(link: Link) -> float:
+    """The rate at which a link is kept full: so low that it costs little, as what counts is how long a queue takes."""
+    return min(link.rate_mbit, _FILLED_MBIT)
 
 
 def held(wire: Wire, node: str) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""A link that others keep full: its queue takes its time out of the kernel's routers too."""
+
+import math
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from netprobe.sim.records import Fault, Scenario
+from netprobe.sim.world import Fidelity, World
+from tests.sim.real_scenario import EDGE, EDGE_V6, dual
+
+RATE_MBIT, QUEUE_MS, LOAD = 100.0, 100.0, 1.25
+COUNT = 200
+
+
+def full(folder: Path, end_s: float = math.inf) -> Scenario:
+    """The network with a full link between the provider's two routers, on the way there."""
+    network = dual(folder)
+    links = tuple(
+        replace(link, rate_mbit=RATE_MBIT, queue_ms=QUEUE_MS) if set(link.ends) == {"access", "core"} else link
+        for link in network.links
+    )
+    fault = Fault("congestion", ("access", "core"), load=LOAD, towards="core", end_s=end_s)
+    return replace(network, links=links, faults=(fault,))
+
+
+def waits_ms(world: World, address: str, count: int = COUNT) -> list[float]:
+    """How long echo replies take."""
+    said = world.run(["ping", "-n", "-c", str(count), "-i", "0.01", "-W", "1", address]).stdout
+    return [float(found) for found in re.findall(r"time=([\d.]+)", said)]
+
+
+@pytest.mark.packets
+def test_a_full_queue_takes_its_time_and_loses_what_has_no_room(tmp_path: Path) -> None:
+    """As in virtual time: nearly the whole queue, and one packet in five; its links take no time here."""
+    with World(full(tmp_path), fidelity=Fidelity.KERNEL) as world:
+        for address in (EDGE, EDGE_V6):
+            waits = waits_ms(world, address)
+            assert 0.7 * QUEUE_MS < statistics.median(waits) < 1.1 * QUEUE_MS
+            assert abs(len(waits) / COUNT - 1 / LOAD) < 0.12  # four standard deviations
+        assert statistics.median(waits_ms(world, "87.186.224.94", 20)) < 0.3 * QUEUE_MS  # what lies before it
+
+
+@pytest.mark.packets
+def test_a_queue_is_empty_again_when_others_have_gone(tmp_path: Path) -> None:
+    """At once, and nothing is lost any more."""
+    with World(full(tmp_path, end_s=1.0), fidelity=Fidelity.KERNEL) as world:
+        while world.now() < 1.0 + 3 * QUEUE_MS / 1e3:
+            waits_ms(world, EDGE, 5)
+        waits = waits_ms(world, EDGE, 50)
+    assert len(waits) == 50
+    assert statistics.median(waits) < 0.3 * QUEUE_MS
