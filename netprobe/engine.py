@@ -21,13 +21,16 @@ def diagnose(
     rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
     locating: bool = False,
+    all_uplinks: bool = True,
 ) -> Report:
     """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it.
 
-    `locating`: where a name is minded, find out at which hop.
+    `locating`: where a name is minded, find out at which hop. `all_uplinks`: ask over the others too where one fails.
     """
     began_s = vantage.now()
-    plan = survey(platform, select_targets(platform, symptom), symptom=symptom, locating=locating)
+    plan = survey(
+        platform, select_targets(platform, symptom), symptom=symptom, locating=locating, all_uplinks=all_uplinks
+    )
     observations = tuple(
         Observation(o.at_s - began_s, o.purpose, o.subject, o.fact, o.link)
         for o in run(plan, vantage, rate=rate, progress=progress)

@@ -59,6 +59,13 @@ def diagnose(
     ):
         with watching(platform_name(platform.name), quiet=as_json) as progress:
             report = measure(
-                settings, platform, opened, symptom=symptom, pcap=packets, progress=progress, locating=locate
+                settings,
+                platform,
+                opened,
+                symptom=symptom,
+                pcap=packets,
+                progress=progress,
+                locating=locate,
+                all_uplinks=settings.all_uplinks,
             )
         return present(report, opened.table, as_json=as_json, html=page, verbose=verbose)

@@ -90,6 +90,7 @@ def measure(
     pcap: Output = NO_OUTPUT,
     progress: Progress | None = None,
     locating: bool = False,
+    all_uplinks: bool = True,
 ) -> Report:
     """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
     with LiveVantage(wire=instruments.wires.open(), trust=instruments.trust) as vantage:
@@ -97,4 +98,13 @@ def measure(
         rate = min(settings.rate, most_rate(vantage.footing, *Protocol))
         with recorded(vantage, pcap):
             lookup = instruments.table.lookup
-            return diagnose(vantage, platform, lookup, symptom=symptom, rate=rate, progress=progress, locating=locating)
+            return diagnose(
+                vantage,
+                platform,
+                lookup,
+                symptom=symptom,
+                rate=rate,
+                progress=progress,
+                locating=locating,
+                all_uplinks=all_uplinks,
+            )

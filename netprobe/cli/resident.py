@@ -30,7 +30,7 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
 
         def one_round(progress: Progress) -> Report:
             try:
-                return measure(settings, platform, opened, progress=progress)
+                return measure(settings, platform, opened, progress=progress, all_uplinks=settings.agent.all_uplinks)
             finally:
                 opened.table.let_go()  # there are minutes until the next round
 

@@ -15,21 +15,30 @@ DEFAULT_STATE = "/var/lib/netprobe"
 
 
 class AgentSettings(Record, frozen=True):
-    """`[agent]`: how often to measure, where to keep what was found, and for how long."""
+    """`[agent]`: how often to measure, where to keep what was found, and for how long.
+
+    `all_uplinks`: rounds ask over other uplinks too while something fails. Not unless it is wanted: an outage may last
+    for days, and an LTE stick may cost by the megabyte.
+    """
 
     every: str = "5m"
     state: str = DEFAULT_STATE
     keep_days: int = 90
     keep_rounds: int = 30_000
+    all_uplinks: bool = False
 
 
 class Settings(Record, frozen=True):
-    """The whole file. `platform` is a catalogue's name or path, `rate` probes a second; no path: the built-in file."""
+    """The whole file. `platform` is a catalogue's name or path, `rate` probes a second; no path: the built-in file.
+
+    `all_uplinks`: what fails over the uplink that the routes lead to is asked over the others too.
+    """
 
     platform: str = "tiktok"
     rate: float = DEFAULT_RATE
     asn_table: str = ""
     ca_file: str = ""
+    all_uplinks: bool = True
     agent: AgentSettings = AgentSettings()
 
 

@@ -44,12 +44,18 @@ Observations = tuple[Observation, ...]
 
 
 def survey(
-    platform: Platform, targets: Sequence[Target], *, symptom: str = "", locating: bool = False
+    platform: Platform,
+    targets: Sequence[Target],
+    *,
+    symptom: str = "",
+    locating: bool = False,
+    all_uplinks: bool = True,
 ) -> Plan[Observations]:
     """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance.
 
     `symptom` is what the user sees, where that asks for something that nothing else does. `locating`: find the hop at
-    which a name is minded, at the price of asking for it again and again.
+    which a name is minded, at the price of asking for it again and again. `all_uplinks`: what fails over the first
+    uplink is asked over the others too, which may cost by the megabyte.
     """
     (host,) = yield [Observe("host", "self", inspect())]
     facts: HostState = host.fact
@@ -87,8 +93,9 @@ def survey(
         )
         looked += yield from over_v6.count([*beside, *looked], edges_v6, controls_v6)
         found += looked
-        public = [c.address for c in platform.controls if c.resolver][:PUBLIC_RESOLVERS]
-        found += yield from other_uplinks(found, facts, edges, named, targets, public)
+        if all_uplinks:
+            public = [c.address for c in platform.controls if c.resolver][:PUBLIC_RESOLVERS]
+            found += yield from other_uplinks(found, facts, edges, named, targets, public)
         found.append((yield [Observe("host", "self", inspect())])[0])
     return tuple(found)
 

@@ -84,7 +84,10 @@ def test_wrong_usage_is_one_clear_line(
 
 #: (file, what is said about it)
 CONFIGS = (
-    ('evry = "5m"', "netprobe.toml: unknown key 'evry' (known: platform, rate, asn_table, ca_file, agent)"),
+    (
+        'evry = "5m"',
+        "netprobe.toml: unknown key 'evry' (known: platform, rate, asn_table, ca_file, all_uplinks, agent)",
+    ),
     ("plattform = 1", "netprobe.toml: unknown key 'plattform' (did you mean 'platform'?)"),
     ('[agent]\nevry = "5m"', "netprobe.toml: unknown key 'evry' in [agent] (did you mean 'every'?)"),
     ('rate = "fast"', "netprobe.toml: 'rate': expected 'float', got 'str'"),
