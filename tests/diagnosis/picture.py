@@ -322,8 +322,11 @@ SIX_HOME, SIX_ISP = "2a00:100:1::1", ("2a00:100::1", "2a00:100::2", "2a00:100::3
 SIX_VIA = ("2a09::1", "2a09::2")
 
 
-def over_v6(*silent: str, after: int = 9) -> tuple[Observation, ...]:
-    """What a survey asks over IPv6: names in `silent` do not answer, and their ways end `after` so many routers."""
+def over_v6(*silent: str, after: int = 9, home: tuple[str, ...] = (SIX_HOME,)) -> tuple[Observation, ...]:
+    """What a survey asks over IPv6: names in `silent` do not answer, and their ways end `after` so many routers.
+
+    The first of them are those in `home`.
+    """
     found = []
     for name, address in OVER_V6.items():
         what = "v6.edge" if name in TARGETS else "v6.control"
@@ -332,7 +335,7 @@ def over_v6(*silent: str, after: int = 9) -> tuple[Observation, ...]:
         train = Train(Protocol.TCP, address, 443, tuple(Exchange(64, n, 1.0, reply) for n in range(3)))
         found.append(Observation(1.0, f"{what}.train", name, train))
         last = {"2a02": ("2a02::1",), "2a04": ("2a04::1",)}.get(address.partition(":")[0], ())
-        routers = (SIX_HOME, *SIX_ISP, *SIX_VIA, *last)
+        routers = (*home, *SIX_ISP, *SIX_VIA, *last)
         told = [Reply(ReplyKind.TIME_EXCEEDED, router, 0.01, icmp_type=3, icmp_code=0) for router in routers]
         replies = (*told[:after], None, None, None, None) if gone else (*told, reply)
         hops = tuple(Hop(n, (Exchange(n, n, 1.0, each),)) for n, each in enumerate(replies, 1))

@@ -23,6 +23,7 @@ from tests.diagnosis.picture import (
     ISP,
     ISP_RESOLVER,
     OVER_V6,
+    SIX_HOME,
     VIA_A,
     VIA_B,
     Picture,
@@ -188,6 +189,15 @@ NASTY: dict[str, Nasty] = {
     ),
     "broken IPv6 behind routers whose owners nobody knows, but the own address": Nasty(
         "home", healthy.but(six=True, closer=over_v6(*OVER_V6, after=1)), blind=True
+    ),
+    "IPv6 that ends at a second home router, in another part of what the home got": Nasty(
+        "home", healthy.but(six=True, closer=over_v6(*OVER_V6, after=2, home=(SIX_HOME, "2a00:100:1:4::1")))
+    ),
+    "IPv6 of a machine without a home router that ends at the provider's first": Nasty(
+        "isp",
+        healthy.but(
+            six=True, gateway="87.0.0.1", gateway_answers=True, closer=over_v6(*OVER_V6, after=1, home=("2a00:100::9",))
+        ),
     ),
     "loss over IPv6 alone, everywhere": Nasty(
         "undetermined", healthy.but(six=True, closer=(*over_v6(), *losses_over_v6(*OVER_V6)))
