@@ -65,18 +65,25 @@ class Walk(NamedTuple):
 
 
 class Interdomain:
-    """The networks of a scenario, and what they announce. `numbers` are the AS numbers of routers that take part."""
+    """The networks of a scenario, and what they announce. `numbers` are the AS numbers of routers that take part.
 
-    def __init__(self, scenario: Scenario, routing: Routing) -> None:
+    All is of one version of IP, `over_v6` or not, as `routing` is.
+    """
+
+    def __init__(self, scenario: Scenario, routing: Routing, *, over_v6: bool = False) -> None:
         self._routing = routing
+        self._over_v6 = over_v6
         self._cells: list[Network] = []
         self.prefixes: tuple[str, ...] = ()
-        named = [(fault, ip_network(prefix)) for fault in scenario.faults for prefix in fault.prefix]
+        named = [(fault, ip_network(prefix)) for fault in scenario.faults for prefix in self._named(fault)]
         self.numbers = numbers(scenario) if named else {}
         if not named:
             return
         self._default = {net.version: route for net, route in routes(scenario) if not net.prefixlen}
-        self._links = neighbours(scenario, self.numbers)
+        self._links = {
+            here: tuple(there for there in others if routing.joins(here, there))
+            for here, others in neighbours(scenario, self.numbers).items()
+        }
         self._own = own_prefixes(scenario, self.numbers)
         self._homes = homes(scenario, self.numbers)
         self._own = [(net, at) for net, at in self._own if any(net.overlaps(n) for _, n in named if _same(net, n))]
@@ -86,6 +93,10 @@ class Interdomain:
                 cells.update(_said(fault.kind, net))
         self._cells = sorted(cells, key=lambda net: -net.prefixlen)
         self.prefixes = tuple(map(str, self._cells))
+
+    def _named(self, fault: Fault) -> list[str]:
+        """The prefixes of a fault that are of the version of IP that this is about."""
+        return [prefix for prefix in fault.prefix if (":" in prefix) is self._over_v6]
 
     @property
     def used(self) -> bool:
@@ -98,6 +109,8 @@ class Interdomain:
 
     def cell(self, address: str) -> str:
         """The longest prefix with `address` that anybody may announce; empty: packets to it go as ever."""
+        if not self._cells:
+            return ""
         number = ip_address(address)
         for net in self._cells:
             if net.version == number.version and number in net:
@@ -123,7 +136,7 @@ class Interdomain:
             (ip_network(prefix), self.numbers.get(at))
             for fault in on
             if fault.kind == "withdraw"
-            for prefix in fault.prefix
+            for prefix in self._named(fault)
             for at in fault.at
         ]
         said = [
@@ -133,12 +146,12 @@ class Interdomain:
         ]
         for fault in on:
             if fault.kind == "hijack":
-                said += [Announcement(str(ip_network(p)), at, "hijack") for p in fault.prefix for at in fault.at]
+                said += [Announcement(str(ip_network(p)), at, "hijack") for p in self._named(fault) for at in fault.at]
         before = self._tables(said, gone)
         for fault in on:
             if fault.kind == "leak":
                 for at in fault.at:
-                    said += list(self._leaked(at, fault.prefix, before))
+                    said += list(self._leaked(at, self._named(fault), before))
         return tuple(said)
 
     def _leaked(self, at: str, prefixes: Iterable[str], tables: Tables) -> Iterator[Announcement]:
@@ -248,19 +261,17 @@ def complaint(fault: Fault, scenario: Scenario) -> str:
     """What makes no sense about a fault of routes; empty when nothing does."""
     if not fault.prefix:
         return "'prefix' is missing: which one is it about?"
-    if any(":" in prefix for prefix in fault.prefix):
-        return "'prefix': routes of IPv6 go as ever here: give one of IPv4"
-    domain = Interdomain(scenario, Routing(scenario, 0))
-    own = own_prefixes(scenario, domain.numbers)
+    asns = numbers(scenario)
+    own = own_prefixes(scenario, asns)
     for at in fault.at:
-        if at not in domain.numbers:
+        if at not in asns:
             return f"'at': '{at}' is in the client's home, and no network's: it announces nothing"
-    mine = {domain.numbers[at] for at in fault.at}
+    mine = {asns[at] for at in fault.at}
     for prefix in map(ip_network, fault.prefix):
-        within = [net for net, at in own if domain.numbers[at] in mine and _within(net, prefix)]
-        around = [at for net, at in own if domain.numbers[at] not in mine and _within(prefix, net)]
+        within = [net for net, at in own if asns[at] in mine and _within(net, prefix)]
+        around = [at for net, at in own if asns[at] not in mine and _within(prefix, net)]
         if fault.kind == "withdraw" and not within:
-            known = sorted(str(net) for net, at in own if domain.numbers[at] in mine)
+            known = sorted(str(net) for net, at in own if asns[at] in mine)
             return f"'prefix': nothing in {prefix} is announced there, but {', '.join(known) or 'nothing at all'}"
         if fault.kind != "withdraw" and not around:
             return f"'prefix': {prefix} lies in nothing that another network announces: a [[route]] of its says what"
@@ -269,7 +280,7 @@ def complaint(fault: Fault, scenario: Scenario) -> str:
     several: dict[Network, set[int]] = {}
     for net, at in own:
         if any(_same(net, named) and net.overlaps(named) for named in map(ip_network, fault.prefix)):
-            several.setdefault(net, set()).add(domain.numbers[at])
+            several.setdefault(net, set()).add(asns[at])
     shared = [net for net, numbers in several.items() if len(numbers) > 1]
     return f"'prefix': two networks announce {shared[0]}: let a [[route]] say what each has of it" if shared else ""
 

@@ -52,7 +52,6 @@ class Network:
         self._gateways = {CLIENT: scenario.client.gateway} | {u.name: u.gateway for u in scenario.uplinks}
         self._resolvers = {address: r.name for r in scenario.resolvers for address in r.addresses}
         domains = Interdomain(scenario, self._routing)
-        self._end = Ends(scenario, self._owner, domains.cell).end
         self._edges = Edges(scenario, self._routing, self._owner)
         gated = (*self._routing.gated(), *self._timeline.gated().items())
         self._gates = {ends: Gate(ends, wire, seed) for ends, wire in gated}
@@ -60,7 +59,9 @@ class Network:
         self._plans = Plans(scenario, self._routing, self._edges, domains, seed, self._draw, self._gates)
         whole = has_v6_everywhere(scenario)
         self._routing_v6 = self._routing if whole else Routing(scenario, seed, over_v6=True)
-        self._plans_v6 = Plans(scenario, self._routing_v6, None, domains, seed, self._draw, self._gates)
+        domains_v6 = Interdomain(scenario, self._routing_v6, over_v6=True)
+        self._plans_v6 = Plans(scenario, self._routing_v6, None, domains_v6, seed, self._draw, self._gates)
+        self._end = Ends(scenario, self._owner, lambda a: (domains_v6 if ":" in a else domains).cell(a)).end
         self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
         self._last: dict[tuple[str, str], float] = {}

@@ -17,6 +17,8 @@ from netprobe.sim.records import Client, Expect, Fault, Link, Route, Router, Sce
 
 OWNER, OTHER, CLIENT = "203.0.113.10", "198.18.5.10", "192.168.1.23"
 PREFIX = "203.0.113.0/24"
+OWNER_V6, OTHER_V6, CLIENT_V6 = "2001:db8:51::10", "2001:db8:b1::10", "2001:db8:c::23"
+PREFIX_V6 = "2001:db8:51::/48"
 _PLACES = (
     ("home", "192.168.1.1", 0),
     ("i1", "10.1.0.1", 64500),
@@ -40,6 +42,19 @@ _LINKS = (
 )
 
 
+#: In the same order; the owner's second router is in what it announces.
+_PLACES_V6 = (
+    "2001:db8:c::1",
+    "2001:db8:1:1::1",
+    "2001:db8:1:2::1",
+    "2001:db8:a1::1",
+    "2001:db8:b1::1",
+    "2001:db8:c1::1",
+    "2001:db8:5::1",
+    "2001:db8:51::1",
+)
+
+
 class Answer(NamedTuple):
     """Who answers, with which ICMP type and code; an echo reply is (0, 0)."""
 
@@ -54,14 +69,17 @@ def internet(*faults: Fault, default: str = "") -> Scenario:
         name="internet",
         sentence="Five networks and a home.",
         expect=Expect("none", "none.app_device"),
-        client=Client(f"{CLIENT}/24", "home", ()),
-        routers=tuple(Router(name, address, asn, icmp_jitter_ms=0.0) for name, address, asn in _PLACES),
+        client=Client(f"{CLIENT}/24", "home", (), address6=f"{CLIENT_V6}/64"),
+        routers=tuple(
+            Router(name, address, asn, icmp_jitter_ms=0.0, address6=address6)
+            for (name, address, asn), address6 in zip(_PLACES, _PLACES_V6, strict=True)
+        ),
         links=tuple(Link((one, other), delay) for one, other, delay in _LINKS),
         servers=(
-            Server("owner", (OWNER,), "o2", asn=64510, serves=("www.tiktok.com",)),
-            Server("other", (OTHER,), "b1", asn=64502, serves=("www.example.com",)),
+            Server("owner", (OWNER, OWNER_V6), "o2", asn=64510, serves=("www.tiktok.com",)),
+            Server("other", (OTHER, OTHER_V6), "b1", asn=64502, serves=("www.example.com",)),
         ),
-        routes=(Route("0.0.0.0/0", default),) if default else (),
+        routes=(Route("0.0.0.0/0", default), Route("::/0", default)) if default else (),
         faults=faults,
     )
 
@@ -99,7 +117,8 @@ def answers(scenario: Scenario, address: str, now: float = 0.5, most: int = 16) 
     network = Network(scenario, 1)
     found: list[Answer | None] = []
     for ttl in range(1, most + 1):
-        echo = Packet(CLIENT, address, ttl, icmp_type=ip.ECHO, icmp_code=0, icmp_ident=7, icmp_seq=ttl)
+        own = CLIENT_V6 if ":" in address else CLIENT
+        echo = Packet(own, address, ttl, icmp_type=ip.ECHO, icmp_code=0, icmp_ident=7, icmp_seq=ttl)
         network.inject(echo, "client", now)
         answer = None
         while answer is None and network.next_at() is not None:
@@ -108,7 +127,7 @@ def answers(scenario: Scenario, address: str, now: float = 0.5, most: int = 16) 
                 if delivery.node == "client":
                     answer = Answer(packet.source, packet.icmp_type, packet.icmp_code)
                 else:
-                    back = Packet(address, CLIENT, icmp_type=ip.ECHO_REPLY, icmp_code=0, icmp_ident=7, icmp_seq=ttl)
+                    back = Packet(address, own, icmp_type=ip.ECHO_REPLY, icmp_code=0, icmp_ident=7, icmp_seq=ttl)
                     network.inject(back, "servers", delivery.at_s)
         found.append(answer)
         if answer is not None and answer.kind != ip.TIME_EXCEEDED:

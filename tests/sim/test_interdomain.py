@@ -10,7 +10,7 @@ from netprobe.sim.interdomain import Interdomain
 from netprobe.sim.records import Fault, Route
 from netprobe.sim.routing import Routing
 from netprobe.sim.scenario import ScenarioError, load
-from tests.sim.internets import OTHER, OWNER, PREFIX, Answer, answers, drawn, internet
+from tests.sim.internets import OTHER, OTHER_V6, OWNER, OWNER_V6, PREFIX, PREFIX_V6, Answer, answers, drawn, internet
 from tests.sim.real_scenario import NETWORK
 
 WAY = ["192.168.1.1", "10.1.0.1", "10.1.0.2", "10.2.0.1", "10.5.0.1", "203.0.113.1", OWNER]
@@ -124,6 +124,22 @@ def test_ways_of_drawn_internets_end(seed: int) -> None:
             assert domains.numbers[leaker] in {domains.numbers.get(node) for node in leaked.nodes}
 
 
+def test_each_version_of_ip_has_routes_of_its_own() -> None:
+    """A prefix of IPv6 that is gone leaves IPv4 alone; "no route" is what is said of it."""
+    scenario = internet(Fault("withdraw", ("o1",), prefix=(PREFIX_V6,)))
+    assert sources(answers(scenario, OWNER)) == WAY
+    assert answers(scenario, OWNER_V6)[-1] == Answer("2001:db8:1:1::1", ip.UNREACHABLE, ip.NET_UNREACHABLE)
+    assert sources(answers(scenario, OTHER_V6))[-1] == OTHER_V6
+
+
+def test_routes_of_ipv6_cross_what_carries_it() -> None:
+    """A link without it is no session's: the way goes round, over more networks."""
+    scenario = internet(Fault("withdraw", ("o1",), begin_s=100.0, prefix=(PREFIX_V6,)))
+    links = tuple(replace(link, ipv6=set(link.ends) != {"i2", "a1"}) for link in scenario.links)
+    found = sources(answers(replace(scenario, links=links), OWNER_V6))
+    assert found[2:6] == ["2001:db8:1:2::1", "2001:db8:b1::1", "2001:db8:c1::1", "2001:db8:a1::1"]
+
+
 WRONG = [
     ('kind = "withdraw"\nat = "core"', "'prefix' is missing: which one is it about?"),
     ('kind = "withdraw"\nat = "home"\nprefix = "10.0.0.0/8"', "'at': 'home' is in the client's home"),
@@ -131,7 +147,7 @@ WRONG = [
     ('kind = "withdraw"\nat = "core"\nprefix = "10.0.0.0/8"', "nothing in 10.0.0.0/8 is announced there, but 23.50.131.0/24"),
     ('kind = "leak"\nat = "access"\nprefix = "23.50.131.10/32"', "a leak says both halves of a prefix"),
     ('kind = "leak"\nat = "access"\nprefix = "23.50.131.10/8"', "'23.50.131.10/8' is not a prefix of IPv4 or IPv6"),
-    ('kind = "hijack"\nat = "access"\nprefix = "2001:db8::/32"', "routes of IPv6 go as ever here"),
+    ('kind = "hijack"\nat = "access"\nprefix = "2001:db8::/32"', "2001:db8::/32 lies in nothing that another network"),
     ('kind = "hijack"\nat = "access"\nprefix = "23.50.131.0/24"\nfraction = 0.5', "key 'fraction' means nothing"),
 ]  # fmt: skip
 

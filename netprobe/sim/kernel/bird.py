@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netprobe.sim.interdomain import Announcement, Tables
+from netprobe.sim.interdomain import Announcement, Interdomain, Tables
 from netprobe.sim.kernel.layout import SILENT_EXIT, Layout
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
 from netprobe.sim.records import Fault
@@ -30,42 +30,61 @@ _DONE = ("0003", "0004", "0018")  # reconfigured; in progress; nothing to undo (
 
 def config(layout: Layout, router: str, said: Sequence[Announcement], gone: frozenset[str] = frozenset()) -> str:
     """What bird at `router` has to be told while networks announce what is `said`; the routers `gone` are not there."""
-    domains = layout.domains
-    number, address = domains.numbers[router], layout.here(router)[0]
-    own = [prefix for prefix in domains.prefixes if domains.owner(prefix) == number]
-    unused = [one.prefix for one in said if not domains.uses(router, one)]
-    mine = [one for one in said if one.router == router]
-    peers = [peer for peer in domains.neighbours(router) if not gone & {router, peer}]
-    wires = [(layout.here(peer)[0], layout.wire(router, peer).device(router)) for peer in peers]
     lines = [
-        f"router id {address};",
+        f"router id {layout.here(router)[0]};",
         "log stderr { warning, error, fatal, bug };",
         "protocol device { scan time 3600; }",
-        "ipv4 table wires;",
-        "protocol static neighbours { ipv4 { table wires; };",
-        *(f"route {a}/32 via {a}%'{device}' onlink;" for a, device in wires),
-        "}",
-        "protocol static announced { ipv4;",
-        *map(_said, mine),
-        "}",
-        f"protocol kernel {{ scan time 3600; metric {METRIC}; ipv4 {{ import none; export filter {{",
-        _reject((*own, *unused)),
-        'if source = RTS_BGP || ifname != "" then accept; reject; }; }; }',
     ]
-    for peer in peers:
-        theirs, cost = domains.numbers[peer], domains.cost(router, peer)
-        inside = theirs == number
-        lines += [
-            f"protocol bgp {{ local {address} as {number}; neighbor {layout.here(peer)[0]} as {theirs}; multihop 64;",
-            f"passive {'on' if peer < router else 'off'}; connect delay time 1; connect retry time 1;",
-            "error wait time 1, 1; hold time 3600; med metric on;",
-            "rr client;" if inside else "",
-            "ipv4 { igp table wires; next hop self on; import filter {",
-            "" if inside else _reject(own),
-            f"bgp_med = bgp_med + {cost}; accept; }};",
-            "export filter { bgp_med = bgp_med; accept; }; }; }",
-        ]
+    for over_v6, domains in enumerate((layout.domains, layout.domains_v6)):
+        if domains.used and router in domains.numbers:
+            ours = [one for one in said if (":" in one.prefix) is bool(over_v6)]
+            lines += _version(layout, domains, router, ours, gone, over_v6=bool(over_v6))
     return "\n".join(line for line in lines if line) + "\n"
+
+
+def _version(
+    layout: Layout,
+    domains: Interdomain,
+    router: str,
+    said: Sequence[Announcement],
+    gone: frozenset[str],
+    *,
+    over_v6: bool,
+) -> Iterator[str]:
+    """All of one version of IP. Sessions of IPv6 are between the link-local addresses of a wire, which is enough."""
+    version, number = "ipv6" if over_v6 else "ipv4", domains.numbers[router]
+    own = [prefix for prefix in domains.prefixes if domains.owner(prefix) == number]
+    unused = [one.prefix for one in said if not domains.uses(router, one)]
+    peers = [peer for peer in domains.neighbours(router) if not gone & {router, peer}]
+    if not over_v6:
+        yield "ipv4 table wires;"
+        yield "protocol static neighbours { ipv4 { table wires; };"
+        for peer in peers:
+            address, device = layout.here(peer)[0], layout.wire(router, peer).device(router)
+            yield f"route {address}/32 via {address}%'{device}' onlink;"
+        yield "}"
+    yield f"protocol static {{ {version};"
+    yield from (_said(one) for one in said if one.router == router)
+    yield "}"
+    yield f"protocol kernel {{ scan time 3600; metric {METRIC}; {version} {{ import none; export filter {{"
+    yield _reject((*own, *unused))
+    yield 'if source = RTS_BGP || ifname != "" then accept; reject; }; }; }'
+    for peer in peers:
+        theirs, cost, wire = domains.numbers[peer], domains.cost(router, peer), layout.wire(router, peer)
+        inside = theirs == number
+        if over_v6:
+            yield f"protocol bgp {{ local {layout.link_local(wire, router)} as {number}; direct;"
+            yield f'neighbor {layout.link_local(wire, peer)} as {theirs}; interface "{wire.device(router)}";'
+        else:
+            yield f"protocol bgp {{ local {layout.here(router)[0]} as {number}; multihop 64;"
+            yield f"neighbor {layout.here(peer)[0]} as {theirs};"
+        yield f"passive {'on' if peer < router else 'off'}; connect delay time 1; connect retry time 1;"
+        yield "error wait time 1, 1; hold time 3600; med metric on;"
+        yield "rr client;" if inside else ""
+        yield f"{version} {{ {'' if over_v6 else 'igp table wires; '}next hop self on; import filter {{"
+        yield "" if inside else _reject(own)
+        yield f"bgp_med = bgp_med + {cost}; accept; }};"
+        yield "export filter { bgp_med = bgp_med; accept; }; }; }"
 
 
 def _said(one: Announcement) -> str:
@@ -82,14 +101,15 @@ def _reject(prefixes: Iterable[str]) -> str:
     return f"if net ~ [ {joined} ] then reject;" if joined else ""
 
 
-def expected(layout: Layout, router: str, tables: Tables) -> dict[str, str]:
+def expected(layout: Layout, domains: Interdomain, router: str, tables: Tables) -> dict[str, str]:
     """The neighbour to which `router` sends what is for each prefix, when all have heard all; empty: nowhere."""
-    domains = layout.domains
     found = {}
     for prefix, choices in tables.items():
         choice = choices.get(router)
         if choice and domains.uses(router, choice.of) and domains.owner(prefix) != domains.numbers[router]:
-            found[prefix] = layout.here(choice.towards)[0] if choice.towards else ""
+            towards = choice.towards
+            by_v6 = layout.link_local(layout.wire(router, towards), towards) if towards and ":" in prefix else ""
+            found[prefix] = by_v6 or (layout.here(towards)[0] if towards else "")
     return found
 
 
@@ -101,20 +121,22 @@ class Birds:
         self._folder = folder
         self._networks = networks
         self._kernels = kernels
-        self._numbers = {router: n for n, router in enumerate(layout.domains.numbers)}
+        self._domains = [domains for domains in (layout.domains, layout.domains_v6) if domains.used]
+        routers = dict.fromkeys(router for domains in self._domains for router in domains.numbers)
+        self._numbers = {router: n for n, router in enumerate(routers)}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._told: dict[str, str] = {}
 
     def change(self, on: Sequence[Fault], gone: frozenset[str]) -> None:
         """Let networks announce what they do while the faults `on` are; back when all routers have heard it."""
-        said = self._layout.domains.announcements(on, gone)
+        said = [one for domains in self._domains for one in domains.announcements(on, gone)]
         for router in self._numbers:
             text = config(self._layout, router, said, gone)
             if text != self._told.get(router):
                 self._told[router] = text
                 self._file(router, "conf").write_text(text)
                 self._tell(router)
-        self._wait(self._layout.domains.tables(on, gone))
+        self._wait([(domains, domains.tables(on, gone)) for domains in self._domains])
 
     def end(self) -> None:
         """They have nothing to save."""
@@ -152,9 +174,12 @@ class Birds:
             msg = f"bird at {router}: {said}"
             raise LabError(msg)
 
-    def _wait(self, tables: Tables) -> None:
+    def _wait(self, tables: Sequence[tuple[Interdomain, Tables]]) -> None:
         """Until each router has the routes that it should have in the end, by the kernel's own tables."""
-        wanted = {router: expected(self._layout, router, tables) for router in self._numbers}
+        wanted: dict[str, dict[str, str]] = {router: {} for router in self._numbers}
+        for domains, choices in tables:
+            for router in domains.numbers:
+                wanted[router] |= expected(self._layout, domains, router, choices)
         until = time.monotonic() + _PATIENCE_S
         late = list(self._numbers)
         while late := [r for r in late if self._routes(r) != wanted[r]] or [
@@ -174,7 +199,9 @@ class Birds:
 
     def _routes(self, router: str) -> dict[str, str]:
         """The neighbour of each prefix by what bird has told the kernel."""
-        routes = self._kernels[router].get_routes(family=socket.AF_INET, proto=PROTOCOL)
+        families = [socket.AF_INET6 if ":" in domains.prefixes[0] else socket.AF_INET for domains in self._domains]
+        kernel = self._kernels[router]
+        routes = [route for family in families for route in kernel.get_routes(family=family, proto=PROTOCOL)]
         return {f"{r.get_attr('RTA_DST')}/{r['dst_len']}": r.get_attr("RTA_GATEWAY") or "" for r in routes}
 
 
@@ -183,7 +210,8 @@ def birds(
     layout: Layout, folder: str, networks: Mapping[str, int], kernels: Mapping[str, Any]
 ) -> Iterator[Birds | None]:
     """The processes of a lab, gone at the end; None where no fault is about routes."""
-    found = Birds(layout, folder, networks, kernels) if layout.domains.used else None
+    used = layout.domains.used or layout.domains_v6.used
+    found = Birds(layout, folder, networks, kernels) if used else None
     try:
         yield found
     finally:

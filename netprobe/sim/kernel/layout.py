@@ -90,6 +90,7 @@ class Layout:
         self.over_v6 = bool(scenario.client.address6)
         whole = not self.over_v6 or has_v6_everywhere(scenario)
         self._routing_v6 = self._routing if whole else Routing(scenario, seed, over_v6=True)
+        self.domains_v6 = Interdomain(scenario, self._routing_v6, over_v6=True)
         self._owner = node_addresses(scenario)
         self._address = {router.name: router.address for router in scenario.routers}
         self._without_v6 = {router.name for router in scenario.routers if not (self.over_v6 and router.ipv6)}
@@ -195,17 +196,26 @@ class Layout:
         )
 
     def _routes_v6(self, router: str, without: frozenset[str]) -> tuple[Hop, ...]:
-        hops = [
-            self._towards_v6(router, owner, f"{address}/128", without)
-            for address, owner in self._owner.items()
-            if ":" in address and owner != router
-        ]
+        domains, hops = self.domains_v6, []
+        for address, owner in self._owner.items():
+            if ":" not in address or owner == router:
+                continue
+            if not self._is_told(router, domains.cell(address)):
+                hops.append(self._towards_v6(router, owner, f"{address}/128", without))
+            elif owner in domains.neighbours(router):
+                wire = self.wire(router, owner)
+                hops.append(Hop(f"{address}/128", wire.device(router), self.link_local(wire, owner)))
         for prefix, node, silent in self._unowned(over_v6=True):
+            if self._is_told(router, domains.around(prefix)):
+                continue
             if node == router:
                 hops.append(Hop(prefix, SILENT_EXIT if silent else UNOWNED_EXIT))
             else:
                 hops.append(self._towards_v6(router, node, prefix, without))
-        return _aggregated({hop.prefix: hop for hop in reversed(hops)})
+        heard = [prefix for prefix in domains.prefixes if self._is_told(router, prefix)]
+        hops += [Hop(prefix, NO_ROUTE_EXIT, metric=_LAST) for prefix in heard]
+        found = _aggregated({hop.prefix: hop for hop in reversed(hops)})
+        return tuple(hop for hop in found if not hop.metric or not domains.has_default(hop.prefix))
 
     def _towards_v6(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop:
         """By a way of IPv6; where there is none, as far as it gets on IPv4's."""
@@ -222,7 +232,7 @@ class Layout:
 
     def _is_told(self, router: str, cell: str) -> bool:
         """Whether other routers tell `router` where what is in the prefix `cell` goes; not if that is empty."""
-        domains = self.domains
+        domains = self.domains_v6 if ":" in cell else self.domains
         return bool(cell) and router in domains.numbers and domains.numbers[router] != domains.owner(cell)
 
     def _towards(self, router: str, node: str, prefix: str, without: frozenset[str]) -> Hop | None:

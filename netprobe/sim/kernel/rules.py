@@ -182,7 +182,8 @@ def _routing_protocol(layout: Layout, router: str) -> list[str]:
     """What routers say to each other of routes comes before all else (RFC 4594, 3.2): no fault is about it."""
     peers = [layout.here(peer)[0] for peer in layout.domains.neighbours(router)] if layout.domains.used else []
     ends = _set((*peers, *layout.here(router)[:1]))
-    return [f"meta l4proto tcp ip saddr {ends} ip daddr {ends} accept"] if peers else []
+    talk = [f"meta l4proto tcp ip saddr {ends} ip daddr {ends} accept"] if peers else []
+    return [*talk, "meta l4proto tcp ip6 saddr fe80::/10 accept"] if layout.domains_v6.used else talk
 
 
 def _uncounted() -> Iterator[str]:

@@ -3,19 +3,29 @@
 import subprocess
 import sys
 import time
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from netprobe.sim import folders, library
+from netprobe.sim import folders, library, prefixes
 from netprobe.sim.kernel import bird
 from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, Layout
 from netprobe.sim.namespaces import LabError, own_environment
 from netprobe.sim.records import Fault
 from netprobe.sim.scenario import load
 from netprobe.sim.world import Fidelity, World
-from tests.sim.internets import OTHER, OWNER, PREFIX, answers, drawn, internet, traceroute
+from tests.sim.internets import (
+    OTHER,
+    OTHER_V6,
+    OWNER,
+    OWNER_V6,
+    PREFIX,
+    PREFIX_V6,
+    answers,
+    drawn,
+    internet,
+    traceroute,
+)
 from tests.sim.kernel.test_lab import PROGRAM, kill_all, labelled, left, name_of, nothing_left, place
 
 __all__ = ["place"]  # a fixture
@@ -28,6 +38,10 @@ CASES = {
     "hijacked": internet(Fault("hijack", ("b1",), prefix=(PREFIX,))),
     "hijacked by a longer prefix": internet(Fault("hijack", ("c1",), prefix=("203.0.113.0/25",))),
     "leaked": internet(Fault("leak", ("c1",), prefix=(PREFIX,))),
+    "withdrawn, IPv6": internet(Fault("withdraw", ("o1",), prefix=(PREFIX_V6,))),
+    "withdrawn, IPv6, a default": internet(Fault("withdraw", ("o1",), prefix=(PREFIX_V6,)), default="b1"),
+    "hijacked, both": internet(Fault("hijack", ("b1",), prefix=(PREFIX, PREFIX_V6))),
+    "leaked, both": internet(Fault("leak", ("c1",), prefix=(PREFIX, PREFIX_V6))),
     "a dead router on the way": internet(Fault("withdraw", ("o1",), prefix=(PREFIX,)), Fault("down", ("a1",))),
     "rerouted": internet(
         Fault("hijack", ("c1",), prefix=("203.0.113.0/25",)), Fault("down", ("a1",), reroute=True), default="i1"
@@ -48,7 +62,7 @@ def test_all_fidelities_lead_packets_the_same_way(case: str, fidelity: Fidelity,
     """Every hop, how it ends, and what is no part of the fault."""
     scenario = CASES[case]
     with World(scenario, 1, fidelity) as world:
-        for address in (OWNER, OTHER):
+        for address in (OWNER, OTHER, OWNER_V6, OTHER_V6):
             assert seen(world, address) == answers(scenario, address), address
     assert nothing_left(place)
 
@@ -85,12 +99,12 @@ def test_a_route_comes_back_in_stages() -> None:
 
 def test_only_what_has_to_be_announced_is_left_to_bird() -> None:
     """In its own network, at home and for everybody else routes are as they always are."""
-    usual, layout = Layout(internet()), Layout(CASES["withdrawn"])
+    usual, layout, within = Layout(internet()), Layout(CASES["withdrawn"]), (prefixes.mask(PREFIX),)
     assert not usual.domains.used
     for router in ("home", "o1", "o2"):
         assert layout.routes(router) == usual.routes(router)
     for router in ("i1", "i2", "b1", "c1"):
-        inside = [hop for hop in layout.routes(router) if IPv4Network(hop.prefix).subnet_of(IPv4Network(PREFIX))]
+        inside = [hop for hop in layout.routes(router) if prefixes.within(hop.prefix.partition("/")[0], within)]
         assert [(hop.prefix, hop.device) for hop in inside] == [(PREFIX, NO_ROUTE_EXIT)]
     assert not any(hop.device == NO_ROUTE_EXIT for hop in Layout(CASES["withdrawn, a default"]).routes("i1"))
 
@@ -100,7 +114,8 @@ def test_what_bird_is_told() -> None:
     layout = Layout(CASES["leaked"])
     said = layout.domains.announcements(CASES["leaked"].faults)
     text = bird.config(layout, "c1", said)
-    assert "neighbor 10.2.0.1 as 64501; multihop" in text
+    assert "local 10.4.0.1 as 64503; multihop 64;\nneighbor 10.2.0.1 as 64501;" in text
+    assert "ipv6" not in text
     assert (
         "route 203.0.113.128/25 blackhole { bgp_med = 0; bgp_path = prepend(prepend(+empty+, 64510), 64501); };" in text
     )
@@ -110,6 +125,15 @@ def test_what_bird_is_told() -> None:
     assert "rr client" in inside
     assert inside.count("203.0.113.0/24") == 2  # it has a way of its own, and a1 is not believed about it
     assert "10.2.0.1" not in bird.config(layout, "c1", said, frozenset({"a1"}))
+
+
+def test_sessions_of_ipv6_are_between_neighbours_on_a_wire() -> None:
+    """By their link-local addresses, which need no route."""
+    layout = Layout(CASES["withdrawn, IPv6"])
+    text = bird.config(layout, "a1", layout.domains_v6.announcements(()))
+    wire = layout.wire("a1", "o1")
+    assert f'neighbor {layout.link_local(wire, "o1")} as 64510; interface "to-o1";' in text
+    assert "ipv4" not in text
 
 
 def test_a_machine_without_bird_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
