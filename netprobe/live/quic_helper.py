@@ -57,6 +57,7 @@ def serve(channel: int, authorities: Sequence[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError):  # whoever started us may keep limits to himself
             resource.setrlimit(kind, (most, most))
     give_up()
+    kernel.set_name("netprobe-quic")
     kernel.die_with_parent()
     Helper(socket.socket(fileno=channel), authorities).run()
 

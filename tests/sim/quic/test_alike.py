@@ -96,8 +96,9 @@ OVER_V6 = (
 )
 
 
-def test_real_packets_say_the_same_over_ipv6(tmp_path: Path) -> None:
-    """Done, dropped by name, a certificate of somebody else, a closed port; the kernel's routers have no IPv6."""
+@pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
+def test_real_packets_say_the_same_over_ipv6(tmp_path: Path, fidelity: Fidelity) -> None:
+    """Done, dropped by name, a certificate of somebody else, a closed port."""
     faults = """
 [[fault]]
 kind = "drop"
@@ -107,7 +108,7 @@ match = { protocol = "quic", server_name = ["dropped.tiktok.com"] }
     scenario = dual(tmp_path, faults)
     edge, *others = scenario.servers
     scenario = replace(scenario, servers=(replace(edge, quic=True), *others))
-    virtual, real = both(scenario, Fidelity.TUN, OVER_V6)
+    virtual, real = both(scenario, fidelity, OVER_V6)
     assert [kind_of(one) for one in real] == [kind_of(one) for one in virtual]
     assert [one.error for one in virtual] == ["", "timeout", "certificate", "refused"]
 

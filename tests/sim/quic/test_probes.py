@@ -75,3 +75,37 @@ def test_quic_without_a_certificate_is_refused() -> None:
     mute = tuple(msgspec.structs.replace(server, serves=()) for server in scenario.servers)
     with pytest.raises(WrongError, match=r"'quic' in .*: it has no certificate for any name"):
         check(msgspec.structs.replace(scenario, servers=mute))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (fault("drop", "r2", match={"protocol": "quic", "port": 8443}), "QUIC is on UDP port 443 here"),
+        (
+            fault("delay", "r2", match={"protocol": "quic", "query_name": ["a.b"]}, delay_ms=1.0),
+            "no DNS questions in it",
+        ),
+        (fault("reset", "r2", match={"protocol": "quic"}), "this kind is about TCP only"),
+        (fault("block_page", "r2", match={"protocol": "quic"}, title="No"), "this kind is about TCP only"),
+        (fault("firewall", "client", match={"protocol": "quic"}), "use protocol 'udp' with port 443"),
+        (fault("loop", "r1", "r2", match={"protocol": "quic"}), "use protocol 'udp' with port 443"),
+        (fault("drop", "r2", match={"protocol": "quick"}), "unknown protocol 'quick' (did you mean 'quic'?)"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else "",
+)
+def test_what_quic_cannot_have_done_to_it_is_refused(wrong: Fault, said: str) -> None:
+    """Resets, pages, other ports, and rules that see no more than ports: with a hint at what is meant."""
+    with pytest.raises(WrongError) as error:
+        check(speaking(wrong))
+    assert said in str(error.value)
+
+
+def test_all_that_can_is_accepted() -> None:
+    """A port that says the same, a name, an address, a size."""
+    for match in (
+        {"protocol": "quic", "port": 443},
+        {"protocol": "quic", "server_name": ["*.tiktok.com"]},
+        {"protocol": "quic", "destination": [f"{SERVER}/32"], "larger_than": 1200},
+    ):
+        check(speaking(fault("drop", "r2", match=match)))
+        check(speaking(fault("throttle", "r2", match=match, rate_kbit=64.0)))
