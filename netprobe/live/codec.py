@@ -213,4 +213,6 @@ def quic_payload(nonce: bytes) -> bytes:
     """
     head = struct.pack("!BI", QUIC_LONG_HEADER | 0x40, _QUIC_UNKNOWN_VERSION)
     ids = bytes([QUIC_CONNECTION_ID]) + nonce[::-1] + bytes([QUIC_CONNECTION_ID]) + nonce
-    return (head + ids).ljust(_QUIC_BYTES - 2, b"\0")
+    lead = head + ids + b"\0"
+    # As an Initial of version 1 goes on: no token, a length. Nobody may look, but Wireshark does.
+    return (lead + struct.pack("!H", 0x4000 | _QUIC_BYTES - len(lead) - 2)).ljust(_QUIC_BYTES - 2, b"\0")

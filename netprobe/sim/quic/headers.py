@@ -56,7 +56,9 @@ def unknown_version(nonce: int) -> bytes:
     """A datagram of a version that nobody speaks; a negotiation brings `nonce` (64 bits) back."""
     mark = nonce.to_bytes(_NONCE_BYTES, "big")
     ids = bytes([_NONCE_BYTES]) + mark[::-1] + bytes([_NONCE_BYTES]) + mark
-    return (struct.pack("!BI", LONG | FIXED, _UNKNOWN) + ids).ljust(SMALLEST, b"\0")
+    head = struct.pack("!BI", LONG | FIXED, _UNKNOWN) + ids + b"\0"
+    # As an Initial of version 1 goes on: no token, a length. Nobody may look, but Wireshark does.
+    return (head + struct.pack("!H", 0x4000 | SMALLEST - len(head) - 2)).ljust(SMALLEST, b"\0")
 
 
 def negotiated(data: bytes) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from netprobe.capture import Capture
+from netprobe.model.probes import Flow, Probe, Protocol
 from netprobe.model.services import QuicHandshake
+from netprobe.sim.namespaces import own_environment
 from netprobe.sim.records import Scenario
 from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
@@ -168,6 +170,7 @@ def test_tshark_reads_real_packets(tmp_path: Path, fidelity: Fidelity) -> None:
     pcap = tmp_path / "real.pcap"
     with World(speaking(tmp_path), fidelity=fidelity, pcap=pcap) as world:
         visit(world, "www.tiktok.com")
+        world.run([sys.executable, "-m", "netprobe", "trace", "--method", "quic", EDGE], env=own_environment())
     rows = dissected(pcap, "ip.src tls.handshake.type tls.handshake.extensions_server_name")
     assert any(row.endswith("\t1\twww.tiktok.com") for row in rows)
     assert any(row.startswith(f"{EDGE}\t2") for row in rows)
@@ -180,7 +183,10 @@ def test_tshark_reads_virtual_packets(tmp_path: Path) -> None:
     vantage.record(Capture(pcap))
     vantage.send(QuicHandshake(EDGE, server_name="www.tiktok.com"))
     vantage.receive(10.0)
+    vantage.send(Probe(Flow(Protocol.QUIC, EDGE, 443)))
+    vantage.receive(20.0)
     vantage.record(None)
     rows = dissected(pcap, "ip.src tls.handshake.type tls.handshake.extensions_server_name")
     assert rows[0] == "192.168.1.23\t1\twww.tiktok.com"
     assert rows[1].startswith(f"{EDGE}\t2")
+    assert dissected(pcap, "quic.version")[-1] == "0x00000000", "a negotiation, for a probe that is whole too"
