@@ -112,6 +112,9 @@ def connect(
         bind(sock, link)
         if mss:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+        if kind is socket.SOCK_STREAM:
+            # RFC 896: a request would wait until the end of our handshake is acknowledged: a round trip more.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if before:
             before(sock)
         sock.connect((address, port))

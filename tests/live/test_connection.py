@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.live import CannotMeasure
+from netprobe.live import CannotMeasure, errors
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.services import Fetch, Handshake, Handshaken, Response
 from netprobe.probing.ask import fetch, handshake
@@ -208,6 +208,12 @@ def test_a_page_over_tls_is_fetched(network: Network, authority: Authority, tmp_
     assert 0 < found.first_byte_s < 5
     assert usage.packets_sent >= 4, "the connection's packets are counted"
     assert usage.bytes_sent > 500
+
+
+def test_a_request_does_not_wait_for_an_acknowledgement(network: Network) -> None:
+    """Nagle's algorithm (RFC 896) is off: what follows the handshake's end at once leaves at once."""
+    with serving(network.server, SERVER, 80, plain(PAGE)), errors.connect(SERVER, 80, socket.SOCK_STREAM) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize(
