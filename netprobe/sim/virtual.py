@@ -10,7 +10,7 @@ from collections import deque
 from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
 from netprobe.model.host import Inspect
-from netprobe.model.probes import Flow, Probe, Protocol, Reply, ReplyKind
+from netprobe.model.probes import Probe, Reply, ReplyKind
 from netprobe.model.services import (
     Answer,
     Fetch,
@@ -22,7 +22,7 @@ from netprobe.model.services import (
     Response,
 )
 from netprobe.probing.port import Event, Outcome, Over, Request, Usage
-from netprobe.sim import ipv6, own_kernel
+from netprobe.sim import ipv6, own_kernel, probes
 from netprobe.sim import packet as ip
 from netprobe.sim.cards import Card, Cards
 from netprobe.sim.clockwork import Clockwork
@@ -38,21 +38,11 @@ from netprobe.sim.quic.client import QuicConversation
 from netprobe.sim.records import Scenario
 from netprobe.sim.replies import refusal
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import header_of, ip_id_of, mss_over, syn_options
+from netprobe.sim.tcp import header_of, ip_id_of
 from netprobe.sim.turns import Turns
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
-_PORT_BASE = {Protocol.TCP: 33000, Protocol.ACK: 25000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
-_PORTS = 8000
 _FIRST_CONVERSATION_PORT = 52000
-_IDENT_BASE = 0x4000
-_LABELS = 1 << 20  # RFC 6437: of 20 bits, and 0 is none
-_ETHERNET = 1500  # what a raw socket's SYN says that it takes
-_MARK_BYTES = 4  # of a datagram's payload in IPv6, whose header has no number of its own
-_KNUTH = 2654435761
-_ACK_OPTIONS = b"\1\1\x08\x0a\0\0\0\1\0\0\0\1"  # as in a connection with time stamps
-
-_Key = tuple[int, str, int, int]  # protocol, destination, local number, the probe's own number
 
 
 class VirtualVantage:
@@ -72,7 +62,7 @@ class VirtualVantage:
         self._events: deque[Event] = deque()
         self._tokens = 0
         self._ports = _FIRST_CONVERSATION_PORT
-        self._probes: dict[_Key, tuple[int, float]] = {}  # token and when it was sent
+        self._probes: dict[probes.Key, tuple[int, float]] = {}  # token and when it was sent
         self._questions: dict[int, Question | QuicConversation] = {}  # over datagrams, by local port
         self._conversations: dict[int, Conversation] = {}
         self._firewall = [(fault, Matcher(fault.match)) for fault in scenario.faults if fault.kind == "firewall"]
@@ -151,51 +141,15 @@ class VirtualVantage:
     # --- out
 
     def _probe(self, probe: Probe, token: int, card: Card) -> None:
-        packet, key = self._packet(probe, token, card.source(probe.flow.destination))
+        packet, keys = probes.build(probe, token, card.source(probe.flow.destination))
         now = self._clock.now
         if packet.size > card.mtu:  # a raw socket does not fragment
             self._emit(token, Reply(ReplyKind.SEND_FAILED, packet.source, 0.0, error="EMSGSIZE"))
             return
-        self._probes[key] = (token, now)
+        self._probes.update(dict.fromkeys(keys, (token, now)))
         self._packets += 1
         self._bytes += packet.size
         self._clock.send(packet, CLIENT)
-
-    def _packet(self, probe: Probe, token: int, source: str) -> tuple[Packet, _Key]:
-        """The packet of `probe` from the address `source`, and what its replies are known by."""
-        flow = probe.flow
-        number = token * _KNUTH
-        over_v6 = ":" in flow.destination
-        # The number of a packet, or of its flow: load balancers hash the label (RFC 6438).
-        ident = _flow_label(flow) if over_v6 else (number >> 8) % 0xFFFE + 1
-        packet = Packet(source, flow.destination, ttl=probe.ttl, ident=ident, tos=flow.tos)
-        if flow.protocol is Protocol.ICMP:
-            packet.protocol, packet.icmp_type, packet.icmp_code = ip.ICMP, ip.ECHO, 0
-            packet.icmp_ident = _IDENT_BASE + flow.label % 0x4000
-            packet.icmp_seq = token & 0xFFFF
-            own, mark = packet.icmp_ident, packet.icmp_seq
-        elif flow.protocol is Protocol.TCP:
-            packet.protocol, packet.flags = ip.TCP, ip.SYN
-            packet.options = syn_options(mss_over(_ETHERNET, flow.destination))
-            own, mark = _port(flow), number & 0xFFFFFFFF
-            packet.source_port, packet.destination_port, packet.seq = own, flow.port, mark
-        elif flow.protocol is Protocol.ACK:
-            packet.protocol, packet.flags, packet.options = ip.TCP, ip.ACK, _ACK_OPTIONS
-            own, mark = _port(flow), number & 0xFFFFFFFF
-            packet.source_port, packet.destination_port, packet.seq, packet.ack = own, flow.port, mark, mark
-        else:
-            packet.protocol = ip.UDP
-            own, mark = _port(flow), number & 0xFFFFFFFF if over_v6 else ident
-            packet.source_port, packet.destination_port = own, flow.port
-            if flow.protocol is Protocol.QUIC:
-                packet.payload = headers.unknown_version(number)
-                self._probes[ip.UDP, flow.destination, own, number] = (token, self._clock.now)
-            elif over_v6:
-                packet.payload = mark.to_bytes(_MARK_BYTES)
-        packet.payload += bytes(max(0, probe.size - packet.size))
-        # An echo reply is known by what it brings back, whatever address it comes from.
-        destination = "" if flow.protocol is Protocol.ICMP else flow.destination
-        return packet, (packet.protocol, destination, own, mark)
 
     def _lookup(self, lookup: Lookup, token: int, card: Card) -> None:
         port = self._new_port()
@@ -336,21 +290,14 @@ class VirtualVantage:
             elif question.tcp is not None:
                 question.tcp.icmp_error(error)
             return
-        if quote.protocol == ip.ICMP:
-            own, mark = quote.icmp_ident, quote.icmp_seq
-        else:
-            own, mark = quote.source_port, quote.seq if quote.protocol == ip.TCP else quote.ident
-            if ":" in quote.source:
-                mark = mark if quote.protocol == ip.TCP else _mark(quote.payload)
-            elif quote.protocol == ip.UDP and (ip.UDP, quote.destination, own, mark) not in self._probes:
-                mark = (mark >> 8) | (mark & 0xFF) << 8  # routers quote it in their own order of bytes
-        key = (quote.protocol, "" if quote.protocol == ip.ICMP else quote.destination, own, mark)
+        keys = probes.keys_of_quote(quote)
+        key = next((key for key in keys if key in self._probes), keys[0])
         if error.source in self._own:
             self._not_sent(key, error.source)
             return
         self._answer(key, _kind(error), error, quote)
 
-    def _not_sent(self, key: _Key, own: str) -> None:
+    def _not_sent(self, key: probes.Key, own: str) -> None:
         """The own kernel gives a probe back."""
         found = self._probes.get(key)
         if found is not None:
@@ -358,7 +305,7 @@ class VirtualVantage:
             rtt_s = self._clock.now - sent_s
             self._emit(token, Reply(ReplyKind.SEND_FAILED, own, rtt_s, error="EHOSTUNREACH"))
 
-    def _answer(self, key: _Key, kind: ReplyKind, packet: Packet, quote: Packet | None = None) -> None:
+    def _answer(self, key: probes.Key, kind: ReplyKind, packet: Packet, quote: Packet | None = None) -> None:
         found = self._probes.get(key)
         if found is not None:
             token, sent_s = found
@@ -388,23 +335,6 @@ class VirtualVantage:
 
 def _kind(error: Packet) -> ReplyKind:
     return ReplyKind.TIME_EXCEEDED if error.icmp_type == ip.TIME_EXCEEDED else ReplyKind.UNREACHABLE
-
-
-def _port(flow: Flow) -> int:
-    """The local port of a flow: what its label is for."""
-    return _PORT_BASE[flow.protocol] + flow.label % _PORTS
-
-
-def _mark(payload: bytes) -> int:
-    """The number in a datagram of ours, over IPv6; in QUIC it is a connection id."""
-    header = headers.long_header(payload)
-    number = (header.source if header else b"") or payload[:_MARK_BYTES]
-    return int.from_bytes(number[-_MARK_BYTES:])
-
-
-def _flow_label(flow: Flow) -> int:
-    """The label of all packets of a flow (RFC 6437)."""
-    return ((flow.label + 1) * _KNUTH >> 12) % (_LABELS - 1) + 1
 
 
 def _numbers(message: Packet) -> tuple[int, int]:
