@@ -297,8 +297,14 @@ class _Redirect:
         return Deed(turned=True)
 
 
+LONGER_HEADER = 20  # bytes of an IPv6 header beyond those of IPv4's
+
+
 class Clamp:
-    """Bounds the MSS that SYNs offer: what a router in front of a narrow line does for those behind it."""
+    """Bounds the MSS that SYNs offer: what a router in front of a narrow line does for those behind it.
+
+    The limit is that of IPv4; in IPv6 packets are to be as large, and their header has 20 bytes more.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -307,7 +313,7 @@ class Clamp:
         """Changes the packet and lets it pass."""
         del now
         if packet.protocol == ip.TCP and packet.flags & ip.SYN and not packet.fragment:
-            clamp_mss(packet, self._limit)
+            clamp_mss(packet, self._limit - LONGER_HEADER if ":" in packet.source else self._limit)
         return _PASSES
 
 

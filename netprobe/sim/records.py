@@ -82,7 +82,7 @@ class Router(Record, frozen=True):
     `propagate_ttl` the path does not count the IP TTL down, and nobody sees the router (RFC 3443, pipe model).
 
     With `interfaces` its time exceeded also tells by which interface a packet came (RFC 5837).
-    `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass, 0 does not.
+    `nat` translates addresses; `mss_clamp` bounds the MSS of SYNs that pass (in IPv6 20 bytes less), 0 does not.
 
     `address6` is the source of what it says in IPv6. Without one it forwards and is silent: what Linux would say came
     from a link-local address, and routers pass none of those on (RFC 4291, 2.5.6). Unless `ipv6` it forwards no IPv6.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from netprobe.sim.boxes import BOTH_WAYS, BOXES
+from netprobe.sim.boxes import BOTH_WAYS, BOXES, LONGER_HEADER
 from netprobe.sim.firewall import DISCOVERY, match_words, table
 from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, SERVERS, SILENT_EXIT, UNOWNED_EXIT, Layout, Wire
 from netprobe.sim.kernel.queues import loses
@@ -245,8 +245,9 @@ def _detour_words(mine: Iterable[Fault]) -> Iterator[str]:
 
 
 def _clamped(limit: int) -> Iterator[str]:
-    if limit:
-        yield f"tcp flags syn tcp option maxseg size > {limit} tcp option maxseg size set {limit}"
+    for version, most in (("ipv4", limit), ("ipv6", limit - LONGER_HEADER)) if limit else ():
+        words = f"meta nfproto {version} tcp flags syn tcp option maxseg size"
+        yield f"{words} > {most} tcp option maxseg size set {most}"
 
 
 def _looping(layout: Layout, mine: Iterable[Fault], router: str) -> Iterator[str]:

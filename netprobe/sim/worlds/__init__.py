@@ -21,6 +21,7 @@ from netprobe.sim.worlds.oddities import odd
 from netprobe.sim.worlds.plan import WorldPlan
 from netprobe.sim.worlds.troubles import pick
 from netprobe.sim.worlds.uplinks import beside
+from netprobe.sim.worlds.versions import of_both_versions, over_both
 from netprobe.topology.platform import load_platform
 
 _TRANSLATED = 0.25  # part of the worlds whose routers translate addresses: each packet costs more there
@@ -29,13 +30,13 @@ BLAMABLE = ("home", "isp", "transit", "policy", "platform")
 
 def generate(seed: int) -> Scenario:
     """World number `seed`: always the same for the same number."""
-    world = lay_out(random.Random(f"world/{seed}"))
+    world = lay_out(random.Random(f"world/{seed}"), random.Random(f"world/{seed}/v6"))
     trouble, broken = pick(world)
     component = trouble.cause.partition(".")[0]
     spared = {component, *trouble.also}
     never = tuple(name for name in BLAMABLE if name not in spared)
     scenario = msgspec.structs.replace(
-        beside(random.Random(f"world/{seed}/uplink"), world, odd(world, broken, trouble.cause)),
+        of_both_versions(beside(random.Random(f"world/{seed}/uplink"), world, odd(world, broken, trouble.cause))),
         name=f"world-{seed}",
         sentence=trouble.sentence,
         expect=Expect(component, trouble.cause, never, open=trouble.open),
@@ -44,8 +45,8 @@ def generate(seed: int) -> Scenario:
     return scenario
 
 
-def lay_out(draw: random.Random) -> WorldPlan:
-    """A whole network without faults."""
+def lay_out(draw: random.Random, draw_v6: random.Random | None = None) -> WorldPlan:
+    """A whole network without faults. What of it has IPv6 is drawn from `draw_v6`; without, nothing has."""
     targets = _targets()
     ground = Ground(draw)
     access = build_access(ground)
@@ -69,6 +70,8 @@ def lay_out(draw: random.Random) -> WorldPlan:
         routes=(Route("0.0.0.0/0", end, silent=draw.random() < 0.5),),
         names=delivery.names,
     )
+    if draw_v6 is not None:
+        scenario = over_both(scenario, access.isp.asn, access.home, draw_v6)
     return WorldPlan(
         draw=draw,
         scenario=scenario,

@@ -6,6 +6,7 @@ The rows are in data/atlas.toml; whoever adds a row there adds a network to ever
 import math
 import tomllib
 from functools import cache, cached_property
+from ipaddress import IPv6Network
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,10 @@ class Site(Record, frozen=True):
 
 
 class Control(Record, frozen=True):
-    """A service that has nothing to do with the platform; `resolver` is its name where it answers DNS too."""
+    """A service that has nothing to do with the platform; `resolver` is its name where it answers DNS too.
+
+    `address6` is the anycast one of IPv6 that it is known by, beside `address`.
+    """
 
     name: str
     serves: tuple[str, ...]
@@ -80,6 +84,14 @@ class Control(Record, frozen=True):
     alias: str = ""
     headers: dict[str, str] = {}
     quic: bool = False
+    address6: str = ""
+
+
+class Prefix6(Record, frozen=True):
+    """A prefix of IPv6, all of it announced by the network `asn`."""
+
+    asn: int
+    prefix: str
 
 
 class Transit(Record, frozen=True):
@@ -115,11 +127,17 @@ class Atlas(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     controls: tuple[Control, ...] = msgspec.field(name="control")
     transits: tuple[Transit, ...] = msgspec.field(name="transit")
     isps: tuple[Isp, ...] = msgspec.field(name="isp")
+    prefixes6: tuple[Prefix6, ...] = msgspec.field(name="prefix6")
 
     @cached_property
     def places(self) -> dict[str, City]:
         """The cities by name."""
         return {city.name: city for city in self.cities}
+
+    @cached_property
+    def ipv6(self) -> dict[int, IPv6Network]:
+        """The prefix of each network that has one, by its AS number."""
+        return {row.asn: IPv6Network(row.prefix) for row in self.prefixes6}
 
 
 @cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from netprobe.sim.extensions import EXTENSIONS, MANGLES
+from netprobe.sim.prefixes import around
 from netprobe.sim.records import Back, Fault, Link, Match, RateLimit, Router, Scenario
 from netprobe.sim.worlds.access import ETHERNET_MTU, HOME_ROUTER
 from netprobe.sim.worlds.far import broken_servers
@@ -233,7 +234,8 @@ def _no_other_resolvers(world: WorldPlan, scenario: Scenario, cause: str) -> Sce
     del cause
     if not world.asks_isp:
         return None
-    public = tuple(f"{r.address}/32" for r in scenario.resolvers if not r.upstream and not r.name.startswith("isp-"))
+    theirs = [r for r in scenario.resolvers if not r.upstream and not r.name.startswith("isp-")]
+    public = tuple(around(address, 32, 128) for resolver in theirs for address in resolver.addresses)
     return _also(scenario, Fault("drop", (world.trunk[-1],), match=Match(protocol="udp", port=53, destination=public)))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from netprobe.model.targets import Target
+from netprobe.sim.prefixes import around
 from netprobe.sim.records import Fault, Link, Match, Nat, Router, Scenario, Server
 from netprobe.sim.routing import CLIENT, Routing
 
@@ -89,11 +90,12 @@ class WorldPlan:
         return tuple(r.name for r in self.scenario.resolvers if r.name.startswith(kind))
 
     def client_at(self, router: str) -> tuple[str, ...]:
-        """The client's address as `router` sees it, behind those who translate it; as prefixes."""
+        """The client's addresses as `router` sees them, behind those who translate IPv4's; as prefixes."""
         way = self._routing.way(CLIENT, router)
         crossed = way.hops if way else ()
         seen = [r.nat.address for name in crossed for r in self.scenario.routers if r.name == name and r.nat]
-        return (f"{(seen or [self.scenario.client_address])[-1]}/32",)
+        _, *over_v6 = self.scenario.client_addresses
+        return (f"{(seen or [self.scenario.client_address])[-1]}/32", *(f"{address}/128" for address in over_v6))
 
     def from_client(self, router: str) -> Match:
         """What the client sends, as `router` sees it."""
@@ -112,7 +114,8 @@ class WorldPlan:
     def addresses(self, servers: Iterable[str]) -> tuple[str, ...]:
         """The addresses of some servers, as prefixes."""
         wanted = set(servers)
-        return tuple(f"{a}/32" for server in self.scenario.servers if server.name in wanted for a in server.addresses)
+        found = [a for server in self.scenario.servers if server.name in wanted for a in server.addresses]
+        return tuple(around(address, 32, 128) for address in found)
 
     @cached_property
     def asks_isp(self) -> bool:

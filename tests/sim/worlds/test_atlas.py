@@ -1,5 +1,6 @@
 """The atlas: every row holds together, and its networks are those of the AS table."""
 
+import random
 from ipaddress import IPv4Network
 
 import pytest
@@ -26,6 +27,19 @@ def test_every_prefix_is_announced_by_its_network(asn: int, prefixes: tuple[str,
                 origin = table.lookup(str(block[block.num_addresses // 2]))
                 assert origin is not None, block
                 assert (origin.asn, origin.exchange) == (asn, False), block
+
+
+@pytest.mark.parametrize("asn", ATLAS.ipv6)
+def test_every_prefix_of_ipv6_is_announced_by_its_network(asn: int) -> None:
+    """Wherever one looks, and it is one of the networks of the other rows; so are the well-known addresses."""
+    draw, network = random.Random(asn), ATLAS.ipv6[asn]
+    known = [c.address6 for c in ATLAS.controls if c.asn == asn and c.address6]
+    with AsnTable.open() as table:
+        for address in [*(str(network[draw.randrange(network.num_addresses)]) for _ in range(64)), *known]:
+            origin = table.lookup(address)
+            assert origin is not None, address
+            assert (origin.asn, origin.exchange) == (asn, False), address
+    assert asn in {row[1] for row in NUMBERED}
 
 
 def test_the_lans_of_exchanges_are_known_as_such() -> None:

@@ -49,6 +49,41 @@ def test_every_trouble_comes_up() -> None:
     assert met.most_common(1)[0][0] == "none.app_device"
 
 
+def test_part_of_the_homes_have_ipv6_and_then_it_works() -> None:
+    """Addresses are of the networks that they claim, names lead to servers that are reached, and nobody is in the way."""
+    dual = [world for world in worlds(60) if world.client.address6]
+    assert 10 < len(dual) < 40
+    with AsnTable.open() as table:
+        for world in dual:
+            asn = {r.name: r.asn for r in world.routers}
+            for router in world.routers:
+                origin = table.lookup(router.address6) if router.address6 else None
+                assert not router.address6 or (origin is not None and asn[router.name] in {0, origin.asn})
+            network = Network(msgspec.structs.replace(world, faults=()))
+            owner = {address: server for server in world.servers for address in server.addresses}
+            for entry in world.names.values():
+                for address in entry.aaaa:
+                    assert [r.name for r in network.hops(address)] == [
+                        r.name for r in network.hops(owner[address].addresses[0])
+                    ]
+            assert any(entry.aaaa for entry in world.names.values())
+            said = [
+                router.address6
+                for link in world.links
+                if link.mtu < 1500
+                for router in world.routers
+                if router.name in link.ends
+            ]
+            assert all(said), "who stands at a narrow link says so"
+
+
+def test_what_only_ipv4_meets_is_in_homes_without_ipv6() -> None:
+    """A captive portal, or a carrier without ports, would be no trouble to who has IPv6 too."""
+    met = [world for world in worlds() if any(fault.kind in {"redirect", "exhausted"} for fault in world.faults)]
+    assert met
+    assert not any(world.client.address6 for world in met)
+
+
 def test_addresses_are_those_of_their_networks(world: Scenario) -> None:
     """A world numbers its networks as the Internet does; only the LAN of an exchange is numbered by a third."""
     with AsnTable.open() as table:
