@@ -4,14 +4,15 @@ What they want beyond that is not sent: the rules drop the part of our packets t
 queue is filled up from time to time, by an account of what has left it meanwhile.
 """
 
-import contextlib
+import itertools
+import math
 import random
 import socket
 
 _FRAME = 1514  # bytes, as tc-tbf counts them
 _TO_NOBODY = bytes.fromhex("02000000dead02000000beef88b5")  # EtherType: IEEE 802, 9.2.3, for experiments
 _PAUSE_S = 0.004
-_SO_SNDBUFFORCE = 32  # asm-generic/socket.h
+_HELD, _MOST = 4096, 1 << 23  # bytes of a buffer that a frame takes at most, and that are asked for
 _LEAST = 0.85  # how far a queue that others keep full runs empty again; see `links`
 
 
@@ -22,19 +23,22 @@ class Filler:
     """
 
     def __init__(self, device: str, rate: float, queue_s: float, seed: str) -> None:
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        self._socket.bind((device, 0))
-        self._socket.settimeout(0)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 23)  # or this would be the shorter queue
         self._rate = rate
         self._room = rate * queue_s
+        # Each may have so much under way that its own buffer allows, which would be the shorter queue.
+        first = _open(device)
+        each = first.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // _HELD
+        more = math.ceil(self._room / _FRAME / each)
+        self._all = [first, *(_open(device) for _ in range(more))]
+        self._sockets = itertools.cycle(self._all)
         self._draw = random.Random(seed)  # a model
         self._waiting = 0.0
         self._at = 0.0
 
     def close(self) -> None:
         """No more of it; what waits leaves."""
-        self._socket.close()
+        for one in self._all:
+            one.close()
 
     def next_at(self) -> float:
         """When there is something to do next."""
@@ -46,7 +50,19 @@ class Filler:
         self._at = now
         wanted = self._room * self._draw.uniform(_LEAST, 1.0)
         frame = _TO_NOBODY.ljust(_FRAME, b"\0")
-        with contextlib.suppress(OSError):  # it is full, or its device is down
-            while self._waiting + _FRAME <= wanted:
-                self._socket.send(frame)
+        refused = 0
+        while self._waiting + _FRAME <= wanted and refused < len(self._all):
+            try:
+                next(self._sockets).send(frame)
+            except OSError:  # it is full, or its device is down
+                refused += 1
+            else:
                 self._waiting += _FRAME
+
+
+def _open(device: str) -> socket.socket:
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    made.bind((device, 0))
+    made.settimeout(0)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST)
+    return made

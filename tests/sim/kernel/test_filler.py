@@ -3,11 +3,14 @@
 import math
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from netprobe.sim.namespaces import own_environment
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.world import Fidelity, World
 from tests.sim.real_scenario import EDGE, EDGE_V6, dual
@@ -53,3 +56,20 @@ def test_a_queue_is_empty_again_when_others_have_gone(tmp_path: Path) -> None:
         waits = waits_ms(world, EDGE, 50)
     assert len(waits) == 50
     assert statistics.median(waits) < 0.3 * QUEUE_MS
+
+
+#: A lab with a full link and with networks that announce routes; says what a ping there says.
+PROGRAM = """
+from netprobe.sim.scenario import load
+from netprobe.sim.world import Fidelity, World
+with World(load("route-leaked"), fidelity=Fidelity.KERNEL) as world:
+    print(world.run(["ping", "-n", "-c", "1", "-W", "2", "1.1.1.1"]).stdout)
+"""
+
+
+@pytest.mark.packets
+def test_it_needs_no_right_on_the_machine() -> None:
+    """Who is root in a user namespace of their own alone gets full queues, bird and IPv6 all the same."""
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own_environment())
+    assert " 1 received" in done.stdout, done.stderr
