@@ -37,8 +37,8 @@ format: $(VENV)/.ready  ## lay the code out
 bench: $(VENV)/.ready tools  ## measurements beside the tools that people use today
 	$(BIN)/python -m tests.benchmarks $(ROWS)
 
-fidelities: $(VENV)/.ready tools  ## every scenario with real packets, in both fidelities, beside virtual time: what differs (half an hour; NAMES=...)
-	$(BIN)/python -m tests.sim.fidelities $(NAMES)
+fidelities: $(VENV)/.ready tools  ## every scenario with real packets, in both fidelities, beside virtual time: what differs (a quarter of an hour; NAMES=...)
+	JOBS=$(PATIENT_JOBS) $(BIN)/python -m tests.sim.fidelities $(NAMES)
 
 lab-vm: $(VENV)/.ready tools  ## kernel scenarios with delays and losses by netem, in an emulated machine (as root); SCENARIOS="NAME ..." or all
 	@scripts/lab-vm.sh $(BIN)/python $(SCENARIOS)
