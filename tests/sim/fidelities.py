@@ -74,7 +74,7 @@ def told_late(scenario: Scenario) -> bool:
     What the own firewall drops is told late by the tap on the wire; and what the kernel says of a neighbour that is
     silent comes after three seconds, when it is chance who still waits for it.
     """
-    own = {CLIENT, scenario.client.gateway}
+    own = {CLIENT, scenario.client.gateway, *(name for link in scenario.uplinks for name in (link.name, link.gateway))}
     return any(f.kind == "firewall" or (f.kind == "down" and own & set(f.at)) for f in scenario.faults)
 
 
