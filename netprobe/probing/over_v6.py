@@ -11,9 +11,10 @@ from itertools import zip_longest
 
 from msgspec import structs
 
+from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, Protocol, Train
 from netprobe.model.report import Observation
-from netprobe.model.services import Answer
+from netprobe.model.services import Answer, Response
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing.ask import fetch, lookup
 from netprobe.probing.loss import is_significant
@@ -21,6 +22,7 @@ from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page
 from netprobe.probing.run import Plan, Session, gather
+from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 from netprobe.topology.addresses import is_global_v6, network_of
@@ -96,8 +98,29 @@ def count(
     """Count what is lost over IPv6, where something was, and hardly anything over IPv4, which explained it."""
     if any(o.purpose in {"edge.loss", "control.loss"} and isinstance(o.fact, Train) and _loses(o.fact) for o in found):
         return []
-    own = [structs.replace(o, purpose=o.purpose.removeprefix(OVER)) for o in found if o.purpose.startswith(OVER)]
-    looked = yield from count_losses(own, edges, controls, "")
+    return _marked((yield from count_losses(_own(found), edges, controls, "")))
+
+
+def look_at_sizes(
+    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]
+) -> Plan[list[Observation]]:
+    """Is it the size of packets, where connections over IPv6 stall, and none over IPv4, which explained it?"""
+    fetched = [(o.purpose, o.fact) for o in found if isinstance(o.fact, Response)]
+    stalling = {purpose.startswith(OVER) for purpose, response in fetched if stalls(response)}
+    if stalling != {True}:
+        return []
+    hosts, own = [o for o in found if isinstance(o.fact, HostState)], _own(found)
+    looked: list[Observation] = yield from gather(list(in_small_segments(own, edges, controls)))
+    looked += yield from ask_sizes([*hosts, *own, *looked], edges, controls)
+    return _marked(looked)
+
+
+def _own(found: Iterable[Observation]) -> list[Observation]:
+    """What was measured over IPv6, as if it had been measured over IPv4."""
+    return [structs.replace(o, purpose=o.purpose.removeprefix(OVER)) for o in found if o.purpose.startswith(OVER)]
+
+
+def _marked(looked: Iterable[Observation]) -> list[Observation]:
     return [structs.replace(o, purpose=f"{OVER}{o.purpose}") for o in looked]
 
 

@@ -91,6 +91,7 @@ def survey(
             uploading=symptom == UPLOAD,
             locating=locating,
         )
+        looked += yield from over_v6.look_at_sizes(found, edges_v6, controls_v6)
         looked += yield from over_v6.count([*beside, *looked], edges_v6, controls_v6)
         found += looked
         if all_uplinks:

@@ -8,9 +8,11 @@ from netprobe.diagnosis.facts import Reach, best_fetch
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.diagnosis.signals.loss import loss
+from netprobe.diagnosis.signals.sizes import sizes
 
 _BEARABLE = frozenset({"light", "limiter", "elsewhere"})
 _LOSES = {"isp": "loses_isp", "transit": "loses_transit", "platform": "loses_platform"}
+_HOLES = {"home": "home", "back_home": "home", "isp": "isp", "transit": "transit"}  # where large packets die
 _ENOUGH = 2  # places of different people that are silent for it to be more than their own silence
 
 #: What the place where the ways of IPv6 end says, where nothing at all answers over it, by a state of `path.breaks`.
@@ -107,7 +109,11 @@ def _served(view: View) -> Finding | None:
     told = (
         f"{of(len(stalled), len(fetched))} connections over IPv6 are accepted and then go dead, and those over IPv4 not"
     )
-    return Finding("stalls", f"{told}: perhaps large packets do not get through.", tuple(f[0] for _, f in stalled))
+    facts = tuple(f[0] for _, f in stalled)
+    found = sizes(over)
+    if found and found.state in _HOLES:
+        return Finding(_HOLES[found.state], f"{told}. {found.sentence}", (*facts, *found.facts))
+    return Finding("stalls", f"{told}: perhaps large packets do not get through.", facts)
 
 
 SIGNALS = (
