@@ -31,7 +31,7 @@ def ancillary(data: bytes) -> None:
     assert all(token == 7 and math.isfinite(at_s) for token, at_s in departures.read())
     for trouble in errors.troubles(Ancillary(data)):  # type: ignore[arg-type]
         if trouble.offender:
-            ipaddress.IPv4Address(trouble.offender)
+            ipaddress.ip_address(trouble.offender)
         assert trouble.text
     for over_v6 in (False, True):
         queue: Any = Ancillary(data)

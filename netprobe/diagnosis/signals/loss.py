@@ -107,6 +107,9 @@ def loss(view: View) -> Finding | None:
     noticed = [c for c in honest if not c.clean] if not clean else [c for c in honest if c.noticed]
     if noticed and clean:
         noticed = [c for c in honest if c.noticed or (not c.clean and exceeds(_pooled([c]), _pooled(clean)))]
+        between = [c for c in honest if not c.clean and c not in noticed]
+        if between and _pooled(between).low >= NOTICED:  # none of them surely, but all of them together
+            noticed = [c for c in honest if not c.clean]
     if not noticed or (not clean and _pooled(noticed).low < NOTICED):
         if len(honest) < len(counts):
             told = f"{of(len(counts) - len(honest), len(counts))} places answer few probes a second, and lose nothing"
