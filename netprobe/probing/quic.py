@@ -44,11 +44,15 @@ def silent(shaken: QuicHandshaken) -> bool:
 def try_quic(found: Sequence[Observation], edges: Sequence[Edge], controls: _Named) -> Iterable[Session[Observation]]:
     """Handshakes with a few edges and controls that say that they speak QUIC.
 
-    Where a name was cut off over TCP, one more: perhaps it passes over QUIC, and the app works after all.
+    Where a name was cut off over TCP, one more: perhaps it passes over QUIC, and the app works after all. Not where
+    unrelated names are too: then it is no name, and a datagram as large as QUIC's may teach our own kernel a path MTU
+    (RFC 1191), with which what stalled would work when it is asked again.
     """
     fetched = _fetched(found, "edge")
     announced = [edge for edge in edges if _announced(fetched.get((edge.name, edge.address)))]
     blocked = [edge for edge in edges if (page := fetched.get((edge.name, edge.address))) and _is_cut(page)]
+    if any(map(_is_cut, _fetched(found, "control").values())):
+        blocked = []
     for edge in (*apart(announced)[:_PLACES], *apart(blocked)[:1]):
         yield Observe("edge.quic", edge.name, quic_handshake(_request(edge.address, edge.name)))
     if announced:
