@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-PATIENT_JOBS ?= 6
+PATIENT_JOBS ?= 8
 
 .PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
 
