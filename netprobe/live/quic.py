@@ -12,6 +12,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -21,6 +22,7 @@ from netprobe.model.services import QuicHandshake, QuicHandshaken
 
 _HELPER = "netprobe.live.quic_helper"  # loaded by its name: what measures does not load aioquic
 _CHANNEL = 3
+_ENDED = "what speaks QUIC here has ended"
 _LOADING_S = 5.0  # what a slow machine takes to load aioquic, beside a request's own time-out
 _CHUNK = 65536
 _MANY = 1 << 20  # more descriptors than anybody has; one system call closes them (close_range(2))
@@ -84,8 +86,9 @@ class Speaker:
             helper = self._helper = self._helper or self._open()
             helper.channel.sendall(pack(Asked(number, request, link)))
         except OSError as error:
+            ended = isinstance(error, BrokenPipeError | ConnectionResetError)
             self._lost()
-            done(_unable(request, error.strerror or "no helper"))
+            done(_unable(request, _ENDED if ended else error.strerror or "no helper"))
             return
         patience_s = request.timeout_s + _LOADING_S
         timer = self._reactor.at(self._reactor.now() + patience_s, functools.partial(self._overdue, number))
@@ -101,7 +104,8 @@ class Speaker:
             if self._helper is not _Ahead.helper:
                 self._helper.close()
             elif busy:
-                self._helper.channel.sendall(pack(Asked(0, None)))
+                with suppress(OSError):  # one that has ended needs no word
+                    self._helper.channel.sendall(pack(Asked(0, None)))
             self._helper = None
 
     def _open(self) -> Helper:
@@ -153,7 +157,7 @@ class Speaker:
         waiting, self._waiting = self._waiting, {}
         for request, done, timer in waiting.values():
             timer.cancel()
-            done(_unable(request, "what speaks QUIC here has ended"))
+            done(_unable(request, _ENDED))
 
 
 def _unable(request: QuicHandshake, why: str) -> QuicHandshaken:
