@@ -4,7 +4,7 @@ from netprobe.live import codec, quotes
 from netprobe.live.dissect import EchoReply, IcmpError, Segment
 from netprobe.live.outstanding import Sent
 from netprobe.model.probes import ICMP_UNREACHABLE, Reply, ReplyKind
-from netprobe.model.replies import TcpHeader, parse_options
+from netprobe.model.replies import Change, TcpHeader, parse_options
 
 _DESTINATION_UNREACHABLE = {True: codec.ICMPV6_UNREACHABLE, False: ICMP_UNREACHABLE}  # by whether it is IPv6
 _TIME_EXCEEDED = {True: codec.ICMPV6_TIME_EXCEEDED, False: codec.ICMP_TIME_EXCEEDED}
@@ -64,7 +64,17 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
     unreachable = message.type == _DESTINATION_UNREACHABLE[over_v6]
     if message.source == sent.source and unreachable and message.quote.destination != sent.source:
         return send_failed(local_failure(message.code, over_v6=over_v6), message.source, rtt_s)
-    expired = message.type == _TIME_EXCEEDED[over_v6]
+    changes = quotes.changes(sent.start, message.quote.data, expired=message.type == _TIME_EXCEEDED[over_v6])
+    return _of_icmp(message, rtt_s, len(message.quote.data[: sent.size].rstrip(b"\0")), changes)
+
+
+def of_error_about_segment(message: IcmpError, rtt_s: float) -> Reply:
+    """An ICMP error about a segment of a connection that the own kernel holds, of which no copy was kept."""
+    return _of_icmp(message, rtt_s, len(message.quote.data))
+
+
+def _of_icmp(message: IcmpError, rtt_s: float, quoted_bytes: int, changes: tuple[Change, ...] = ()) -> Reply:
+    expired = message.type == _TIME_EXCEEDED[codec.is_v6(message.quote.destination)]
     extensions = message.extensions
     return Reply(
         kind=ReplyKind.TIME_EXCEEDED if expired else ReplyKind.UNREACHABLE,
@@ -78,29 +88,10 @@ def of_error(message: IcmpError, sent: Sent, rtt_s: float) -> Reply:
         ip_id=message.ip_id,
         mpls=extensions.mpls,
         mtu=message.mtu,
-        changes=quotes.changes(sent.start, message.quote.data, expired=expired),
+        changes=changes,
         interfaces=extensions.interfaces,
         unknown_objects=extensions.unknown,
-        quoted_bytes=len(message.quote.data[: sent.size].rstrip(b"\0")),
-    )
-
-
-def of_error_about_segment(message: IcmpError, rtt_s: float) -> Reply:
-    """An ICMP error about a segment of a connection that the own kernel holds, of which no copy was kept."""
-    expired = message.type == _TIME_EXCEEDED[codec.is_v6(message.quote.destination)]
-    return Reply(
-        kind=ReplyKind.TIME_EXCEEDED if expired else ReplyKind.UNREACHABLE,
-        source=message.source,
-        rtt_s=rtt_s,
-        ttl=message.ttl,
-        icmp_type=message.type,
-        icmp_code=message.code,
-        quoted_ttl=message.quote.ttl,
-        quoted_tos=message.quote.tos,
-        ip_id=message.ip_id,
-        mpls=message.mpls,
-        mtu=message.mtu,
-        quoted_bytes=len(message.quote.data),
+        quoted_bytes=quoted_bytes,
     )
 
 
