@@ -118,6 +118,18 @@ def test_destination_alone_is_told() -> None:
     assert (found.after, found.only_destination) == (5, True)
 
 
+def test_hop_behind_the_loss_is_hardly_ever_called_clean() -> None:
+    """Two counts of the same loss: chance makes one look cleaner in less than one of a thousand."""
+    source = random.Random(4)
+
+    def lost() -> int:
+        return sum(source.random() < 0.2256 for _ in range(150))
+
+    found = [path_loss([Counted(2, 150, lost())], Counted(3, 150, lost())) for _ in range(5000)]
+    assert all(found)
+    assert sum(its is not None and its.after == 2 for its in found) <= 5
+
+
 def test_silent_hops_say_nothing() -> None:
     """A hop that never answers neither agrees nor exonerates."""
     found = path_loss([Counted(1, 50, 0), Counted(2, 50, 50), Counted(3, 50, 10)], Counted(4, 50, 10))
