@@ -16,10 +16,12 @@ scamper        scamper
 tcpdump        tcpdump
 tshark         tshark
 dig            bind9-dnsutils
+kdig           knot-dnsutils
 curl           curl
 nft            nftables
 nginx          nginx-light
 dnsmasq        dnsmasq-base
+unbound        unbound
 bird           bird2
 chromium       chromium
 "

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import h11
 import msgspec
@@ -24,6 +24,7 @@ from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, R
 from netprobe.probing.arrivals import Arrivals
 
 _CHUNK = 65536
+_HTTP = ("http/1.1",)  # in ALPN (RFC 7301)
 _READS_AT_ONCE = 16
 _HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
 _DETAIL_LIMIT = 200
@@ -47,14 +48,15 @@ class Trust:
         """Whom it trusts, in DER, as far as that has been read; empty where the system's store is looked into later."""
         return self.context(verify=True).get_ca_certs(binary_form=True)
 
-    def context(self, *, verify: bool) -> ssl.SSLContext:
+    def context(self, *, verify: bool, alpn: Sequence[str] = _HTTP) -> ssl.SSLContext:
         """A context that trusts `ca_file`, else SSL_CERT_FILE, else the system; or everybody.
+
+        What is wrapped next offers `alpn`: OpenSSL copies that, so that one store serves all protocols.
 
         Raises OSError (ssl.SSLError too) when `ca_file` cannot be read.
         """
         if verify not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.set_alpn_protocols(["http/1.1"])
             if not verify:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
@@ -63,6 +65,7 @@ class Trust:
             else:
                 context.load_default_certs()  # honours SSL_CERT_FILE and SSL_CERT_DIR
             self._contexts[verify] = context
+        self._contexts[verify].set_alpn_protocols(alpn)
         return self._contexts[verify]
 
 
@@ -92,6 +95,7 @@ class Conversation:
         self._sock: socket.socket | None = None
         self._timer: Timer | None = None
         self._tls: ssl.SSLObject | None = None
+        self._alpn: Sequence[str] = _HTTP
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = b""
         self._phase = "connect"
@@ -162,7 +166,7 @@ class Conversation:
             return
         self._phase = "tls"
         try:
-            self._tls = self._trust.context(verify=self._handshake.verify).wrap_bio(
+            self._tls = self._trust.context(verify=self._handshake.verify, alpn=self._alpn).wrap_bio(
                 self._incoming, self._outgoing, server_hostname=self._handshake.server_name
             )
         except (OSError, ValueError, TypeError) as error:  # an untrusted store, or no name that TLS could send

@@ -1,7 +1,6 @@
 """DNS lookups over own sockets: one question, one resolver, one answer.
 
-dnspython only makes and reads messages, and is imported with the first lookup (its resolver and its query functions,
-which would load every network library around, are not). Queries go out as a plain stub resolver's do, without EDNS: the
+Over UDP, and over TCP what is too long for that. Queries go out as a plain stub resolver's do, without EDNS: the
 middleboxes that break EDNS are not what is being asked about.
 """
 
@@ -9,24 +8,17 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from netprobe.live import chance, errors, stamps
+from netprobe.live import chance, dns_message, errors, stamps
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
-from netprobe.live.text import clean
 from netprobe.model.services import Answer, Lookup
-
-if TYPE_CHECKING:
-    import dns.message
 
 _PORT = 53
 _UDP_HEADERS = 28
 _TCP_SYN_BYTES, _TCP_HEADERS = 60, 54
 _LENGTH = struct.Struct("!H")
-_MOST_ALIASES = 16
-_MOST_ADDRESSES = 64
 _LARGEST_MESSAGE = 65535
 _RECEIVE_AT_ONCE = 16
 _LINGER_S = 0.05  # after an answer, for another
@@ -82,18 +74,8 @@ class Question:
 
     def _query(self) -> bytes:
         """A query with an id of its own, so that an answer says which attempt it is to."""
-        import dns.exception  # noqa: PLC0415  # 29 MB that only a lookup needs
-        import dns.message  # noqa: PLC0415
-
         ident = chance.below(1 << 16)
-        try:
-            query = dns.message.make_query(
-                self._lookup.name, self._lookup.record_type, self._lookup.record_class, id=ident, use_edns=False
-            )
-            wire = query.to_wire()
-        except (dns.exception.DNSException, ValueError) as error:
-            msg = f"not a name or record type: {self._lookup.name!r} {self._lookup.record_type!r}"
-            raise ValueError(msg) from error
+        wire = dns_message.write(self._lookup, ident)
         self._asked[ident] = self._reactor.now()
         return wire
 
@@ -132,15 +114,15 @@ class Question:
         ident = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else -1
         if ident not in self._asked:
             return
-        response = _parse(data)
+        response = dns_message.parse(data)
         if response is None:
             self._malformed = True
             return
-        if not _answers(response, self._lookup):
+        if not dns_message.answers(response, self._lookup):
             return
         import dns.flags  # noqa: PLC0415
 
-        answer = _read(response, self._lookup, max(0.0, at_s - self._asked[ident]))
+        answer = dns_message.read(response, self._lookup, max(0.0, at_s - self._asked[ident]))
         if self._sock is None or self._sock.type == socket.SOCK_STREAM:
             self._finish(answer)
         elif self._answer is not None:
@@ -222,64 +204,3 @@ class Question:
     def _finish(self, answer: Answer) -> None:
         self.close()
         self._done(self._answer or answer)
-
-
-def _parse(data: bytes) -> "dns.message.Message | None":
-    import dns.exception  # noqa: PLC0415
-    import dns.message  # noqa: PLC0415
-
-    try:
-        return dns.message.from_wire(data, ignore_trailing=True, raise_on_truncation=False)
-    except (dns.exception.DNSException, ValueError, LookupError, OverflowError, TypeError, struct.error):
-        return None
-
-
-def _answers(response: "dns.message.Message", lookup: Lookup) -> bool:
-    """Whether `response` is one to the question of `lookup` (RFC 5452, 9.1: the question must match)."""
-    import dns.flags  # noqa: PLC0415
-    import dns.name  # noqa: PLC0415
-    import dns.rdataclass  # noqa: PLC0415
-    import dns.rdatatype  # noqa: PLC0415
-
-    if not response.flags & dns.flags.QR:
-        return False
-    if not response.question:
-        return response.rcode() != 0  # a server that could not read the question may leave it out
-    asked = response.question[0]
-    return (asked.name, asked.rdtype, asked.rdclass) == (
-        dns.name.from_text(lookup.name),
-        dns.rdatatype.from_text(lookup.record_type),
-        dns.rdataclass.from_text(lookup.record_class),
-    )
-
-
-def _read(response: "dns.message.Message", lookup: Lookup, rtt_s: float) -> Answer:
-    """What `response` says: the chain of aliases from the name asked for, and the addresses at its end."""
-    import dns.flags  # noqa: PLC0415
-    import dns.name  # noqa: PLC0415
-    import dns.rcode  # noqa: PLC0415
-    import dns.rdatatype  # noqa: PLC0415
-
-    wanted = dns.rdatatype.from_text(lookup.record_type)
-    sets = {(rrset.name, rrset.rdtype): rrset for rrset in response.answer}
-    name = dns.name.from_text(lookup.name)
-    aliases: list[str] = []
-    ttls: list[int] = []
-    while (alias := sets.get((name, dns.rdatatype.CNAME))) and len(aliases) < _MOST_ALIASES:
-        name = alias[0].target
-        aliases.append(name.to_text(omit_final_dot=True))
-        ttls.append(alias.ttl)
-    found = sets.get((name, wanted))
-    addresses = tuple(clean(record.to_text()) for record in found)[:_MOST_ADDRESSES] if found else ()
-    if found:
-        ttls.append(found.ttl)
-    return Answer(
-        lookup=lookup,
-        rcode=dns.rcode.to_text(response.rcode()),
-        addresses=addresses,
-        aliases=tuple(aliases),
-        ttl_s=min(ttls, default=0),
-        rtt_s=rtt_s,
-        responses=1,
-        authoritative=bool(response.flags & dns.flags.AA),
-    )

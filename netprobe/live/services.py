@@ -14,7 +14,7 @@ from netprobe.live.hearing import Hearing
 from netprobe.live.quic import Speaker
 from netprobe.live.reactor import Reactor
 from netprobe.model.host import HostState
-from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake
+from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake, Transport
 from netprobe.probing.port import Outcome
 
 
@@ -49,7 +49,11 @@ class Services:
             done(outcome)
 
         work: Question | Conversation
-        if isinstance(request, Lookup):
+        if isinstance(request, Lookup) and request.transport is not Transport.UDP:
+            from netprobe.live.dns_stream import StreamedQuestion  # noqa: PLC0415  # only where an answer is in doubt
+
+            work = StreamedQuestion(request, self._reactor, self._trust, ended, self._count, link)
+        elif isinstance(request, Lookup):
             work = Question(request, self._reactor, ended, self._count, link)
         else:
             work = Conversation(request, self._reactor, self._trust, ended, self._count, hearing, link)

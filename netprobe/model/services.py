@@ -2,46 +2,10 @@
 QuicHandshake/QuicHandshaken.
 """
 
+from enum import StrEnum
+
 from netprobe.model.probes import Reply
 from netprobe.model.record import Fact, Record
-
-
-class Lookup(Record, frozen=True):
-    """One DNS question to one resolver over UDP (TCP after truncation).
-
-    `resolver` is an address; `record_type` and `record_class` are the names of RFC 1035, as in `A` and `IN`.
-    """
-
-    name: str
-    resolver: str
-    record_type: str = "A"
-    timeout_s: float = 3.0
-    attempts: int = 2
-    record_class: str = "IN"
-
-
-class Answer(Fact, frozen=True, tag="answer"):
-    """What became of a lookup.
-
-    `rcode` is the DNS response code's name (`NOERROR`, `NXDOMAIN`, `SERVFAIL`), empty when nothing came. `error` is
-    `timeout`, `refused` (ICMP port unreachable), `unreachable`, `malformed`, or empty. `aliases` is the CNAME chain.
-    `responses` counts answers to the one question: more than one is a sign of injection.
-    """
-
-    lookup: Lookup
-    rcode: str = ""
-    addresses: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    ttl_s: int = 0
-    rtt_s: float | None = None
-    error: str = ""
-    responses: int = 0
-    authoritative: bool = False
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is a positive answer with at least one address."""
-        return self.rcode == "NOERROR" and bool(self.addresses)
 
 
 class Handshake(Record, frozen=True):
@@ -98,6 +62,67 @@ class Handshaken(Fact, frozen=True, tag="handshaken"):
     def done(self) -> bool:
         """Whether every phase that was asked for was completed."""
         return self.phase == "done"
+
+
+class Transport(StrEnum):
+    """What carries a DNS question: UDP or TCP port 53 (RFC 1035), TLS (RFC 7858) or HTTPS (RFC 8484)."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+    HTTPS = "https"
+
+
+class Lookup(Record, frozen=True):
+    """One DNS question to one resolver.
+
+    `resolver` is an address; `record_type` and `record_class` are the names of RFC 1035, as in `A` and `IN`. Over UDP
+    it is asked `attempts` times, and over TCP after truncation; over anything else once. `server_name` is who the
+    resolver has to prove to be, over TLS and HTTPS. `subnet` tells it where the answer is for (RFC 7871), as in
+    `192.0.2.0/24`; empty: nothing. Unless `recursive` it is to say what it knows itself: so authorities are asked.
+    """
+
+    name: str
+    resolver: str
+    record_type: str = "A"
+    timeout_s: float = 3.0
+    attempts: int = 2
+    record_class: str = "IN"
+    transport: Transport = Transport.UDP
+    server_name: str = ""
+    subnet: str = ""
+    recursive: bool = True
+
+
+class Answer(Fact, frozen=True, tag="answer"):
+    """What became of a lookup.
+
+    `rcode` is the DNS response code's name (`NOERROR`, `NXDOMAIN`, `SERVFAIL`), empty when nothing came. `error` is
+    `timeout`, `refused` (ICMP port unreachable), `unreachable`, `malformed`, or empty; over other transports than UDP
+    as in Handshaken, plus `malformed`, and `status` where HTTP's, which is kept, is not 200. `aliases` is the CNAME
+    chain. `responses` counts answers to the one question: more than one is a sign of injection. `servers` are the names
+    of a zone's name servers, where those were asked for. `scope` is the length of the prefix that the answer is for,
+    says the resolver (RFC 7871); None where it does not. `connection` is the one that it came over, unless over UDP.
+    """
+
+    lookup: Lookup
+    rcode: str = ""
+    addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    ttl_s: int = 0
+    rtt_s: float | None = None
+    error: str = ""
+    responses: int = 0
+    authoritative: bool = False
+    servers: tuple[str, ...] = ()
+    scope: int | None = None
+    connection: Handshaken | None = None
+    status: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is a positive answer with at least one address."""
+        return self.rcode == "NOERROR" and bool(self.addresses)
 
 
 class QuicHandshake(Record, frozen=True):

@@ -4,7 +4,7 @@ They end as those of the live vantage do: the same phases, the same words for wh
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -62,6 +62,7 @@ class Conversation:
         self._wall_clock_s = wall_clock_s
         self._clock_ahead_s = clock_ahead_s
         self._random = random
+        self._alpn: Sequence[str] = ("http/1.1",)
         iss = int.from_bytes(random[:4], "big")
         asked = self._handshake
         mss = min(asked.mss or mtu, mss_over(mtu, asked.address))
@@ -108,7 +109,7 @@ class Conversation:
             self._established()
             return
         self._phase = "tls"
-        self.tcp.send(wirebytes.client_hello(self._handshake.server_name, self._random))
+        self.tcp.send(wirebytes.client_hello(self._handshake.server_name, self._random, self._alpn))
 
     def received(self, data: bytes) -> None:
         """Bytes of the flight or of the answer."""

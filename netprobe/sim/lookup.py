@@ -104,7 +104,7 @@ class Question:
         """A query with an id of its own, so that an answer says which one it is to."""
         ident = (self._port * 31 + len(self._sent_s) * 7919) & 0xFFFF
         self._sent_s[ident] = self._clock.now
-        return wirebytes.dns_query(ident, self._lookup.name, self._lookup.record_type, self._lookup.record_class)
+        return wirebytes.query_of(self._lookup, ident)
 
     def _ask(self) -> None:
         packet = Packet(
@@ -129,14 +129,20 @@ class Question:
         if answer is None:
             self._done(Answer(self._lookup, error=error))
             return
-        self._done(
-            Answer(
-                self._lookup,
-                rcode=answer.rcode,
-                addresses=answer.addresses,
-                aliases=answer.aliases,
-                ttl_s=answer.ttl_s,
-                rtt_s=self._clock.now - self._sent_s[answer.ident],
-                responses=1,
-            )
-        )
+        self._done(told(self._lookup, answer, self._clock.now - self._sent_s[answer.ident]))
+
+
+def told(lookup: Lookup, answer: wirebytes.DnsAnswer, rtt_s: float) -> Answer:
+    """What an answer says."""
+    return Answer(
+        lookup,
+        rcode=answer.rcode,
+        addresses=answer.addresses,
+        aliases=answer.aliases,
+        ttl_s=answer.ttl_s,
+        rtt_s=rtt_s,
+        responses=1,
+        authoritative=answer.authoritative,
+        servers=answer.servers,
+        scope=answer.scope,
+    )

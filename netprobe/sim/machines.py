@@ -6,6 +6,7 @@ What they say is decided in servers/answers.py, for them as for the real servers
 from netprobe.sim import packet as ip
 from netprobe.sim.balancing import hash_of
 from netprobe.sim.clockwork import Clockwork
+from netprobe.sim.desks import TLS_PORT
 from netprobe.sim.nameserver import Nameservers, Stream
 from netprobe.sim.network import DNS_PORT, SERVERS, Delivery
 from netprobe.sim.packet import Packet
@@ -104,10 +105,13 @@ class Machines:
         server = self._servers.get(packet.destination)
         port = packet.destination_port
         service: Website | Stream
-        if server is not None and server.serves and port in {HTTP_PORT, HTTPS_PORT}:
-            service = Website(self, server, flow, tls=port == HTTPS_PORT)
-        elif port == DNS_PORT and packet.destination in self._resolvers:
-            service = Stream(self._nameservers, self._resolvers[packet.destination], flow)
+        resolver = self._resolvers.get(packet.destination)
+        secure = {HTTPS_PORT, TLS_PORT} if resolver else {HTTPS_PORT}
+        if server is not None and server.serves and port in {HTTP_PORT, *secure}:
+            asked = self._nameservers.over_stream(resolver) if resolver and port in secure else None
+            service = Website(self, server, flow, tls=port in secure, asked=asked)
+        elif port == DNS_PORT and resolver is not None:
+            service = Stream(self._nameservers, resolver, flow)
         else:
             self._refuse(packet)
             return

@@ -11,6 +11,7 @@ from typing import Protocol
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork, Timer
+from netprobe.sim.desks import Ask, PrefixedDesk
 from netprobe.sim.middlebox import query_name
 from netprobe.sim.network import DNS_PORT, SERVERS
 from netprobe.sim.packet import Packet
@@ -88,6 +89,10 @@ class Nameservers:
             thinking_s = answers.thinking_s(scenario, question.resolver, question.name, clock.now)
             clock.at(clock.now + thinking_s, lambda: self._think(question))
 
+    def over_stream(self, resolver: Resolver) -> Ask:
+        """How `resolver` is asked over connections."""
+        return lambda wire, reply: self.ask(Question(resolver, wire, reply, stream=True))
+
     def _think(self, question: Question) -> None:
         scenario, now, resolver = self.place.scenario, self.place.clock.now, question.resolver
         if answers.mute(scenario, resolver, now):
@@ -99,9 +104,12 @@ class Nameservers:
         if records is None and resolver.upstream:
             self._forward(question)
             return
-        records = records or answers.resolve(scenario, question.name, answers.asker(resolver))
+        subnet = wirebytes.subnet_of(question.wire) if resolver.ecs else None
+        records = records or answers.resolve(
+            scenario, question.name, answers.asker(resolver, subnet[0] if subnet else "")
+        )
         if records.rcode:
-            self.answer(question, wirebytes.dns_answer(question.wire, records))
+            self.answer(question, wirebytes.dns_answer(question.wire, records, subnet))
 
     def answer(self, question: Question, wire: bytes) -> None:
         """Send an answer, or that it is too long for a datagram (RFC 2181, 9)."""
@@ -224,25 +232,21 @@ class Stream:
     def __init__(self, servers: Nameservers, resolver: Resolver, flow: _Flow) -> None:
         self.connection: Tcp
         self._servers = servers
-        self._resolver = resolver
         self._flow = flow
-        self._buffer = b""
+        self._desk = PrefixedDesk(servers.over_stream(resolver), self._say)
 
     def connected(self) -> None:
         """The client speaks first."""
 
     def received(self, data: bytes) -> None:
         """Take whole questions."""
-        self._buffer += data
-        while (found := wirebytes.split_message(self._buffer)) is not None:
-            wire, self._buffer = found
-            self._servers.ask(Question(self._resolver, wire, self._reply, stream=True))
+        self._desk.received(data)
 
     def ended(self, how: str, by: Packet | None) -> None:
         """Forget it."""
         del how, by
         self._servers.place.drop(self._flow)
 
-    def _reply(self, wire: bytes) -> None:
+    def _say(self, data: bytes) -> None:
         if self.connection.state == "established":
-            self.connection.send(wirebytes.with_length(wire))
+            self.connection.send(data)

@@ -6,6 +6,7 @@ own kernel does is modelled too: RSTs to answers that nobody expects, and what b
 
 import random
 from collections import deque
+from typing import Any
 
 from netprobe.capture import Capture
 from netprobe.capture import Packet as Captured
@@ -20,6 +21,7 @@ from netprobe.model.services import (
     QuicHandshake,
     QuicHandshaken,
     Response,
+    Transport,
 )
 from netprobe.probing.port import Event, Outcome, Over, Request, Usage
 from netprobe.sim import ipv6, own_kernel, probes
@@ -29,6 +31,7 @@ from netprobe.sim.clockwork import Clockwork
 from netprobe.sim.conversations import Conversation
 from netprobe.sim.extensions import interfaces_of, labels_of
 from netprobe.sim.lookup import Question
+from netprobe.sim.lookup_stream import StreamedQuestion
 from netprobe.sim.machines import Machines
 from netprobe.sim.middlebox import Matcher
 from netprobe.sim.network import SERVERS, Delivery, Network
@@ -95,9 +98,9 @@ class VirtualVantage:
         match request:
             case Probe():
                 self._probe(request, token, card)
-            case Lookup():
+            case Lookup() if request.transport is Transport.UDP:
                 self._lookup(request, token, card)
-            case Handshake() | Fetch():
+            case Handshake() | Fetch() | Lookup():
                 self._converse(request, token, card)
             case QuicHandshake():
                 self._shake(request, token, card)
@@ -164,15 +167,16 @@ class VirtualVantage:
         )
         question.start()
 
-    def _converse(self, request: Handshake | Fetch, token: int, card: Card) -> None:
+    def _converse(self, request: Handshake | Fetch | Lookup, token: int, card: Card) -> None:
         port = self._new_port()
 
-        def done(outcome: Handshaken | Response) -> None:
+        def done(outcome: Handshaken | Response | Answer) -> None:
             conversation = self._conversations.pop(port)
             self._count(conversation.tcp.packets_sent, conversation.tcp.bytes_sent)
             self._emit(token, outcome)
 
-        conversation = self._conversations[port] = Conversation(
+        kind: Any = StreamedQuestion if isinstance(request, Lookup) else Conversation
+        conversation: Conversation = kind(
             self._clock,
             (card.source(own_kernel.destination(request)), port),
             request,
@@ -182,6 +186,7 @@ class VirtualVantage:
             clock_ahead_s=self._scenario.client.clock_ahead_s,
             random=self._draw.randbytes(32),
         )
+        self._conversations[port] = conversation
         conversation.start()
 
     def _shake(self, request: QuicHandshake, token: int, card: Card) -> None:

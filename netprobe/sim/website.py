@@ -11,6 +11,7 @@ import msgspec
 
 from netprobe.sim import wirebytes
 from netprobe.sim.clockwork import Clockwork
+from netprobe.sim.desks import TLS_PORT, Ask, Desk, PostedDesk, PrefixedDesk, takes
 from netprobe.sim.middlebox import server_name
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Scenario, Server
@@ -37,9 +38,9 @@ class Place(Protocol):
 
 
 class Website:
-    """One connection of `server`."""
+    """One connection of `server`, where a resolver may be `asked` over TLS and HTTPS."""
 
-    def __init__(self, place: Place, server: Server, flow: _Flow, *, tls: bool) -> None:
+    def __init__(self, place: Place, server: Server, flow: _Flow, *, tls: bool, asked: Ask | None = None) -> None:
         self.connection: Tcp
         self._place = place
         self._server = server
@@ -49,6 +50,8 @@ class Website:
         self._name = ""
         self._buffer = b""
         self._request = b""
+        self._asked = asked  # a resolver that is here too
+        self._desk: Desk | None = None
         self._mute = False  # it hears and says nothing any more
         self._waiting: list[bytes] | None = None  # what came before anybody took the connection
 
@@ -89,7 +92,7 @@ class Website:
             if kind == wirebytes.HANDSHAKE and not self._shaken:
                 self._hello(record)
             elif kind == wirebytes.APPLICATION:
-                self._http(content)
+                self._clear(content)
             elif kind == wirebytes.ALERT:
                 self.connection.close()
                 self._place.drop(self._flow)
@@ -115,6 +118,21 @@ class Website:
         self._say(wirebytes.tls_record(wirebytes.HANDSHAKE, b"\x02" + body.ljust(_FLIGHT_BYTES)))
 
     # --- HTTP
+
+    def _clear(self, data: bytes) -> None:
+        """What the client says behind TLS: a request for a page, or a question for the resolver."""
+        if self._desk is None and self._asked is not None:
+            if self._flow[3] == TLS_PORT:
+                self._desk = PrefixedDesk(self._asked, self._say_secret)
+            elif takes(data):
+                self._desk = PostedDesk(self._asked, self._say_secret)
+        if self._desk is None:
+            self._http(data)
+            return
+        try:
+            self._desk.received(data)
+        except ValueError:
+            self.connection.finish()
 
     def _http(self, data: bytes) -> None:
         self._request += data
@@ -148,9 +166,9 @@ class Website:
         shown = (body if fault is None else body[: fault.after_bytes]) if whole else b""
         message = head.encode("latin-1") + b"\r\n" + shown
         if self._tls:
-            records = (message[at : at + _RECORD_BYTES] for at in range(0, len(message), _RECORD_BYTES))
-            message = b"".join(wirebytes.tls_record(wirebytes.APPLICATION, part) for part in records)
-        self._say(message)
+            self._say_secret(message)
+        else:
+            self._say(message)
         if fault is not None:
             self._do(fault)
 
@@ -179,6 +197,10 @@ class Website:
 
     def _later(self, delay_s: float, then: Callable[[], None]) -> None:
         self._place.clock.at(self._place.clock.now + delay_s, then)
+
+    def _say_secret(self, data: bytes) -> None:
+        records = (data[at : at + _RECORD_BYTES] for at in range(0, len(data), _RECORD_BYTES))
+        self._say(b"".join(wirebytes.tls_record(wirebytes.APPLICATION, part) for part in records))
 
     def _say(self, data: bytes) -> None:
         if self.connection.state == "established":

@@ -26,6 +26,7 @@ GROUPS = {
     "broker": Group(gate.requests, gate.request_seeds),
     "ancillary": Group(machine.ancillary, machine.ancillary_seeds),
     "dns": Group(services.answers, services.answer_seeds),
+    "name_streams": Group(services.streams, services.stream_seeds),
     "certificates": Group(services.certificates, services.certificate_seeds),
     "http": Group(services.heads, services.head_seeds),
     "tls": Group(services.records, services.record_seeds),

@@ -12,7 +12,17 @@ from netprobe.live import (
     dns,
 )
 from netprobe.model.record import to_json
-from netprobe.model.services import HEADERS_THAT_MATTER, Answer, Certificate, Fetch, Handshake, Lookup, Response
+from netprobe.model.services import (
+    HEADERS_THAT_MATTER,
+    Answer,
+    Certificate,
+    Fetch,
+    Handshake,
+    Lookup,
+    Response,
+    Transport,
+)
+from netprobe.probing import http2, name_stream
 from tests.fuzz.doubles import Clock, Ended, Later, Stream
 
 _LOOKUP = Lookup("www.example.com", "192.0.2.53")
@@ -65,6 +75,34 @@ def answer_seeds() -> Iterator[bytes]:
             response.answer.append(rrsets.from_text(name, int(ttl), kind, rdtype, value))
         yield response.to_wire()[2:] + b"\0"
         yield response.to_wire()[2:] + b"\1"
+
+
+def streams(data: bytes) -> None:
+    """Bytes of a resolver over TCP or HTTP/2 are an answer, not whole yet, or refused; however they are cut."""
+    posted = not data or data[0] & 1
+    lookup = Lookup("www.example.com", "192.0.2.53", transport=Transport.HTTPS if posted else Transport.TCP)
+    carried = name_stream.carriage(lookup, bytes(20))
+    try:
+        for at in range(1, len(data), 7):
+            reply = carried.receive(data[at : at + 7])
+            assert len(reply) <= 16384 + 9
+            if carried.done:
+                break
+    except ValueError:
+        return
+    assert carried.message is None or len(carried.message) <= 65535
+    assert carried.message is None or carried.done
+    assert carried.status == 0 or 100 <= carried.status <= 999
+
+
+def stream_seeds() -> Iterator[bytes]:
+    answer = b"\x12\x34\x81\x80" + bytes(8)
+    yield b"\0" + struct.pack("!H", len(answer)) + answer
+    settings = http2.frame(http2.SETTINGS, 0, 0, bytes(6))
+    for status in (b"\x88", b"\x8d", b"\x3f\xe1\x1f\x08\x03503", b"\x48\x83\x6c\x0c\xff"):
+        head = http2.frame(http2.HEADERS, http2.END_HEADERS, 1, status + http2.literal(31, b"application/dns-message"))
+        yield b"\1" + settings + head + http2.frame(http2.DATA, http2.END_STREAM, 1, answer)
+    yield b"\1" + settings + http2.frame(http2.PING, 0, 0, bytes(8)) + http2.frame(http2.GOAWAY, 0, 0, bytes(8))
 
 
 def certificates(data: bytes) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netprobe.live import dns as live_dns
+from netprobe.live import dns_message
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.services import Answer, Lookup
 from netprobe.probing.ask import Ask
@@ -245,6 +246,28 @@ class TestPackets:
         assert (answer.rcode, answer.addresses) == ("NOERROR", ('"dnsmasq"',))
         assert asked[0].question[0].rdclass == dns.rdataclass.CH
 
+    def test_the_subnet_is_told_and_its_scope_read(self, network: Network) -> None:
+        """RFC 7871: the question says for where, and the answer for how wide a prefix."""
+
+        def reply(query: dns.message.Message, number: int) -> list[bytes]:
+            response = dns.message.from_wire(answering(*CHAIN)(query, number)[0])
+            response.use_edns(0, options=[dns.edns.ECSOption("198.18.5.0", 24, 20)])
+            return [response.to_wire()]
+
+        with resolver(network, reply) as asked:
+            answer = ask(subnet="198.18.5.0/24")
+        assert (answer.usable, answer.scope) == (True, 20)
+        assert [option.to_text() for option in asked[0].options] == ["ECS 198.18.5.0/24 scope/0"]
+
+    def test_the_servers_of_a_zone_are_asked_for(self, network: Network) -> None:
+        """Their names are kept apart from addresses; who is to say what it knows itself is asked without recursion."""
+        records = (f"{NAME}. 300 IN NS ns1.Example.net.", f"{NAME}. 300 IN NS ns2.example.net.")
+        with resolver(network, answering(*records, flags=dns.flags.AA)) as asked:
+            answer = ask(record_type="NS", recursive=False)
+        assert sorted(answer.servers) == ["ns1.example.net", "ns2.example.net"]
+        assert (answer.rcode, answer.addresses, answer.authoritative) == ("NOERROR", (), True)
+        assert not asked[0].flags & dns.flags.RD
+
     def test_a_resolver_that_is_no_address_is_malformed(self) -> None:
         """No name is ever looked up to find a resolver."""
         assert ask("resolver.example").error == "malformed"
@@ -256,9 +279,9 @@ LOOKUP = Lookup(NAME, SERVER)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_no_message(data: bytes) -> None:
     """Nothing is raised for bytes that are no DNS message."""
-    response = live_dns._parse(data)
-    if response is not None and live_dns._answers(response, LOOKUP):
-        live_dns._read(response, LOOKUP, 0.0)
+    response = dns_message.parse(data)
+    if response is not None and dns_message.answers(response, LOOKUP):
+        dns_message.read(response, LOOKUP, 0.0)
 
 
 @given(st.data())
@@ -267,14 +290,14 @@ def test_damaged_answers_do_no_harm(data: st.DataObject) -> None:
     wire = bytearray(made(dns.message.make_query(NAME, "A"), *CHAIN).to_wire())
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(wire) - 1), st.integers(0, 255)), max_size=8)):
         wire[place] = value
-    response = live_dns._parse(bytes(wire[: data.draw(st.integers(0, len(wire)))]))
-    if response is not None and live_dns._answers(response, LOOKUP):
-        live_dns._read(response, LOOKUP, 0.0)
+    response = dns_message.parse(bytes(wire[: data.draw(st.integers(0, len(wire)))]))
+    if response is not None and dns_message.answers(response, LOOKUP):
+        dns_message.read(response, LOOKUP, 0.0)
 
 
 def test_aliases_in_a_circle_end() -> None:
     """A chain that leads to itself is cut."""
     circle = (f"{NAME}. 9 IN CNAME b.example.", f"b.example. 9 IN CNAME {NAME}.")
-    answer = live_dns._read(made(dns.message.make_query(NAME, "A"), *circle), LOOKUP, 0.0)
+    answer = dns_message.read(made(dns.message.make_query(NAME, "A"), *circle), LOOKUP, 0.0)
     assert len(answer.aliases) == 16
     assert answer.addresses == ()

@@ -38,8 +38,8 @@ async def _main() -> None:
     authority = Authority(true_time)
     if setup.folder:
         _publish(Path(setup.folder, CA_FILE), authority)
-    await web.serve(setup.scenario, authority, now, setup.machines)
-    await dns.serve(setup.scenario, now, setup.machines)
+    resolvers = await dns.serve(setup.scenario, now, setup.machines)
+    await web.serve(setup.scenario, authority, now, setup.machines, resolvers=resolvers)
     if any(server.quic for server in setup.scenario.servers):
         from netprobe.sim.servers import quic  # noqa: PLC0415  # 16 MB that few networks need
 

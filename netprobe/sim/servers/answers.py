@@ -65,7 +65,8 @@ class Page:
 class Records:
     """A DNS answer: its response code's name, the alias chain as (owner, target), and the addresses at its end.
 
-    `scope` is the prefix length of the region that it is for (RFC 7871, 7.2.1); 0: for everybody.
+    `scope` is the prefix length of the region that it is for (RFC 7871, 7.2.1); 0: for everybody. `servers` are the
+    names of the name's own servers, where it is a zone; `authoritative`: it is one of them that says all this.
     """
 
     rcode: str
@@ -74,6 +75,8 @@ class Records:
     ttl_s: int = _NEGATIVE_TTL_S
     aaaa: tuple[str, ...] = ()
     scope: int = 0
+    servers: tuple[str, ...] = ()
+    authoritative: bool = False
 
     @property
     def owner(self) -> str:

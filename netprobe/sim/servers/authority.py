@@ -37,11 +37,19 @@ class Authority:
         """The certificate to trust."""
         return self._root.public_bytes(serialization.Encoding.PEM)
 
-    def context(self, names: Sequence[str], condition: Condition = Condition.VALID) -> ssl.SSLContext:
-        """A server's side of TLS 1.2 and 1.3 with a certificate for `names` (host names, `*.` ones, addresses)."""
+    def context(
+        self,
+        names: Sequence[str],
+        condition: Condition = Condition.VALID,
+        protocols: Sequence[str] = ("http/1.1",),
+    ) -> ssl.SSLContext:
+        """A server's side of TLS 1.2 and 1.3 with a certificate for `names` (host names, `*.` ones, addresses).
+
+        It prefers the first of the `protocols` that a client offers in ALPN.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(protocols)
         key = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

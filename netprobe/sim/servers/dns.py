@@ -28,6 +28,7 @@ import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 import dns.rrset
 
+from netprobe.sim.desks import Ask
 from netprobe.sim.records import Resolver, Scenario
 from netprobe.sim.servers.answers import (
     FORWARDER_ATTEMPTS_S,
@@ -51,12 +52,13 @@ _Reply = Callable[[bytes], None]
 Peer = tuple[str, int] | tuple[str, int, int, int]  # of IPv4, of IPv6
 
 
-async def serve(scenario: Scenario, now: Callable[[], float], machines: Collection[str] = ()) -> None:
+async def serve(scenario: Scenario, now: Callable[[], float], machines: Collection[str] = ()) -> dict[str, Ask]:
     """Open the listeners of every resolver; of those in `machines` only, unless it is empty.
 
-    `now` gives seconds since the network's start.
+    `now` gives seconds since the network's start. Gives what asks them over connections that others have, by address.
     """
     loop = asyncio.get_running_loop()
+    asked: dict[str, Ask] = {}
     for resolver in scenario.resolvers:
         if machines and resolver.name not in machines:
             continue
@@ -68,6 +70,8 @@ async def serve(scenario: Scenario, now: Callable[[], float], machines: Collecti
                 sock=listener(address, DNS_PORT, SOCK_DGRAM),
             )
             await asyncio.start_server(service.stream, sock=listener(address, DNS_PORT))
+            asked[address] = service.ask
+    return asked
 
 
 @dataclass(slots=True)
@@ -153,6 +157,10 @@ class Service:
                 self._answered(data)
             return
         self._asked(data, reply, stream=False)
+
+    def ask(self, wire: bytes, reply: _Reply) -> None:
+        """A question over a connection."""
+        self._asked(wire, reply, stream=True)
 
     async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One TCP connection: questions and answers, each behind its length (RFC 1035, 4.2.2)."""

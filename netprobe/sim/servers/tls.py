@@ -41,6 +41,11 @@ class Tls:
         self._tls.write(data)
         self._flush()
 
+    @property
+    def protocol(self) -> str:
+        """What was agreed on in ALPN; empty: nothing."""
+        return self._tls.selected_alpn_protocol() or ""
+
     def finish(self) -> None:
         """Say that nothing else comes (close_notify; RFC 8446, 6.1)."""
         if self.shaken:

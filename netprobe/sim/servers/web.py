@@ -7,12 +7,15 @@ import ssl
 import struct
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 
 import h11
 
+from netprobe.probing.http2 import PROTOCOL
+from netprobe.sim.desks import TLS_PORT, Ask, Desk, PostedDesk, PrefixedDesk
 from netprobe.sim.middlebox import server_name
 from netprobe.sim.records import Fault, Scenario, Server
 from netprobe.sim.servers.answers import Page, Shown, accept_s, certificate, hangup, page
@@ -32,19 +35,25 @@ _IP_FREEBIND, _IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h: the addresses 
 
 
 async def serve(
-    scenario: Scenario, authority: Authority, now: Callable[[], float], machines: Collection[str] = ()
+    scenario: Scenario,
+    authority: Authority,
+    now: Callable[[], float],
+    machines: Collection[str] = (),
+    *,
+    resolvers: Mapping[str, Ask] | None = None,
 ) -> None:
     """Open the listeners of every server that serves a name; of those in `machines` only, unless it is empty.
 
-    `now` gives seconds since the network's start.
+    `now` gives seconds since the network's start. `resolvers` are those that stand here too, by address: there they are
+    asked over TLS and HTTPS, with the server's certificate.
     """
     loop = asyncio.get_running_loop()
     for server in scenario.servers:
         if not server.serves or (machines and server.name not in machines):
             continue
-        site = Site(scenario, server, now, authority)
         for address in server.addresses:
-            for port, factory in ((HTTP_PORT, site.connection), (HTTPS_PORT, site.secure_connection)):
+            site = Site(scenario, server, now, authority, (resolvers or {}).get(address))
+            for port, factory in site.doors:
                 await loop.create_server(factory, sock=listener(address, port), backlog=_BACKLOG)
 
 
@@ -61,11 +70,20 @@ def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STRE
 
 
 class Site:
-    """One server of the scenario, the clock, and the authority that vouches for it where it speaks TLS."""
+    """One server of the scenario, the clock, and the authority that vouches for it where it speaks TLS.
+
+    `asked` is a resolver that stands there too.
+    """
 
     def __init__(
-        self, scenario: Scenario, server: Server, now: Callable[[], float], authority: Authority | None = None
+        self,
+        scenario: Scenario,
+        server: Server,
+        now: Callable[[], float],
+        authority: Authority | None = None,
+        asked: Ask | None = None,
     ) -> None:
+        self.asked = asked
         self.scenario = scenario
         self.server = server
         self.now = now
@@ -79,23 +97,32 @@ class Site:
         """
         shown = certificate(self.scenario, self.server, name, self.now())
         if shown not in self._contexts:
-            self._contexts[shown] = self._authority.context(shown.names, shown.condition)
+            protocols = ("http/1.1", PROTOCOL) if self.asked else ("http/1.1",)
+            self._contexts[shown] = self._authority.context(shown.names, shown.condition, protocols)
         return self._contexts[shown]
+
+    @property
+    def doors(self) -> list[tuple[int, Callable[[], "Connection"]]]:
+        """The ports at which it listens, and what is made for who comes."""
+        secure = [(port, partial(self.secure_connection, port)) for port in ((TLS_PORT,) if self.asked else ())]
+        return [(HTTP_PORT, self.connection), (HTTPS_PORT, self.secure_connection), *secure]
 
     def connection(self) -> "Connection":
         """A client has connected to the port of plain HTTP."""
         return Connection(self)
 
-    def secure_connection(self) -> "Connection":
-        """A client has connected to the port of TLS."""
-        return Connection(self, secure=True)
+    def secure_connection(self, port: int = HTTPS_PORT) -> "Connection":
+        """A client has connected to a port of TLS."""
+        return Connection(self, secure=True, only_names=port == TLS_PORT)
 
 
 class Connection(asyncio.Protocol):
     """One client's connection. What it sends is hostile: h11 bounds it, and whatever it refuses ends the connection."""
 
-    def __init__(self, site: Site, *, secure: bool = False) -> None:
+    def __init__(self, site: Site, *, secure: bool = False, only_names: bool = False) -> None:
         self._site = site
+        self._only_names = only_names
+        self._desk: Desk | None = None
         self._secure = secure
         self._tls: Tls | None = None
         self._hello = b""
@@ -149,13 +176,41 @@ class Connection(asyncio.Protocol):
                 self._close()
                 return
         if data:
-            self._http.receive_data(data)
-            self._advance()
+            self._clear(data)
         if self._tls is not None and self._tls.ended:
             self.eof_received()
 
+    def _clear(self, data: bytes) -> None:
+        """What the client says behind TLS: a request for a page, or a question for the resolver."""
+        asked = self._site.asked
+        if self._desk is None and asked and self._tls:
+            if self._only_names:
+                self._desk = PrefixedDesk(asked, self._say)
+            elif self._tls.protocol == PROTOCOL:
+                self._desk = PostedDesk(asked, self._say)
+        if self._desk is None:
+            self._http.receive_data(data)
+            self._advance()
+            return
+        try:
+            self._desk.received(data)
+        except ValueError:
+            self._close()
+
+    def _say(self, data: bytes) -> None:
+        """Send, if somebody is still there."""
+        if self._transport is None:
+            return
+        if self._tls is not None:
+            self._tls.write(data)
+        else:
+            self._transport.write(data)
+
     def eof_received(self) -> bool | None:
         """A client that has finished sending still gets its answer (half-closed, RFC 9293, 3.6)."""
+        if self._desk is not None:
+            self._close()
+            return False
         if self._http.their_state is not h11.CLOSED and not self._mute:
             self._http.receive_data(b"")
             self._advance()
@@ -244,11 +299,7 @@ class Connection(asyncio.Protocol):
     def _write(self, *events: h11.Event) -> None:
         if self._transport is None:
             return
-        data = b"".join(self._http.send(event) or b"" for event in events)
-        if self._tls is not None:
-            self._tls.write(data)
-        else:
-            self._transport.write(data)
+        self._say(b"".join(self._http.send(event) or b"" for event in events))
 
     # --- the end
 
