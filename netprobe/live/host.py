@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from netprobe.live import netlink
+from msgspec import structs
+
+from netprobe.live import counters, netlink, wireless
 from netprobe.live.netlink import Row
 from netprobe.live.text import clean
 from netprobe.model.host import GivenFacts, HostState, Link, Uplink
@@ -19,7 +21,8 @@ from netprobe.model.record import from_json
 
 # linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h: attribute numbers and flags.
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_STATS64, _IFLA_CARRIER = 1, 3, 4, 16, 23, 33
-_STATS = struct.Struct("@6Q")  # struct rtnl_link_stats64: packets, bytes and errors, each received and sent
+# struct rtnl_link_stats64: packets, bytes, errors and drops, each received and sent; multicasts, collisions
+_STATS = struct.Struct("@10Q")
 _TUNNELS = frozenset({65534, 768, 769, 776, 778, 823})  # linux/if_arp.h: ARPHRD_NONE (TUN, WireGuard), IP in IP, GRE
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE, _RTA_VIA = 4, 5, 6, 7, 15, 18
@@ -77,8 +80,21 @@ def inspect(resolv_conf: Path = Path("/etc/resolv.conf"), hosts: Path = Path("/e
         neighbour_v6=over_v6.neighbour,
         uplinks=uplinks,
     )
+    state = _beside(state)
     given = _given()
     return given.put_into(state, time.monotonic()) if given else state
+
+
+def _beside(state: HostState) -> HostState:
+    """`state` with what the kernel counts whatever the network is like."""
+    tracked, most = counters.tracked()
+    return structs.replace(
+        state,
+        tracked=tracked,
+        tracked_most=most,
+        dropped_unread=counters.dropped_unread(),
+        proxy=counters.proxy(),
+    )
 
 
 def _given() -> GivenFacts | None:
@@ -117,13 +133,15 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
         addresses.setdefault(index, []).append(f"{row.address(_IFA_LOCAL) or row.address(_IFA_ADDRESS)}/{prefix}")
     names: dict[int, str] = {}
     links = []
-    wireless = _wireless()
+    radios = wireless.radios()
+    queues = counters.queues()
     for row in netlink.dump(netlink.NEW_LINK):
         _, kind, index, flags, _ = row.fields
         names[index] = name = row.text(_IFLA_IFNAME)
         if not flags & _IFF_LOOPBACK:
             state = row.number(_IFLA_OPERSTATE)
-            received, sent, bad_received, bad_sent = _counted(row)
+            received, sent, bad_received, bad_sent, collisions = _counted(row)
+            radio, queue = radios.get(name), queues.get(index)
             links.append(
                 Link(
                     name=name,
@@ -131,15 +149,22 @@ def _links() -> tuple[dict[int, str], tuple[Link, ...]]:
                     carrier=bool(row.number(_IFLA_CARRIER)),
                     addresses=tuple(addresses.get(index, ())),
                     mtu=row.number(_IFLA_MTU, 1500),
-                    # A heuristic: the kernel lists only drivers with wireless extensions, systemd names all others so.
-                    wireless=name in wireless or name.startswith("wl"),
+                    # A heuristic: where the driver does not say, systemd names all of them so.
+                    wireless=radio is not None or name.startswith("wl"),
                     tunnel=kind in _TUNNELS,
                     speed_mbit=_speed_mbit(name, index, row.attributes.get(_IFLA_ADDRESS, b"")),
                     rx_errors=bad_received,
                     tx_errors=bad_sent,
                     rx_bytes=received,
                     tx_bytes=sent,
-                    signal_dbm=wireless.get(name),
+                    signal_dbm=radio.signal_dbm if radio else None,
+                    retries=radio.retries if radio else None,
+                    rate_mbit=radio.rate_mbit if radio else None,
+                    given_up=radio.given_up if radio else None,
+                    beacons_missed=radio.beacons_missed if radio else None,
+                    collisions=collisions,
+                    queued_bytes=queue.waiting_bytes if queue else None,
+                    queue_drops=queue.dropped if queue else None,
                 )
             )
     return names, tuple(links)
@@ -211,13 +236,13 @@ def next_hop_is_silent(destination: str) -> bool:
         return False
 
 
-def _counted(row: Row) -> tuple[int | None, int | None, int | None, int | None]:
-    """Bytes received and sent, errors in receiving and in sending."""
+def _counted(row: Row) -> tuple[int | None, ...]:
+    """Bytes received and sent, errors in receiving and in sending, collisions."""
     stats = row.attributes.get(_IFLA_STATS64, b"")
     if len(stats) < _STATS.size:
-        return None, None, None, None
+        return (None,) * 5
     _, _, *counted = _STATS.unpack_from(stats)
-    return counted[0], counted[1], counted[2], counted[3]
+    return *counted[:4], counted[7]
 
 
 def _speed_mbit(name: str, index: int, address: bytes) -> int | None:
@@ -232,18 +257,6 @@ def _speed_mbit(name: str, index: int, address: bytes) -> int | None:
     except (OSError, ValueError):
         return None
     return speed if speed > 0 else None
-
-
-def _wireless() -> dict[str, float | None]:
-    """Wireless interfaces with the level of what they hear in dBm, from a table that starts with two headings."""
-    found: dict[str, float | None] = {}
-    for words in list(_lines(Path("/proc/thread-self/net/wireless")))[2:]:
-        try:
-            level = float(words[3])
-        except (IndexError, ValueError):
-            level = 0.0
-        found[words[0].rstrip(":")] = level if level < 0 else None  # some drivers count upwards from 0
-    return found
 
 
 def _overrides(hosts: Path) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ class Link(Record, frozen=True):
 
     `tunnel`: what leaves by it goes on inside other packets (a VPN). `speed_mbit` is what the cable was negotiated to.
     `rx_errors`, `tx_errors`, `rx_bytes` and `tx_bytes` count since it was made (struct rtnl_link_stats64).
-    `signal_dbm` is the level at which a wireless link hears its access point, `retries` the fraction of frames that it
-    had to send again. None: this machine does not tell.
+    `signal_dbm` is the level at which a wireless link hears its access point, `rate_mbit` the rate at which it sends
+    now, `retries` the fraction of frames that it had to send again, `given_up` the frames that were never acknowledged,
+    `beacons_missed` those that it waited for in vain. `collisions` are a sign of a wrong duplex. `queued_bytes` wait in
+    front of the link at this moment, `queue_drops` packets were thrown away there. None: this machine does not tell.
     """
 
     name: str
@@ -36,6 +38,12 @@ class Link(Record, frozen=True):
     tx_bytes: int | None = None
     signal_dbm: float | None = None
     retries: float | None = None
+    rate_mbit: float | None = None
+    given_up: int | None = None
+    beacons_missed: int | None = None
+    collisions: int | None = None
+    queued_bytes: int | None = None
+    queue_drops: int | None = None
 
 
 class Uplink(Record, frozen=True):
@@ -79,7 +87,10 @@ class HostState(Fact, frozen=True, tag="host"):
     `own_wire` counts the probes until then; None where there was no tap. `late_s` is how late this process was at worst
     since the look before: at waking up, and at reading what had come; `overdue_s` is for how long in all it had
     something to do and did not do it. `load` is how many processes want a processor, for each of them (the mean of a
-    minute; None: not told). `given` names what was not measured but comes from the
+    minute; None: not told). `tracked` connections are kept in mind by the own firewall, which has room for
+    `tracked_most`; `dropped_unread` packets came in while the processors were too busy to take them (of the whole
+    machine, since it was started). `proxy` is where programs are told to send their requests instead (host:port, from
+    the environment). `given` names what was not measured but comes from the
     scenario of a simulated network: fields of this fact, and those of the default link as `link.FIELD`.
     """
 
@@ -101,6 +112,10 @@ class HostState(Fact, frozen=True, tag="host"):
     gateway_v6: str = ""
     neighbour_v6: str = ""
     uplinks: tuple[Uplink, ...] = ()
+    tracked: int | None = None
+    tracked_most: int | None = None
+    dropped_unread: int | None = None
+    proxy: str = ""
 
 
 class GivenFacts(Record, frozen=True):

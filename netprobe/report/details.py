@@ -13,6 +13,7 @@ from netprobe.report.trace import Whose, header, table, title
 from netprobe.report.words import clean, milliseconds, moment
 
 _SUBJECT = 34
+_NEARLY_FULL = 0.95  # of the room for tracked connections: from there on new ones are refused now and then
 _GONE = ("failed", "incomplete")  # states of a neighbour that does not answer
 
 
@@ -56,14 +57,26 @@ def _host(observation: Observation) -> Iterable[Line]:
         kept = f", {seen.dropped_here} dropped here, {seen.never_left} never left" if _kept_back(seen) else ""
         text = f"{seen.answered} probes answered, {seen.lost} lost on the way{kept}"
         yield _row("own wire", text, at=observation, bad=_kept_back(seen))
-    if host.late_s:
-        yield _row("this process", f"late by {milliseconds(host.late_s)} at worst", at=observation)
-    if host.load is not None:
-        yield _row("load", f"{host.load:.1f} processes for each processor", at=observation)
+    yield from _pressed(host, observation)
     if host.given:
         yield _row("given, not measured", ", ".join(host.given), at=observation)
     if host.hosts_overrides:
         yield _row("/etc/hosts names", ", ".join(host.hosts_overrides), at=observation, bad=True)
+
+
+def _pressed(host: HostState, at: Observation) -> Iterable[Line]:
+    """How busy the machine is, and its firewall; and where it sends requests instead."""
+    if host.late_s:
+        yield _row("this process", f"late by {milliseconds(host.late_s)} at worst", at=at)
+    if host.load is not None:
+        yield _row("load", f"{host.load:.1f} processes for each processor", at=at)
+    if host.tracked is not None and host.tracked_most:
+        full = host.tracked >= _NEARLY_FULL * host.tracked_most
+        yield _row("tracked connections", f"{host.tracked} of at most {host.tracked_most}", at=at, bad=full)
+    if host.dropped_unread:
+        yield _row("dropped unread", f"{host.dropped_unread} packets since it was started", at=at)
+    if host.proxy:
+        yield _row("proxy", host.proxy, at=at)
 
 
 def _counted(link: Link) -> str:
@@ -72,9 +85,15 @@ def _counted(link: Link) -> str:
         ("a tunnel", link.tunnel or None),
         (f"signal {link.signal_dbm} dBm", link.signal_dbm),
         (f"{100 * (link.retries or 0):.0f} % of frames sent again", link.retries),
+        (f"{link.given_up} given up", link.given_up),
+        (f"{link.beacons_missed} beacons missed", link.beacons_missed),
+        (f"sends at {link.rate_mbit:g} Mbit/s", link.rate_mbit) if link.rate_mbit else ("", None),
         (f"{link.speed_mbit} Mbit/s", link.speed_mbit),
         (f"{link.rx_errors} errors in receiving", link.rx_errors),
         (f"{link.tx_errors} in sending", link.tx_errors),
+        (f"{link.collisions} collisions", link.collisions or None),
+        (f"{link.queued_bytes} bytes wait to be sent", link.queued_bytes or None),
+        (f"{link.queue_drops} packets dropped from its queue", link.queue_drops or None),
     )
     return ", ".join(text for text, value in told if value is not None)
 

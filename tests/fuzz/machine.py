@@ -13,6 +13,7 @@ from netprobe.live import (
     host,
     netlink,
     stamps,
+    wireless,
 )
 from tests.fuzz.doubles import Ancillary
 
@@ -85,11 +86,14 @@ def file_seeds() -> Iterator[bytes]:
 
 def rows(data: bytes) -> None:
     """A netlink datagram is messages with attributes of its own bytes."""
-    for kind, message in netlink._messages(data):
+    for kind, message in netlink.messages(data):
         body = netlink._BODIES.get(kind)
         if body is None or len(message) < body.size:
             continue
-        row = netlink._row(body, message)
+        row = netlink.Row(body.unpack_from(message), netlink.attributes_of(message[body.size :]))
+        radio = wireless._told(row.nested(wireless._STA_INFO))
+        assert radio.signal_dbm is None or -128 <= radio.signal_dbm < 0
+        assert radio.retries is None or 0 <= radio.retries <= 1
         for number in row.attributes:
             assert row.number(number) >= 0
             assert isinstance(row.text(number), str)
@@ -99,6 +103,8 @@ def rows(data: bytes) -> None:
 
 def row_seeds() -> Iterator[bytes]:
     attribute = struct.pack("@HH4s", 8, 1, b"\xc0\0\2\1") + struct.pack("@HH8s", 9, 3, b"eth0\0")
+    station = netlink.packed(7, b"\xaf") + netlink.packed(10, bytes(4)) + netlink.packed(11, b"\1\0\0\0")
+    attribute += netlink.packed(wireless._STA_INFO, station)
     for kind, body in netlink._BODIES.items():
         message = bytes(body.size) + attribute
         yield struct.pack("@IHHII", 16 + len(message), kind, 2, 1, 0) + message
