@@ -46,8 +46,9 @@ lab-vm: $(VENV)/.ready tools  ## kernel scenarios with delays and losses by nete
 fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
 	$(BIN)/python -m tests.fuzz --keep build/fuzz
 
-docs: $(VENV)/.ready  ## write docs/causes.md and docs/man anew
+docs: $(VENV)/.ready  ## write docs/causes.md, docs/signals.md and docs/man anew
 	$(BIN)/python -m netprobe.diagnosis.table > docs/causes.md
+	$(BIN)/python -m netprobe.diagnosis.signs > docs/signals.md
 	$(BIN)/python scripts/man_pages.py
 
 requirements: $(VENV)/.ready  ## pin the closure of pyproject.toml anew

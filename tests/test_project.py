@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.diagnosis import table
+from netprobe.diagnosis import signs, table
 from netprobe.diagnosis.causes import tables
 from tests.benchmarks.rows import HELD
 
@@ -76,6 +76,11 @@ def test_decisions_are_numbered_and_listed() -> None:
 def test_the_page_of_causes_is_current() -> None:
     """docs/causes.md is what the table of causes says: `make docs` was not forgotten."""
     assert table.page(tables()) == (ROOT / "docs/causes.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_signals_is_current() -> None:
+    """docs/signals.md is what the table of signs says."""
+    assert signs.page(signs.signs()) == (ROOT / "docs/signals.md").read_text(encoding="utf-8")
 
 
 def test_every_exception_to_the_style_has_its_reason() -> None:

@@ -135,6 +135,7 @@ class Facts:
         self.fresh_platform = self._of("lookup.fresh.platform", Answer)
         self.fresh_control = self._of("lookup.fresh.control", Answer)
         self.small_fetches = [*self._of("edge.fetch.small", Response), *self._of("control.fetch.small", Response)]
+        self.unchecked = [f for what in ("edge", "control") for f in self._of(f"{what}.fetch.unchecked", Response)]
         self.sizes = [*self._of("edge.mtu", PathMtu), *self._of("control.mtu", PathMtu)]
         self.losses = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.loss", Train)]
         self.loss_paths = [*self._of("edge.loss.path", Path), *self._of("control.loss.path", Path)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, FlowTest, Path, Protocol, Train
 from netprobe.model.report import Observation
-from netprobe.model.services import Answer, Handshake, Handshaken, Response
+from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
 from netprobe.probing.flows import compare_flows, is_split
@@ -82,6 +82,7 @@ def second_look(
         elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     batch += in_small_segments(found, edges, controls)
+    batch += _whatever_is_shown(found, edges, controls)
     looked: list[Observation] = yield from gather(batch)
     if locating:
         looked += yield from _locate(looked, other_name)
@@ -96,6 +97,27 @@ def second_look(
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked
+
+
+def _whatever_is_shown(
+    found: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]
+) -> Iterable[Session[Observation]]:
+    """What stands behind a certificate that was not accepted: its server's clock, a portal's page, a block page?
+
+    Asked of one name of the platform and of one unrelated one; nothing that is not public is in the request.
+    """
+    shown = {
+        (o.purpose, o.subject)
+        for o in found
+        if isinstance(o.fact, Response) and o.fact.handshaken.error == "certificate"
+    }
+    places = (
+        ("edge.fetch", [(edge.name, edge.address, "/") for edge in edges]),
+        ("control.fetch", [(control.name, address, control.path) for control, address in controls]),
+    )
+    for purpose, each in places:
+        for name, address, path in [place for place in each if (purpose, place[0]) in shown][:1]:
+            yield Observe(f"{purpose}.unchecked", name, fetch(Fetch(_unchecked(address, name), path=path)))
 
 
 def _locate(looked: Sequence[Observation], other_name: str) -> Plan[list[Observation]]:

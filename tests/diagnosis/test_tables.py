@@ -1,5 +1,6 @@
 """The tables themselves: complete, consistent, and refused with a hint where they are not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ from netprobe.diagnosis import table
 from netprobe.diagnosis.causes import CAUSES, LIKELIHOODS, TableError, inner_nodes, load, tables
 from netprobe.diagnosis.gates import GATES
 from netprobe.diagnosis.plan import QUESTIONS
+from netprobe.diagnosis.seen import SEEN
 from netprobe.diagnosis.signals import SIGNALS
+from netprobe.diagnosis.signs import signs
 from netprobe.model.verdict import Component
+from netprobe.sim import library
+from netprobe.sim.scenario import load as load_scenario
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +54,52 @@ def test_every_cause_of_the_reference_has_a_row() -> None:
     ours = {ident for cause in tables().causes.values() for ident in cause.reference}
     assert len(REFERENCE.split()) == 58
     assert ours == set(REFERENCE.split())
+
+
+def test_every_cause_of_the_reference_has_its_signs() -> None:
+    """All 58, each with what tells it from its look-alike, in scenarios that are there; no sign is of no use."""
+    table = signs()
+    assert set(table.cause) == set(REFERENCE.split())
+    used = {one for row in table.cause.values() for column in row.columns.values() for one in column.signs}
+    assert used | {key for key, sign in table.sign.items() if sign.fires} == set(table.sign)
+    assert {sign.seen for sign in table.sign.values()} == {"", *SEEN}
+    for key, row in table.cause.items():
+        assert row.discriminator is not None, key
+        assert row.discriminator.signs, key
+        truths = {cause.id for cause in tables().causes.values() if key in cause.reference}
+        expect = load_scenario(row.fires).expect
+        assert {expect.cause, *expect.also} & truths, key
+    named = {sign.silent for sign in table.sign.values()} | {row.silent for row in table.cause.values()}
+    assert named <= set(library.names())
+
+
+def test_signs_are_read_from_purposes_that_are_listed() -> None:
+    """Each has one, and ARCHITECTURE.md says what it is."""
+    listed = set(re.findall(r"`([a-z0-9.]+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")))
+    for key, sign in signs().sign.items():
+        assert sign.source, key
+        assert {one.removeprefix("v6.") for one in sign.source} <= listed, key
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[sign.a]\nsays = "x"\nsilent = "healthy"\n[cause]\n', "needs either"),
+        ('[sign.a]\nsays = "x"\nsilent = "healthy"\nseen = "nothing"\n[cause]\n', "needs either"),
+        ('[sign.a]\nsays = "x"\nsilent = "healthy"\nevidence = ["host.link=blue"]\n[cause]\n', "needs either"),
+        (
+            '[sign]\n[cause.A]\nguide = "x"\nlook_alike = "B"\nfires = "a"\nsilent = "b"\npath = { says = "y" }\n',
+            "neither",
+        ),
+        ("[sign]\n[cause]\n[colour]\n", "colour"),
+    ],
+)
+def test_a_wrong_table_of_signs_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    """With the file's name and the place."""
+    path = tmp_path / "signals.toml"
+    path.write_text(text)
+    with pytest.raises(TableError, match=rf"signals.toml: .*{why}"):
+        signs(path)
 
 
 def test_what_is_not_weighed_disturbs_nothing() -> None:

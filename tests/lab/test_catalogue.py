@@ -6,12 +6,14 @@ from functools import cache
 import pytest
 
 from netprobe.diagnosis.causes import tables
+from netprobe.diagnosis.signs import seen_in, signs
 from netprobe.lab.score import Run, run_virtual, runs
+from netprobe.model.report import Report
 from netprobe.model.targets import Platform
 from netprobe.model.verdict import Component
 from netprobe.sim import library
 from netprobe.sim.records import Expect
-from netprobe.sim.scenario import load
+from netprobe.sim.scenario import Scenario, load
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
 from tests.sim.fidelities import drawn
@@ -26,17 +28,28 @@ def world() -> Iterator[tuple[Platform, AsnTable]]:
         yield load_platform(), table
 
 
-def diagnosed(name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable]) -> list[Run]:
+def diagnosed(
+    name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable], reports: list[Report] | None = None
+) -> list[Run]:
     platform, table = world
-    return list(runs([load(name)], seeds, lambda scenario, seed: run_virtual(scenario, seed, platform, table.lookup)))
+
+    def report(scenario: Scenario, seed: int) -> Report:
+        made = run_virtual(scenario, seed, platform, table.lookup)
+        if reports is not None:
+            reports.append(made)
+        return made
+
+    return list(runs([load(name)], seeds, report))
 
 
-def check(name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable]) -> None:
+def check(
+    name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable], reports: list[Report] | None = None
+) -> None:
     """A settled scenario is answered rightly with every seed; an open one blames no innocent, and is open with reason.
 
     Where chance decides what gets lost, it may once in five hide enough: nobody is named then.
     """
-    done = diagnosed(name, seeds, world)
+    done = diagnosed(name, seeds, world, reports)
     said = [(run.seed, run.cause, *run.also) for run in done]
     assert not any(run.blames_innocent for run in done), f"{name}: an innocent was blamed: {said}"
     if not load(name).expect.open:
@@ -54,8 +67,20 @@ def check(name: str, seeds: tuple[int, ...], world: tuple[Platform, AsnTable]) -
 
 @pytest.mark.parametrize("name", library.names())
 def test_the_truth_is_found_or_known_to_be_missing(name: str, world: tuple[Platform, AsnTable]) -> None:
-    """With one seed: what the file expects; of an open one only that no innocent is blamed."""
-    check(name, SEEDS[:1], world)
+    """With one seed: what the file expects; of an open one only that no innocent is blamed.
+
+    And the facts show the signs that docs/signals.md says they do, and none that it says they must not.
+    """
+    reports: list[Report] = []
+    check(name, SEEDS[:1], world, reports)
+    must, never = signs().expected(name)
+    if must or never:
+        platform, table = world
+        shown = seen_in(reports[0], platform, table.lookup)
+        assert must <= set(shown), f"{name}: {sorted(must - set(shown))} must be seen"
+        assert not never & set(shown), f"{name}: {sorted(never & set(shown))} must not be seen"
+        for key in must:
+            assert shown[key] <= set(signs().sign[key].source), f"{name}: '{key}' is read from {sorted(shown[key])}"
 
 
 @pytest.mark.slow

@@ -131,14 +131,14 @@ def clock(view: View) -> Finding | None:
     began = host.wall_clock_s - facts.observations[index].at_s
     offsets: list[float] = []
     used: list[int] = [index]
-    for destination in (*facts.controls.values(), *facts.edges.values()):
-        for i, response in destination.fetches:
-            try:
-                told = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-            except (ValueError, TypeError, OverflowError):
-                continue
-            offsets.append(began + facts.observations[i].at_s - told)
-            used.append(i)
+    fetched = [f for place in (*facts.controls.values(), *facts.edges.values()) for f in place.fetches]
+    for i, response in (*fetched, *facts.unchecked):
+        try:
+            told = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            continue
+        offsets.append(began + facts.observations[i].at_s - told)
+        used.append(i)
     if not offsets:
         return None
     wrong = [o for o in offsets if abs(o) > CLOCK_LIMIT_S]
