@@ -18,7 +18,7 @@ from netprobe.sim.faults import Epoch, Hook, Timeline
 from netprobe.sim.interdomain import Interdomain
 from netprobe.sim.interfaces import Interfaces
 from netprobe.sim.limits import Limiter
-from netprobe.sim.links import Gate
+from netprobe.sim.links import Gate, jams
 from netprobe.sim.packet import Packet
 from netprobe.sim.plans import Plan, Plans
 from netprobe.sim.records import Router, Scenario
@@ -54,7 +54,8 @@ class Network:
         domains = Interdomain(scenario, self._routing)
         self._edges = Edges(scenario, self._routing, self._owner)
         gated = (*self._routing.gated(), *self._timeline.gated().items())
-        self._gates = {ends: Gate(ends, wire, seed) for ends, wire in gated}
+        jams_end = jams(scenario.faults)
+        self._gates = {ends: Gate(ends, wire, seed, jams_end.get(ends, ())) for ends, wire in gated}
         self._entered: Epoch | None = None
         self._plans = Plans(scenario, self._routing, self._edges, domains, seed, self._draw, self._gates)
         whole = has_v6_everywhere(scenario)

@@ -174,7 +174,6 @@ def _lies(scenario: Scenario) -> bool:
 
 _PLACED_BY_TIME = ("verdict: virtual policy: policy.dns.tampering", "verdict: virtual home: home.dns.blocklist")
 _PATHS = tuple(f"{over}{what}.path " for over in ("", "v6.") for what in ("edge", "control"))
-_FULL = ("verdict: virtual none: none.app_device",)
 _LATE_S = 0.01
 
 
@@ -182,13 +181,6 @@ def _limits(scenario: Scenario) -> bool:
     """Whether a fault lets a router answer one probe at once."""
     return any(fault.kind == "rate_limit" and fault.burst == 1 for fault in scenario.faults)
 
-
-def _fills_the_line(scenario: Scenario) -> bool:
-    """Whether the line's own queue is full towards the provider, by little: virtual time loses one packet in a hundred."""
-    return any(fault.kind == "congestion" and 1.0 <= fault.load < _MUCH for fault in scenario.faults)
-
-
-_MUCH = 1.05
 
 #: All that may differ. What scenarios/README.md says that the kernel's routers do otherwise shows here where it counts.
 EXPLAINED = (
@@ -210,13 +202,6 @@ EXPLAINED = (
         Fidelity.KERNEL,
         _PATHS,
         "without netem wires take no time, so that probes of two traces come to a limiter that answers one at once closer together",
-    ),
-    Explained(
-        _fills_the_line,
-        Fidelity.KERNEL,
-        _FULL,
-        "a full queue of the kernel's has no room for a burst of large packets (a tenth of all is lost), where virtual time draws each "
-        "packet's fate; a diagnosis that weighs no waiting yet takes the one for loss or a narrow line",
     ),
 )
 

@@ -20,7 +20,6 @@ from netprobe.sim.kernel.detour import Detour
 from netprobe.sim.kernel.layout import SERVERS, Layout
 from netprobe.sim.kernel.speech import Speech
 from netprobe.sim.namespaces import LabError, Namespaces, own_environment
-from netprobe.sim.records import Scenario
 
 
 @contextlib.contextmanager
@@ -76,14 +75,14 @@ def _live(setup: wiring.Setup) -> None:
             wiring.send(process.stdin, wiring.Ready(began))
         wiring.send(sys.stdout.buffer, wiring.Ready(began))
         try:
-            _watch(setup.scenario, built, began)
+            _watch(built, began)
         finally:
             end_inhabitants(outside)
 
 
-def _watch(scenario: Scenario, built: Built, began: float) -> None:
+def _watch(built: Built, began: float) -> None:
     """Carry out what the scenario's times say, and serve the detours, until standard input ends."""
-    edges = sorted({t for fault in scenario.faults for t in (fault.begin_s, fault.end_s) if 0 < t < float("inf")})
+    edges = built.moments()
     beside: list[Detour | Speech] = [*built.detours.values(), *built.speeches.values()]
     detours = {process.device: process for process in beside}
     until = sys.stdin.fileno()

@@ -25,7 +25,7 @@ def build(scenario: Scenario, layout: Layout, folder: str, seed: int) -> Iterato
 
     firewall.library()  # said before anything is made
     enter_new_network()  # a user namespace around it all where there is no root
-    built = Built(scenario, layout)
+    built = Built(scenario, layout, seed)
     with contextlib.ExitStack() as stack:
         for node in (*layout.routers, SERVERS):
             built.networks[node] = new_network()

@@ -1,5 +1,6 @@
 """A network of kernel routers that exists, and how it changes when faults do."""
 
+import math
 from socket import AF_INET6
 from typing import Any
 
@@ -13,6 +14,7 @@ from netprobe.sim.kernel.filler import Filler
 from netprobe.sim.kernel.layout import SERVERS, Hop, Layout, Wire
 from netprobe.sim.kernel.speech import Speech
 from netprobe.sim.leases import Leases
+from netprobe.sim.links import jams, phase
 from netprobe.sim.namespaces import visiting
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.routing import directions
@@ -27,7 +29,7 @@ class Built:
     `netem` is whether the kernel has that, so that wires take their time.
     """
 
-    def __init__(self, scenario: Scenario, layout: Layout) -> None:
+    def __init__(self, scenario: Scenario, layout: Layout, seed: int) -> None:
         self.networks: dict[str, int] = {}
         self.kernels: dict[str, Any] = {}  # pyroute2's IPRoute, one a namespace
         self.detours: dict[str, Detour] = {}
@@ -36,10 +38,12 @@ class Built:
         self.netem = False
         self._scenario = scenario
         self._layout = layout
+        self._seed = seed
         self._indices: dict[tuple[str, str], int] = {}
         self._routes: dict[str, dict[str, Hop]] = {}
         self._rules: dict[str, str] = {}
         self._loads: dict[tuple[str, str], float] = {}
+        self._empty_at: dict[tuple[str, str], float] = {}  # when nothing is left of what others had in a queue
         self._wires = {wire.ends: wire for wire in layout.wires}
         self.birds: Birds | None = None
         self.cards = Cards(scenario)
@@ -77,7 +81,7 @@ class Built:
         self._rewire(on)
         if self.birds is not None:
             self.birds.change(on, gone)
-        self._fill(on)
+        self._fill(on, now)
         self._rule(SERVERS, rules.server_rules(scenario, layout, on))
         for node in dead.intersection(cards) - self._unplugged:
             self._plug(cards[node], up=False)
@@ -126,12 +130,27 @@ class Built:
                     queues.remake(self.kernels[node], index, before, now, node, netem=self.netem)
                     self._loads.pop((node, wire.other(node)), None)
 
-    def _fill(self, on: tuple[Fault, ...]) -> None:
+    def moments(self) -> list[float]:
+        """When `change` is needed: where faults begin and end, and where queues that were full are empty again."""
+        edges = {t for fault in self._scenario.faults for t in (fault.begin_s, fault.end_s)}
+        edges |= {t + self._queue_s(ends) for ends, times in jams(self._scenario.faults).items() for t in times}
+        return sorted(t for t in edges if 0 < t < math.inf)
+
+    def _queue_s(self, ends: tuple[str, str]) -> float:
+        return self._wires[self._layout.wire(*ends).ends].leaving(ends[0]).queue_ms / 1e3
+
+    def _fill(self, on: tuple[Fault, ...], now: float) -> None:
         """Leave our packets what others leave of the links that they load."""
         loads = {ends: f.load for f in on if f.kind == "congestion" for ends in directions(f)}
-        for near, far in loads.keys() | self._loads.keys() | self.fillers.keys():
+        for ends in (*self.fillers,):
+            if loads.get(ends, 0.0) < 1:  # what is in the queue leaves it as fast as it would have
+                self.fillers.pop(ends).close()
+                self._empty_at[ends] = now + self._queue_s(ends)
+        self._empty_at = {ends: at for ends, at in self._empty_at.items() if at > now and loads.get(ends, 0.0) < 1}
+        loads |= {ends: self._loads[ends] for ends in self._empty_at if ends in self._loads}
+        for near, far in loads.keys() | self._loads.keys():
             load = loads.get((near, far), 0.0)
-            if load != self._loads.get((near, far), -1.0 if (near, far) in self.fillers else 0.0):
+            if load != self._loads.get((near, far), 0.0):
                 wire = self._wires[self._layout.wire(near, far).ends]
                 queues.load(self.kernels[near], self.index(near, wire.device(near)), wire.leaving(near), load)
                 self._keep_full(wire, near, load)
@@ -143,10 +162,12 @@ class Built:
         if before is not None:
             before.close()
         if load >= 1 and near != wire.card:
-            link, device = wire.leaving(near), wire.device(near)
-            rate, seed = queues.filled_mbit(link) * 1e6 / 8, f"{near}/{device}"
+            link, ends = wire.leaving(near), (near, wire.other(near))
+            rate = queues.filled_mbit(link) * 1e6 / 8
+            held_s = queues.held(wire, near).get("delay", 0) / 1e6 if self.netem else 0.0
             with visiting(self.networks[near]):
-                self.fillers[near, wire.other(near)] = Filler(device, rate, link.queue_ms / 1e3, seed)
+                filler = Filler(wire.device(near), rate, link.queue_ms / 1e3, phase(self._seed, ends), held_s)
+            self.fillers[ends] = filler
 
     def _plug(self, card: Card, *, up: bool) -> None:
         """Put the cable of one of the client's cards in, or pull it."""

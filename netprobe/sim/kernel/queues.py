@@ -13,7 +13,7 @@ from typing import Any
 from netprobe.sim.kernel.layout import Wire
 from netprobe.sim.records import Link
 
-_NETEM, _TBF = 0x10000, 0x20000  # handles 1: and 2:
+NETEM, TBF = 0x10000, 0x20000  # handles 1: and 2:
 _BELOW_NETEM = 0x10001
 _LIMIT = 10_000  # packets that may be under way on a wire
 _BURST_S = 0.002  # of the rate: what may leave at once, or a timer that is late costs throughput
@@ -32,7 +32,7 @@ def make(kernel: Any, device: int, wire: Wire, node: str, *, netem: bool) -> Non
     link = wire.leaving(node)
     if link.rate_mbit:
         place = {"parent": _BELOW_NETEM} if wanted else {}
-        kernel.tc("add", "tbf", device, handle=_TBF, **place, **_bucket(link, link.rate_mbit))
+        kernel.tc("add", "tbf", device, handle=TBF, **place, **_bucket(link, link.rate_mbit))
 
 
 def remake(kernel: Any, device: int, before: Wire, now: Wire, node: str, *, netem: bool) -> None:
@@ -47,7 +47,7 @@ def remake(kernel: Any, device: int, before: Wire, now: Wire, node: str, *, nete
 def load(kernel: Any, device: int, link: Link, others: float) -> None:
     """Others use the fraction `others` of the rate. From 1 on more comes than leaves: the rules drop the rest."""
     left = link.rate_mbit * (1 - others) if others < 1 else filled_mbit(link)
-    kernel.tc("change", "tbf", device, handle=_TBF, **_bucket(link, left))
+    kernel.tc("change", "tbf", device, handle=TBF, **_bucket(link, left))
 
 
 def filled_mbit(link: Link) -> float:
@@ -98,7 +98,7 @@ def _hold(kernel: Any, device: int, wanted: Mapping[str, Any]) -> None:
 
     options = get_parameters({"limit": _LIMIT, **wanted})
     attributes = [("TCA_KIND", "netem"), ("TCA_OPTIONS", options)]
-    kernel.tc("replace", index=device, parent=TC_H_ROOT, handle=_NETEM, attrs=attributes)
+    kernel.tc("replace", index=device, parent=TC_H_ROOT, handle=NETEM, attrs=attributes)
 
 
 def _bucket(link: Link, rate_mbit: float) -> dict[str, int]:

@@ -5,11 +5,13 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from netprobe.sim.links import others_wait_s, phase
 from netprobe.sim.namespaces import own_environment
 from netprobe.sim.records import Fault, Scenario
 from netprobe.sim.world import Fidelity, World
@@ -17,13 +19,14 @@ from tests.sim.real_scenario import EDGE, EDGE_V6, dual
 
 RATE_MBIT, QUEUE_MS, LOAD = 100.0, 100.0, 1.25
 COUNT = 200
+SEED = 3
 
 
-def full(folder: Path, end_s: float = math.inf) -> Scenario:
+def full(folder: Path, end_s: float = math.inf, queue_ms: float = QUEUE_MS) -> Scenario:
     """The network with a full link between the provider's two routers, on the way there."""
     network = dual(folder)
     links = tuple(
-        replace(link, rate_mbit=RATE_MBIT, queue_ms=QUEUE_MS) if set(link.ends) == {"access", "core"} else link
+        replace(link, rate_mbit=RATE_MBIT, queue_ms=queue_ms) if set(link.ends) == {"access", "core"} else link
         for link in network.links
     )
     fault = Fault("congestion", ("access", "core"), load=LOAD, towards="core", end_s=end_s)
@@ -32,7 +35,7 @@ def full(folder: Path, end_s: float = math.inf) -> Scenario:
 
 def waits_ms(world: World, address: str, count: int = COUNT) -> list[float]:
     """How long echo replies take."""
-    said = world.run(["ping", "-n", "-c", str(count), "-i", "0.01", "-W", "1", address]).stdout
+    said = world.run(["ping", "-n", "-c", str(count), "-i", "0.01", "-W", "3", address]).stdout
     return [float(found) for found in re.findall(r"time=([\d.]+)", said)]
 
 
@@ -56,6 +59,21 @@ def test_a_queue_is_empty_again_when_others_have_gone(tmp_path: Path) -> None:
         waits = waits_ms(world, EDGE, 50)
     assert len(waits) == 50
     assert statistics.median(waits) < 0.3 * QUEUE_MS
+
+
+@pytest.mark.packets
+def test_what_others_have_left_behind_goes_in_its_time(tmp_path: Path) -> None:
+    """A jam that is shorter than the queue: who comes after it waits for what is left, as in virtual time."""
+    queue_s, end_s = 2.0, 0.2
+    with World(full(tmp_path, end_s, queue_s * 1e3), SEED, fidelity=Fidelity.KERNEL) as world:
+        while (before := world.now()) < end_s:
+            time.sleep(0.01)
+        (waited,) = waits_ms(world, EDGE, 1)
+        empty = end_s + others_wait_s(end_s, queue_s, phase(SEED, ("access", "core")))
+        assert 200.0 < waited < (empty - before) * 1e3 + 100.0
+        while world.now() < empty:
+            time.sleep(0.01)
+        assert waits_ms(world, EDGE, 1)[0] < 200.0
 
 
 #: A lab with a full link and with networks that announce routes; says what a ping there says.
