@@ -11,11 +11,37 @@ from netprobe.sim.worlds.trouble import UNWEIGHED, ZONES, Trouble, busy, dead_wa
 _YEAR_S = 365.0 * 86400
 _LOSS = (0.08, 0.2)
 _IN_BURSTS = 0.3  # part of the lines and radios that lose several packets in a row
+_LATE = "A computer that is late by less than half a second is not weighed yet."
 _PORTAL = "login.hotel.example"
 
 
 def _own_link(world: WorldPlan) -> Scenario:
     return world.broken(Fault("down", (CLIENT,)))
+
+
+def _no_lease(world: WorldPlan) -> Scenario | None:
+    """Nobody gives the computer an address; most make one up for themselves."""
+    if not world.home:
+        return None
+    draw = world.draw
+    made_up = (f"169.254.{draw.randrange(1, 255)}.{draw.randrange(256)}",) if draw.random() < 0.7 else ()
+    return world.broken(Fault("no_lease", (CLIENT,), addresses=made_up))
+
+
+def _too_busy(world: WorldPlan) -> Scenario:
+    return _waiting(world, 550.0, 1500.0)
+
+
+def _rather_busy(world: WorldPlan) -> Scenario:
+    return _waiting(world, 300.0, 480.0)
+
+
+def _waiting(world: WorldPlan, least_ms: float, most_ms: float) -> Scenario:
+    """Other processes have the processor, again and again for so long."""
+    draw = world.draw
+    facts = msgspec.structs.replace(world.scenario.client.facts, load=round(draw.uniform(4.0, 16.0), 1))
+    busy = world.broken(Fault("busy", (CLIENT,), delay_ms=round(draw.uniform(least_ms, most_ms), 1)))
+    return msgspec.structs.replace(busy, client=msgspec.structs.replace(busy.client, facts=facts))
 
 
 def _gateway(world: WorldPlan) -> Scenario | None:
@@ -113,8 +139,13 @@ def _access(world: WorldPlan) -> Scenario | None:
     return world.broken(Fault("down", (world.first,))) if world.home else None
 
 
-def _lossy_line(world: WorldPlan) -> Scenario:
-    """At the line's end, or on the wire, by chance alone or in bursts; now and then only after a while."""
+def _lossy_line(world: WorldPlan) -> Scenario | None:
+    """At the line's end, or on the wire, by chance alone or in bursts; now and then only after a while.
+
+    Without a home router that wire is the computer's own cable too, and nobody could say which of both it is.
+    """
+    if not world.home:
+        return None
     begin = 0.0 if world.draw.random() < 0.8 else round(world.draw.uniform(0.5, 2.0), 1)
     if world.draw.random() < 0.5:
         fraction = round(world.draw.uniform(*_LOSS), 3)
@@ -190,6 +221,9 @@ def _isp_resolver(world: WorldPlan) -> Scenario | None:
 
 NEAR = (
     Trouble("home.link.down", 0.5, "The own link has no carrier.", _own_link),
+    Trouble("home.link.no_lease", 0.5, "The home network gives the computer no address.", _no_lease),
+    Trouble("home.device.busy", 0.3, "The computer has more work than it can do.", _too_busy),
+    Trouble("home.device.busy", 0.1, "The computer has a little too much to do.", _rather_busy, open=_LATE),
     Trouble("home.gateway.dead", 1, "The home router hangs.", _gateway),
     Trouble("home.link.loss", 1, "The Wi-Fi at home loses packets.", _lossy_wireless),
     Trouble("home.firewall.block", 0.5, "The computer's own firewall drops what comes in.", _firewall),

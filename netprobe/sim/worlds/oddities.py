@@ -5,12 +5,15 @@ A row an oddity: how often, beside which causes, and a function that adds it to 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
-import msgspec
+from msgspec.structs import replace
 
 from netprobe.sim.extensions import EXTENSIONS, MANGLES
 from netprobe.sim.prefixes import around
 from netprobe.sim.records import Back, Fault, Link, Match, RateLimit, Router, Scenario
+from netprobe.sim.routing import CLIENT
+from netprobe.sim.servers.answers import ALT_SVC
 from netprobe.sim.worlds.access import ETHERNET_MTU, HOME_ROUTER
 from netprobe.sim.worlds.far import broken_servers
 from netprobe.sim.worlds.plan import WorldPlan, with_rows
@@ -41,7 +44,7 @@ def odd(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
 
 
 def _also(scenario: Scenario, *faults: Fault) -> Scenario:
-    return msgspec.structs.replace(scenario, faults=(*scenario.faults, *faults))
+    return replace(scenario, faults=(*scenario.faults, *faults))
 
 
 # --- others who are ill: an unrelated service that fails, or that the ISP blocks
@@ -103,7 +106,7 @@ def _rated_line(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | 
     up, down = draw.choice(((2.0, 16.0), (10.0, 50.0), (40.0, 100.0)))
     queue = round(draw.uniform(50.0, 800.0), 1)
     back = Back(rate_mbit=down, queue_ms=round(draw.uniform(20.0, 300.0), 1))
-    scenario = with_rows(scenario, links=(msgspec.structs.replace(line, rate_mbit=up, queue_ms=queue, back=back),))
+    scenario = with_rows(scenario, links=(replace(line, rate_mbit=up, queue_ms=queue, back=back),))
     if draw.random() < 0.5:
         begin = round(draw.uniform(0.0, 6.0), 1)
         load = Fault(
@@ -125,8 +128,8 @@ def _clamped(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | Non
         return None
     mtu = world.draw.choice((1430, 1492))
     home = next(router for router in scenario.routers if router.name == HOME_ROUTER)
-    clamp = msgspec.structs.replace(home, mss_clamp=mtu - _TCP_HEADERS)
-    narrow = msgspec.structs.replace(line, mtu=mtu)
+    clamp = replace(home, mss_clamp=mtu - _TCP_HEADERS)
+    narrow = replace(line, mtu=mtu)
     return _also(with_rows(scenario, routers=(clamp,), links=(narrow,)), Fault("silent", (world.first,)))
 
 
@@ -166,7 +169,7 @@ def _garbled_quotes(world: WorldPlan, scenario: Scenario, cause: str) -> Scenari
     del cause
     draw = world.draw
     rows = [
-        msgspec.structs.replace(router, mangle=tuple(draw.sample(MANGLES, draw.randint(1, 3))), quote=quote)
+        replace(router, mangle=tuple(draw.sample(MANGLES, draw.randint(1, 3))), quote=quote)
         for router in _some(world, scenario, 4)
         for quote in (draw.choice((0, 8, 28, 128)),)
     ]
@@ -176,7 +179,7 @@ def _garbled_quotes(world: WorldPlan, scenario: Scenario, cause: str) -> Scenari
 def _talkative(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
     """Routers that tell their interfaces (RFC 5837)."""
     del cause
-    rows = [msgspec.structs.replace(router, interfaces=True) for router in _some(world, scenario, 4)]
+    rows = [replace(router, interfaces=True) for router in _some(world, scenario, 4)]
     return with_rows(scenario, routers=rows)
 
 
@@ -186,7 +189,7 @@ def _limits_each(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
     limit = RateLimit(1.0, 6, "peer", 1000.0, 50)
     narrow = {end for link in scenario.links if link.mtu < ETHERNET_MTU for end in link.ends}
     some = [router for router in _some(world, scenario, 5) if router.name not in narrow]
-    return with_rows(scenario, routers=[msgspec.structs.replace(router, rate_limit=limit) for router in some])
+    return with_rows(scenario, routers=[replace(router, rate_limit=limit) for router in some])
 
 
 def _label_switched(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:
@@ -201,7 +204,7 @@ def _label_switched(world: WorldPlan, scenario: Scenario, cause: str) -> Scenari
     routers = {router.name: router for router in scenario.routers}
     form = draw.choice(EXTENSIONS)
     rows = [
-        msgspec.structs.replace(
+        replace(
             routers[name],
             mpls=tuple(draw.randrange(16, 1 << 20) for _ in range(draw.randint(1, 2))),
             propagate_ttl=not hidden,
@@ -217,6 +220,56 @@ def _cookies(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario:
     del cause
     place = world.draw.choice([place for place in world.places if place.servers])
     return _also(scenario, Fault("overload", (*place.servers, *place.customers), cookies=True))
+
+
+# --- IPv6 that some do not answer, or that leads nowhere and that nobody tries; QUIC that is announced and closed
+
+
+def _quiet_over_v6(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:
+    """One or two who have nothing to do with the platform do not answer over IPv6."""
+    del cause
+    names, _ = _others(world)
+    dual = [s for s in scenario.servers if s.name in names and any(":" in address for address in s.addresses)]
+    quiet = world.draw.sample(dual, min(len(dual), world.draw.randint(1, 2)))
+    addresses = tuple(around(a, 32, 128) for server in quiet for a in server.addresses if ":" in a)
+    if not (addresses and scenario.client.address6):
+        return None
+    return _also(scenario, Fault("drop", tuple(sorted({s.at for s in quiet})), match=Match(destination=addresses)))
+
+
+def _own_v6_only(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:
+    """A home whose provider has no IPv6, and whose router gives out private addresses of it (RFC 4193)."""
+    del cause
+    if scenario.client.address6 or not world.home:
+        return None
+    prefix = (0xFD << 120) + (world.draw.getrandbits(40) << 80)
+    address = IPv6Address(prefix + world.draw.randrange(2, 1 << 16))
+    return replace(scenario, client=replace(scenario.client, address6=f"{address}/64"))
+
+
+def _quic_closed(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:
+    """A vendor's place announces HTTP/3, and its QUIC port is closed: who tries hears so, and uses TCP."""
+    places = [p for p in world.places if any(s.quic for s in scenario.servers if s.name in p.servers)]
+    if not places or ".quic." in cause:
+        return None
+    here = world.draw.choice(places).servers
+    rows = [
+        replace(server, quic=False, headers={"alt-svc": ALT_SVC, **server.headers})
+        for server in scenario.servers
+        if server.name in here
+    ]
+    return with_rows(scenario, servers=rows)
+
+
+# --- a computer that has a little to do, and is in time all the same
+
+
+def _other_work(world: WorldPlan, scenario: Scenario, cause: str) -> Scenario | None:
+    if cause == "home.device.busy":
+        return None
+    facts = replace(scenario.client.facts, load=round(world.draw.uniform(0.8, 1.4), 1))
+    little = Fault("busy", (CLIENT,), delay_ms=round(world.draw.uniform(5.0, 40.0), 1))
+    return replace(_also(scenario, little), client=replace(scenario.client, facts=facts))
 
 
 # --- filters, where nothing else is wrong: a network where pings die, or where nobody may ask other resolvers
@@ -254,6 +307,10 @@ ODDITIES = (
     Oddity(0.08, _limits_each),
     Oddity(0.15, _label_switched),
     Oddity(0.06, _cookies),
+    Oddity(0.1, _quiet_over_v6),
+    Oddity(0.06, _own_v6_only),
+    Oddity(0.06, _quic_closed, ("home", "isp", "transit", "platform", "none")),
+    Oddity(0.05, _other_work),
     Oddity(0.06, _no_pings, ("none",)),
     Oddity(0.06, _no_other_resolvers, ("none",)),
 )

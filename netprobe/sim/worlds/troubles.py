@@ -1,6 +1,6 @@
 """What is wrong with a generated world, with the cause that a perfect diagnosis names.
 
-A row a trouble, in three tables: near.py, between.py and far.py.
+A row a trouble, in four tables: near.py, over_v6.py, between.py and far.py.
 """
 
 import msgspec
@@ -9,6 +9,7 @@ from netprobe.sim.records import Scenario
 from netprobe.sim.worlds.between import BETWEEN
 from netprobe.sim.worlds.far import FAR
 from netprobe.sim.worlds.near import NEAR
+from netprobe.sim.worlds.over_v6 import OVER_V6
 from netprobe.sim.worlds.plan import WorldPlan
 from netprobe.sim.worlds.trouble import Trouble
 
@@ -18,10 +19,10 @@ _TWICE = 0.15  # part of the troubles that hide all behind them and do hide anot
 HEALTHY = Trouble(
     "none.app_device", 5, "Nothing is wrong with the network or the platform.", lambda world: world.scenario
 )
-TROUBLES = (HEALTHY, *NEAR, *BETWEEN, *FAR)
+TROUBLES = (HEALTHY, *NEAR, *OVER_V6, *BETWEEN, *FAR)
 
 #: Troubles through which nothing can be seen of others behind them: whatever else is wrong, the answer is this one.
-HIDING = frozenset({"home.link.down", "home.gateway.dead", "isp.access.outage"})
+HIDING = frozenset({"home.link.down", "home.link.no_lease", "home.gateway.dead", "isp.access.outage"})
 
 
 def pick(world: WorldPlan) -> tuple[Trouble, Scenario]:

@@ -4,13 +4,14 @@ import random
 
 import msgspec
 
-from netprobe.sim.records import Link, Nat, Router, Scenario, Uplink
+from netprobe.sim.records import Fault, Link, Nat, Router, Scenario, Uplink
 from netprobe.sim.routing import Routing, node_addresses
 from netprobe.sim.worlds.atlas import atlas
 from netprobe.sim.worlds.ground import Ground
 from netprobe.sim.worlds.plan import WorldPlan
 
 _HOMES = 0.12  # part of the homes that have one
+_UNUSED = 0.2  # part of those that get no lease, which nobody feels who has another card
 _DEVICES = ("wwan0", "usb0", "enx0c5b8f27")
 _DEAR = 10_000.0  # what its provider's links to others cost: nobody else's packets take them
 _LTE = "lte"
@@ -19,7 +20,8 @@ _LTE = "lte"
 def beside(draw: random.Random, world: WorldPlan, scenario: Scenario) -> Scenario:
     """`scenario`, made of `world`, perhaps with another uplink. `draw` is its own: the rest of the world stays."""
     others = [isp for isp in atlas().isps if isp.asn != world.asn and "lte" in isp.lines_of]
-    if draw.random() >= _HOMES or not world.home:
+    leaseless = any(fault.kind == "no_lease" for fault in scenario.faults)  # it would simply use the other one
+    if draw.random() >= _HOMES or not world.home or leaseless:
         return scenario
     isp = draw.choice(others)
     ground = Ground(draw)
@@ -42,8 +44,10 @@ def beside(draw: random.Random, world: WorldPlan, scenario: Scenario) -> Scenari
         shared: Nat(ground.address(isp.lines), draw.choice((0, 2048))),
     }
     routers = [msgspec.structs.replace(r, nat=nats.get(r.name), ipv6=False) for r in ground.routers.values()]
+    unused = (Fault("no_lease", (device,)),) if draw.random() < _UNUSED else ()
     return msgspec.structs.replace(
         scenario,
+        faults=(*scenario.faults, *unused),
         uplinks=(Uplink(device, f"{home}.{draw.randrange(2, 250)}/24", stick, draw.choice((600, 700, 1024))),),
         routers=(*scenario.routers, *routers),
         links=(*scenario.links, *ground.links, *_ways(draw, world, scenario, trunk)),
