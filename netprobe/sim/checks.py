@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Interface, ip_network
-from socket import AF_INET6, inet_ntop, inet_pton
+from ipaddress import IPv6Interface, ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from netprobe.model.hint import hint
 from netprobe.model.host import GivenFacts
@@ -179,8 +179,8 @@ def _check_entry(entry: Entry, where: str) -> None:
 
 def _check_address(address: str, where: str) -> None:
     try:
-        IPv4Address(address)
-    except ValueError:
+        inet_pton(AF_INET, address)
+    except (OSError, ValueError):
         msg = f"{where}: '{address}' is not an IPv4 address"
         raise WrongError(msg) from None
 
@@ -308,7 +308,7 @@ def _check_fault_place(scenario: Scenario, fault: Fault, where: str, places: tup
 def _check_connected(scenario: Scenario) -> None:
     routing = Routing(scenario, 0)
     for router in scenario.routers:
-        if routing.way(CLIENT, router.name) is None:
+        if not routing.nodes(CLIENT, router.name):
             msg = f"no [[link]] leads from the client to [[router]] '{router.name}'"
             raise WrongError(msg)
     lines.check_wires(scenario)

@@ -1,8 +1,8 @@
 """Which routers of a network translate addresses, and for whom: where its inside ends and the Internet begins."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface
 
+from netprobe.sim import prefixes
 from netprobe.sim.faults import Epoch
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Scenario
@@ -50,14 +50,12 @@ class Edges:
 def outside(scenario: Scenario, routing: Routing, owner: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """For each translating router the nodes that are outside of it, seen from the card of the client next to it."""
     cards = (scenario.client.address, *(uplink.address for uplink in scenario.uplinks))
-    homes = [IPv4Interface(address).network for address in cards]
-    old = {IPv4Address(address): node for address, node in owner.items() if ":" not in address}
-    nodes = {node for address, node in old.items() if not any(address in home for home in homes)}
+    homes = tuple(prefixes.mask(address) for address in cards)
+    nodes = {node for address, node in owner.items() if ":" not in address and not prefixes.within(address, homes)}
     found = {}
     for router in scenario.routers:
         if router.nat:
             ways = [(way, card) for card in clients(scenario) if (way := routing.way(card, router.name))]
             _, nearest = min(ways, key=lambda found: len(found[0].hops))
-            beyond = {node: routing.way(nearest, node) for node in nodes}
-            found[router.name] = frozenset(n for n, way in beyond.items() if way and router.name in way.hops)
+            found[router.name] = frozenset(n for n in nodes if router.name in routing.nodes(nearest, n)[1:-1])
     return found

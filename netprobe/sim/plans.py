@@ -13,7 +13,7 @@ from netprobe.sim.interdomain import Interdomain, Tables
 from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
-from netprobe.sim.routing import Ends, Routing, Way, clients
+from netprobe.sim.routing import Ends, Nodes, Routing, Way, clients
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,7 +62,7 @@ class _Fork:
 
     at: str
     by_packet: bool
-    ways: "tuple[Plan | _Fork, ...]"
+    ways: "tuple[Nodes | _Fork, ...]"
 
 
 class Plans:
@@ -92,29 +92,23 @@ class Plans:
         self._switching = {router.name: router for router in scenario.routers if router.mpls}
         self._gates = gates
         self._epoch: Epoch | None = None
-        self._found: dict[tuple[str, str], tuple[Plan, ...]] = {}
-        self._forks: dict[tuple[str, str], Plan | _Fork] = {}
+        self._choices: dict[tuple[str, str, str], Plan | _Fork | None] = {}  # by origin, end and neighbour
+        self._plans: dict[Nodes, Plan] = {}  # of one way out of several: made for the first packet that takes it
+        self._found: dict[tuple[str, str], Plan | None] = {}
 
     def plan(self, origin: str, end: End, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
         self._enter(epoch)
         if end.cell:
             return self._announced(origin, end, epoch)
-        node = end.node
+        key = (origin, end.node, via)
         try:
-            plans = self._found[origin, node]
+            choice = self._choices[key]
         except KeyError:
-            plans = self._found[origin, node] = self._make_all(origin, node, epoch)
-        if len(plans) > 1 and packet is not None:
-            if via:
-                plans = tuple(plan for plan in plans if (*plan.way.hops, node)[0] == via) or plans
-                return self._balanced(self._fork(plans, origin, node), packet)
-            if (origin, node) not in self._forks:
-                self._forks[origin, node] = self._fork(plans, origin, node)
-            return self._balanced(self._forks[origin, node], packet)
-        return plans[0] if plans else None
+            choice = self._choices[key] = self._choose(*key, epoch)
+        return self._balanced(choice, packet, epoch) if isinstance(choice, _Fork) else choice
 
-    def _announced(self, origin: str, end: End, epoch: Epoch) -> Plan:
+    def _announced(self, origin: str, end: End, epoch: Epoch) -> Plan | None:
         """The way to an address that networks have to announce."""
         key = (origin, f"{end.node} {end.cell}")
         if key not in self._found:
@@ -122,8 +116,8 @@ class Plans:
                 self._tables = self._domains.tables(epoch.routing, epoch.rerouted)
             walk = self._domains.walk(origin, end.node, end.cell, self._tables, epoch.rerouted)
             plan = self._make(self._routing.along(walk.nodes, epoch.wires), origin, walk.nodes[-1], epoch)
-            self._found[key] = (replace(plan, end=walk.end),)
-        return self._found[key][0]
+            self._found[key] = replace(plan, end=walk.end)
+        return self._found[key]
 
     def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
         """What `router` alone does to packets that go through it to `node`."""
@@ -133,8 +127,8 @@ class Plans:
             way = self._routing.way(router, node)
             mtu = way.mtu[0] if way else 0
             alone = Way((router,), (0.0, 0.0), (0.0, 0.0), (1.0, 1.0), (65535, mtu))
-            self._found[key] = (replace(self._make(alone, router, node, epoch), gates=()),) if way else ()
-        return next(iter(self._found[key]), None)
+            self._found[key] = replace(self._make(alone, router, node, epoch), gates=()) if way else None
+        return self._found[key]
 
     def _lies_beyond(self, node: str, router: str, origin: str) -> bool:
         """Whether packets of the client for `node` cross `router`: of its card that is on the way from `origin`."""
@@ -152,35 +146,51 @@ class Plans:
         """From now on `epoch` is the present one."""
         if epoch is not self._epoch:
             self._epoch = epoch
+            self._choices.clear()
+            self._plans.clear()
             self._found.clear()
             self._tables = {}
-            self._forks.clear()
 
-    def _balanced(self, choice: "Plan | _Fork", packet: Packet) -> Plan:
-        """Which of several ways: each router on it that has a choice makes its own."""
-        flow = five_tuple(packet)
+    def _choose(self, origin: str, node: str, via: str, epoch: Epoch) -> "Plan | _Fork | None":
+        """What packets from `origin` to `node` have to choose from."""
+        ways = self._routing.all_nodes(origin, node, epoch.rerouted) or self._routing.all_nodes(origin, node)
+        if via and len(ways) > 1:
+            ways = tuple(nodes for nodes in ways if nodes[1] == via) or ways
+        choice = self._fork(ways, 1) if ways else None
+        return self._along(choice, epoch) if isinstance(choice, tuple) else choice
+
+    def _fork(self, ways: Sequence[Nodes], at: int) -> "Nodes | _Fork":
+        """The choices that routers have one after the other, where `ways` are the same up to the node `at`."""
+        while len(ways) > 1:
+            branches: dict[str, list[Nodes]] = {}
+            for nodes in ways:
+                branches.setdefault(nodes[at], []).append(nodes)
+            if len(branches) > 1:
+                here = ways[0][at - 1]
+                found = tuple(self._fork(branches[name], at + 1) for name in sorted(branches))
+                return _Fork(here, self._balance.get(here) == "packet", found)
+            at += 1
+        return ways[0]
+
+    def _balanced(self, choice: "Nodes | _Fork", packet: Packet | None, epoch: Epoch) -> Plan:
+        """Which of several ways: each router on it that has a choice makes its own; without a packet the first."""
+        flow = five_tuple(packet) if packet else ""
         while isinstance(choice, _Fork):
-            number = self._draw.getrandbits(32) if choice.by_packet else hash_of(f"{self._seed}/{choice.at}/{flow}")
+            if not packet:
+                number = 0
+            elif choice.by_packet:
+                number = self._draw.getrandbits(32)
+            else:
+                number = hash_of(f"{self._seed}/{choice.at}/{flow}")
             choice = choice.ways[number % len(choice.ways)]
-        return choice
+        try:
+            return self._plans[choice]
+        except KeyError:
+            plan = self._plans[choice] = self._along(choice, epoch)
+            return plan
 
-    def _fork(self, plans: Sequence[Plan], origin: str, node: str) -> "Plan | _Fork":
-        """The choices that routers have one after the other, where `plans` are all ways from `origin` to `node`."""
-        at, here = 0, origin
-        while len(plans) > 1:
-            ways: dict[str, list[Plan]] = {}
-            for plan in plans:
-                ways.setdefault((*plan.way.hops, node)[at], []).append(plan)
-            if len(ways) > 1:
-                branches = tuple(self._fork(ways[name], origin, node) for name in sorted(ways))
-                return _Fork(here, self._balance.get(here) == "packet", branches)
-            at, here = at + 1, next(iter(ways))
-        return plans[0]
-
-    def _make_all(self, origin: str, node: str, epoch: Epoch) -> tuple[Plan, ...]:
-        ways = self._routing.ways(origin, node, epoch.rerouted, epoch.wires)
-        ways = ways or self._routing.ways(origin, node, changed=epoch.wires)
-        return tuple(self._make(way, origin, node, epoch) for way in ways)
+    def _along(self, nodes: Nodes, epoch: Epoch) -> Plan:
+        return self._make(self._routing.along(nodes, epoch.wires), nodes[0], nodes[-1], epoch)
 
     def _make(self, way: Way, origin: str, node: str, epoch: Epoch) -> Plan:
         places = (*way.hops, node)

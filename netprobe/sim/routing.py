@@ -9,6 +9,7 @@ import heapq
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -17,6 +18,7 @@ from netprobe.sim.records import Back, Fault, Link, Scenario
 
 CLIENT = "client"
 Ends = tuple[str, str]  # the near end and the far end of one direction of a link
+Nodes = tuple[str, ...]  # of a way, both ends included
 #: The wire from a server to its router.
 RACK = Link(ends=("", ""), delay_ms=0.1, jitter_ms=0.02)
 _MOST_WAYS = 64  # between two nodes
@@ -59,13 +61,16 @@ class Wire:
 
 
 _AS_EVER: Mapping[Ends, Wire] = {}
+_NOWHERE = Way((), (0.0,), (0.0,), (1.0,), (65535,))
 
 
 class Routing:
     """All ways of a scenario's network, of one version of IP. `way(origin, end)` is None where there is none."""
 
     def __init__(self, scenario: Scenario, seed: int, *, over_v6: bool = False) -> None:
-        self._wires: dict[tuple[str, str], Wire] = {}
+        self._seed = seed
+        self._links: dict[Ends, Link] = {}  # by both directions
+        self._wires: dict[Ends, Wire] = {}  # those that somebody has asked for: most are never used
         self._cost: dict[str, dict[str, float]] = {}
         self._cost_to: dict[str, dict[str, float]] = {}  # the same by the far end
         self._trees: dict[str, dict[str, str]] = {}
@@ -73,8 +78,8 @@ class Routing:
         links: Iterable[Link] = (*scenario.links, *_racks(scenario))
         for link in _with_v6(scenario, links) if over_v6 else links:
             one, other = link.ends
-            self._wires |= wires(link, seed)
             for near, far in ((one, other), (other, one)):
+                self._links[near, far] = link
                 way = link.leaving(near)
                 cost = way.delay_ms if way.cost is None else way.cost
                 self._cost.setdefault(near, {})[far] = cost
@@ -84,15 +89,20 @@ class Routing:
 
     def joins(self, near: str, far: str) -> bool:
         """Whether a wire leads from one to the other."""
-        return (near, far) in self._wires
+        return (near, far) in self._links
 
-    def gated(self) -> Iterable[tuple[tuple[str, str], Wire]]:
+    def gated(self) -> Iterable[tuple[Ends, Wire]]:
         """The directions of links that remember what crossed them."""
-        return [(ends, wire) for ends, wire in self._wires.items() if wire.remembers]
+        found = ((ends, link.leaving(ends[0])) for ends, link in self._links.items())
+        return [(ends, self.wire(ends)) for ends, link in found if link.loss_burst > 1 or link.rate_mbit > 0]
 
     def wire(self, ends: Ends) -> Wire:
         """One direction of a link as it usually is."""
-        return self._wires[ends]
+        try:
+            return self._wires[ends]
+        except KeyError:
+            self._wires |= wires(self._links[ends], self._seed)
+            return self._wires[ends]
 
     def cost(self, near: str, far: str) -> float:
         """What it costs to go from `near` to its neighbour `far`."""
@@ -105,40 +115,52 @@ class Routing:
 
         The wires in `changed` are otherwise than usual, and lead to where they always lead.
         """
-        if origin == end:
-            return Way((), (0.0,), (0.0,), (1.0,), (65535,))
+        nodes = self.nodes(origin, end, without)
+        return self.along(nodes, changed) if nodes else None
+
+    def nodes(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> Nodes:
+        """The nodes of the way from `origin` to `end`; none where there is no way."""
         if without:
             before = self._tree(origin, without)
+        elif origin in self._trees:
+            before = self._trees[origin]
         else:
-            before = self._trees.get(origin) or self._trees.setdefault(origin, self._tree(origin, frozenset()))
-        if end not in before:
-            return None
+            before = self._trees[origin] = self._tree(origin, without)
+        if end != origin and end not in before:
+            return ()
         nodes = [end]
         while nodes[-1] != origin:
             nodes.append(before[nodes[-1]])
         nodes.reverse()
-        return self.along(nodes, changed)
+        return tuple(nodes)
 
     def ways(
         self, origin: str, end: str, without: frozenset[str] = frozenset(), changed: Mapping[Ends, Wire] = _AS_EVER
     ) -> tuple[Way, ...]:
         """All ways that packets may take: several where routers balance over ways that cost the same."""
-        one = self.way(origin, end, without, changed)
-        if not self._balancing or one is None or origin == end:
+        return tuple(self.along(nodes, changed) for nodes in self.all_nodes(origin, end, without))
+
+    def all_nodes(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> tuple[Nodes, ...]:
+        """The nodes of all ways that packets may take, in the order of their names."""
+        one = self.nodes(origin, end, without)
+        if not self._balancing or not one or origin == end:
             return (one,) if one else ()
         cost = self._costs(end, without)
-        found: list[Way] = []
-        begun = [[origin]]
+        found: list[Nodes] = []
+        nearer: dict[str, list[str]] = {}  # several ways lead over one node
+        begun: list[Nodes] = [(origin,)]
         while begun and len(found) < _MOST_WAYS:
             nodes = begun.pop()
             here = nodes[-1]
             if here == end:
-                found.append(self.along(nodes, changed))
+                found.append(nodes)
                 continue
-            links = self._cost.get(here, {}).items()
-            nearer = [far for far, delay in links if far in cost and abs(cost[far] + delay - cost[here]) < _ROUNDING]
-            begun += [[*nodes, far] for far in (nearer if here in self._balancing else nearer[:1])]
-        return tuple(sorted(found, key=lambda way: way.hops))
+            if here not in nearer:
+                links = self._cost.get(here, {}).items()
+                onward = [f for f, delay in links if f in cost and abs(cost[f] + delay - cost[here]) < _ROUNDING]
+                nearer[here] = onward if here in self._balancing else onward[:1]
+            begun += [(*nodes, far) for far in nearer[here]]
+        return tuple(sorted(found, key=lambda nodes: nodes[1:-1]))
 
     def _costs(self, end: str, without: frozenset[str]) -> dict[str, float]:
         """What it costs to get from each node to `end`."""
@@ -150,10 +172,13 @@ class Routing:
 
     def along(self, nodes: Sequence[str], changed: Mapping[Ends, Wire] = _AS_EVER) -> Way:
         """The way over these nodes."""
+        if len(nodes) == 1:
+            return _NOWHERE
         arrive_s, jitter_s, survive, mtu = [], [], [], []
         at, jitter, alive = 0.0, 0.0, 1.0
+        usual = self._wires
         for ends in pairwise(nodes):
-            wire = changed.get(ends) or self._wires[ends]
+            wire = changed.get(ends) or usual.get(ends) or self.wire(ends)
             at += wire.delay_s
             jitter += wire.jitter_s
             alive *= 1.0 if wire.loss_burst > 1 else 1.0 - wire.loss
@@ -168,6 +193,7 @@ class Routing:
         return _dijkstra(self._cost, origin, without)[1]
 
 
+@lru_cache(maxsize=1024)
 def moved(seed: int, one: str, other: str) -> float:
     """The factor by which a seed moves the delays of the link between two neighbours."""
     one, other = sorted((one, other))
@@ -229,10 +255,11 @@ def _dijkstra(
             continue
         for far, more in costs.get(node, {}).items():
             total = cost + more
-            if far not in without and total < best.get(far, float("inf")):
+            if far not in without and (far not in best or total < best[far]):
                 best[far] = total
                 before[far] = node
-                heapq.heappush(queue, (total, far))
+                if len(costs[far]) > 1:  # from a machine at the edge there is no way on
+                    heapq.heappush(queue, (total, far))
     return best, before
 
 
