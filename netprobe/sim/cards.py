@@ -48,7 +48,9 @@ class Card:
 
     def source(self, destination: str) -> str:
         """The address from which it sends to `destination`; empty: it has none of that version."""
-        return next((address for address in self.own if (":" in address) == (":" in destination)), "")
+        if ":" not in destination:
+            return self.own[0]
+        return self.own[1] if self.interface_v6 else ""
 
 
 class Cards:

@@ -7,9 +7,10 @@ since the network's start.
 
 import heapq
 import random
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from netprobe.sim import packet as ip
 from netprobe.sim.edges import Edges
@@ -30,8 +31,7 @@ DNS_PORT = 53
 _FLOWS = 65536  # ends whose packets are kept in order
 
 
-@dataclass(slots=True, frozen=True)
-class Delivery:
+class Delivery(Struct, frozen=True, gc=False):
     """A packet that comes out at `node` ("servers", or a card of the client's) at `at_s`."""
 
     node: str

@@ -36,6 +36,7 @@ class OwnKernel:
     ) -> None:
         self._client = scenario.client
         self._cards = cards
+        self._owner = {address: card for card in cards.all for address in card.own}
         self._network = network
         self._clock = clock
         self._wall_clock_s = wall_clock_s
@@ -55,7 +56,7 @@ class OwnKernel:
 
     def owns(self, address: str) -> bool:
         """Whether a packet to `address` is for this machine: not while nobody has leased it the address."""
-        card = next((card for card in self._cards.all if address in card.own), None)
+        card = self._owner.get(address)
         return card is None or self._cards.leased(card, self._clock.now)
 
     def state(self, late: Sequence[float]) -> HostState:

@@ -5,8 +5,10 @@ came in as bytes keeps them and only has its TTL and header checksum rewritten o
 """
 
 import struct
-from dataclasses import dataclass, replace
 from socket import inet_aton, inet_ntoa
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from netprobe.sim import ipv6
 
@@ -48,8 +50,7 @@ def checksum(data: bytes) -> int:
     return 0xFFFF - rest if rest else (0 if any(data) else 0xFFFF)
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(Struct, gc=False):
     """One packet. Addresses are text; `payload` is what the transport carries (for ICMP what follows 8 bytes).
 
     The addresses say of which version of IP it is. `ident` is the IP identification, in IPv6 the flow label; `ttl` the

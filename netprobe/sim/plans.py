@@ -56,13 +56,17 @@ class Plan:
         return index if self.ticks is None else sum(tick < index for tick in self.ticks)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class _Fork:
-    """The router `at` chooses one of `ways`, for each flow or for each packet."""
+    """The router `at`, the node `place` of the ways, chooses one of `branches`, for each flow or for each packet.
+
+    Where there are further forks on a branch is found out when the first packet takes it.
+    """
 
     at: str
+    place: int
     by_packet: bool
-    ways: "tuple[Nodes | _Fork, ...]"
+    branches: "list[list[Nodes] | _Fork | Plan]"
 
 
 class Plans:
@@ -93,7 +97,6 @@ class Plans:
         self._gates = gates
         self._epoch: Epoch | None = None
         self._choices: dict[tuple[str, str, str], Plan | _Fork | None] = {}  # by origin, end and neighbour
-        self._plans: dict[Nodes, Plan] = {}  # of one way out of several: made for the first packet that takes it
         self._found: dict[tuple[str, str], Plan | None] = {}
 
     def plan(self, origin: str, end: End, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
@@ -147,7 +150,6 @@ class Plans:
         if epoch is not self._epoch:
             self._epoch = epoch
             self._choices.clear()
-            self._plans.clear()
             self._found.clear()
             self._tables = {}
 
@@ -156,41 +158,38 @@ class Plans:
         ways = self._routing.all_nodes(origin, node, epoch.rerouted) or self._routing.all_nodes(origin, node)
         if via and len(ways) > 1:
             ways = tuple(nodes for nodes in ways if nodes[1] == via) or ways
-        choice = self._fork(ways, 1) if ways else None
-        return self._along(choice, epoch) if isinstance(choice, tuple) else choice
+        return self._fork(ways, 0, epoch) if ways else None
 
-    def _fork(self, ways: Sequence[Nodes], at: int) -> "Nodes | _Fork":
-        """The choices that routers have one after the other, where `ways` are the same up to the node `at`."""
+    def _fork(self, ways: Sequence[Nodes], place: int, epoch: Epoch) -> "Plan | _Fork":
+        """The first choice that a router has, where `ways` are the same up to the node `place`."""
         while len(ways) > 1:
             branches: dict[str, list[Nodes]] = {}
             for nodes in ways:
-                branches.setdefault(nodes[at], []).append(nodes)
+                branches.setdefault(nodes[place + 1], []).append(nodes)
             if len(branches) > 1:
-                here = ways[0][at - 1]
-                found = tuple(self._fork(branches[name], at + 1) for name in sorted(branches))
-                return _Fork(here, self._balance.get(here) == "packet", found)
-            at += 1
-        return ways[0]
+                at = ways[0][place]
+                by_packet = self._balance.get(at) == "packet"
+                return _Fork(at, place, by_packet, [branches[name] for name in sorted(branches)])
+            place += 1
+        nodes = ways[0]
+        return self._make(self._routing.along(nodes, epoch.wires), nodes[0], nodes[-1], epoch)
 
-    def _balanced(self, choice: "Nodes | _Fork", packet: Packet | None, epoch: Epoch) -> Plan:
+    def _balanced(self, choice: "Plan | _Fork", packet: Packet | None, epoch: Epoch) -> Plan:
         """Which of several ways: each router on it that has a choice makes its own; without a packet the first."""
         flow = five_tuple(packet) if packet else ""
         while isinstance(choice, _Fork):
+            fork = choice
             if not packet:
                 number = 0
-            elif choice.by_packet:
+            elif fork.by_packet:
                 number = self._draw.getrandbits(32)
             else:
-                number = hash_of(f"{self._seed}/{choice.at}/{flow}")
-            choice = choice.ways[number % len(choice.ways)]
-        try:
-            return self._plans[choice]
-        except KeyError:
-            plan = self._plans[choice] = self._along(choice, epoch)
-            return plan
-
-    def _along(self, nodes: Nodes, epoch: Epoch) -> Plan:
-        return self._make(self._routing.along(nodes, epoch.wires), nodes[0], nodes[-1], epoch)
+                number = hash_of(f"{self._seed}/{fork.at}/{flow}")
+            branch = fork.branches[number % len(fork.branches)]
+            if isinstance(branch, list):
+                branch = fork.branches[number % len(fork.branches)] = self._fork(branch, fork.place + 1, epoch)
+            choice = branch
+        return choice
 
     def _make(self, way: Way, origin: str, node: str, epoch: Epoch) -> Plan:
         places = (*way.hops, node)

@@ -142,10 +142,12 @@ class Routing:
 
     def all_nodes(self, origin: str, end: str, without: frozenset[str] = frozenset()) -> tuple[Nodes, ...]:
         """The nodes of all ways that packets may take, in the order of their names."""
-        one = self.nodes(origin, end, without)
-        if not self._balancing or not one or origin == end:
+        if not self._balancing or origin == end:
+            one = self.nodes(origin, end, without)
             return (one,) if one else ()
         cost = self._costs(end, without)
+        if origin not in cost or end in without:
+            return ()
         found: list[Nodes] = []
         nearer: dict[str, list[str]] = {}  # several ways lead over one node
         begun: list[Nodes] = [(origin,)]

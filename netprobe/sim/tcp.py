@@ -6,6 +6,7 @@ once a router says that they do not fit (RFC 1191).
 """
 
 from collections import deque
+from functools import lru_cache
 from typing import Protocol
 
 from netprobe.model.probes import Reply, ReplyKind
@@ -25,6 +26,9 @@ _MODULUS = 1 << 32
 _NUMBERED = ip.SYN | ip.FIN  # flags that take a sequence number
 
 
+_options = lru_cache(maxsize=256)(parse_options)  # most segments have the same ones
+
+
 def header_of(packet: Packet) -> TcpHeader:
     """What a raw socket would show of a segment."""
     return TcpHeader(
@@ -33,7 +37,7 @@ def header_of(packet: Packet) -> TcpHeader:
         sequence=packet.seq,
         acknowledges=packet.ack,
         length=len(packet.payload),
-        options=parse_options(packet.options),
+        options=_options(packet.options),
         tos=0 if ":" in packet.source else packet.tos,  # of IPv6 a raw socket shows no header
         dont_fragment=packet.dont_fragment and ":" not in packet.source,
     )
@@ -44,6 +48,7 @@ def mss_over(mtu: int, address: str) -> int:
     return mtu - (_HEADERS_V6 if ":" in address else _HEADERS)
 
 
+@lru_cache(maxsize=256)
 def syn_options(mss: int = _ETHERNET - _HEADERS) -> bytes:
     """What a SYN of Linux offers: MSS, SACK, time stamps, window scale."""
     return b"\x02\x04" + mss.to_bytes(2, "big") + bytes.fromhex("0402080a000000010000000001030307")
@@ -59,7 +64,7 @@ def cookie_options(offered: bytes, mss: int, now: float) -> bytes:
 
     What the client offered is kept in the low bits of the time stamp; of a client without time stamps nothing is kept.
     """
-    options = {option.name: option.value for option in parse_options(offered)}
+    options = {option.name: option.value for option in _options(offered)}
     start = b"\x02\x04" + mss.to_bytes(2, "big")
     if "timestamps" not in options:
         return start
@@ -73,7 +78,7 @@ def cookie_options(offered: bytes, mss: int, now: float) -> bytes:
 
 def offered_mss(options: bytes) -> int:
     """The MSS that the options of a SYN offer."""
-    return next((option.value for option in parse_options(options) if option.name == "mss"), _DEFAULT)
+    return next((option.value for option in _options(options) if option.name == "mss"), _DEFAULT)
 
 
 def as_reply(packet: Packet, rtt_s: float) -> Reply:

@@ -7,8 +7,9 @@ machine may know no MPLS: nothing is switched by label, but errors look as if it
 
 import contextlib
 import os
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from netprobe.sim import packet as ip
 from netprobe.sim.ends import Ends
