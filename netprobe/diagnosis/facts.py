@@ -136,6 +136,7 @@ class Facts:
         self.fresh_control = self._of("lookup.fresh.control", Answer)
         self.small_fetches = [*self._of("edge.fetch.small", Response), *self._of("control.fetch.small", Response)]
         self.unchecked = [f for what in ("edge", "control") for f in self._of(f"{what}.fetch.unchecked", Response)]
+        self.fitting_fetches = [*self._of("edge.fetch.fit", Response), *self._of("control.fetch.fit", Response)]
         self.sizes = [*self._of("edge.mtu", PathMtu), *self._of("control.mtu", PathMtu)]
         self.losses = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.loss", Train)]
         self.loss_paths = [*self._of("edge.loss.path", Path), *self._of("control.loss.path", Path)]
@@ -277,6 +278,10 @@ class Facts:
         if asn is None:
             return ""
         return vendor_of(self.platform, asn) or f"AS{asn}"
+
+    def filters_attacks(self, router: str) -> bool:
+        """Whether a router belongs to a network that filters attacks, and so stands in front of whoever hired it."""
+        return self.network(router) in self.platform.scrubbing
 
     def _destinations(self, what: str, *, platform: bool) -> dict[str, Destination]:
         found: dict[str, Destination] = {}

@@ -1,5 +1,6 @@
 """Packets that are sent one at a time and what comes back: Flow, Probe, Reply, Exchange, and the facts made of them."""
 
+import math
 from enum import StrEnum
 
 from netprobe.model.record import Fact, Record
@@ -115,6 +116,7 @@ ICMP_UNREACHABLE = 3
 _HOST_UNREACHABLES = frozenset({(ICMP_UNREACHABLE, 2), (ICMP_UNREACHABLE, 3), (1, 4), (4, 1)})
 
 
+_RETRANSMITTED_S = 0.95  # after an answer that got lost, less what round trips differ by
 _MOST_LATER = 7  # replies to one probe after the first
 
 
@@ -191,6 +193,16 @@ class Train(Fact, frozen=True, tag="train"):
     def answered(self) -> int:
         """Probes that the destination itself answered."""
         return sum(1 for x in self.exchanges if x.reply and x.reply.from_destination)
+
+    @property
+    def lost(self) -> int:
+        """Probes that, or whose answers, were lost on the way.
+
+        A server sends a SYN-ACK again a second later (RFC 6298, 2.1): one that comes so late is not the first.
+        """
+        rtts = [x.reply.rtt_s for x in self.exchanges if x.reply and x.reply.from_destination]
+        late_s = min(rtts, default=0.0) + (_RETRANSMITTED_S if self.protocol is Protocol.TCP else math.inf)
+        return len(self.exchanges) - sum(rtt < late_s for rtt in rtts)
 
     @property
     def accepted(self) -> int:

@@ -32,7 +32,10 @@ class Control(Record, frozen=True):
 
 
 class Platform(Record, frozen=True):
-    """One platform's catalogue: `zones` are the registrable domains by which its names and certificates are known."""
+    """One platform's catalogue: `zones` are the registrable domains by which its names and certificates are known.
+
+    `cdn_asns` are the networks that deliver it, by vendor; `scrubbing` those of the vendors that filter attacks.
+    """
 
     name: str
     targets: tuple[Target, ...]
@@ -40,6 +43,7 @@ class Platform(Record, frozen=True):
     zones: tuple[str, ...] = ()
     own_asns: tuple[int, ...] = ()
     cdn_asns: dict[str, tuple[int, ...]] = {}
+    scrubbing: tuple[str, ...] = ()
 
 
 class Edge(Record, frozen=True):

@@ -118,12 +118,12 @@ def path_loss(hops: Sequence[Counted], destination: Counted) -> PathLoss | None:
         return None
     interval = wilson(destination.lost, destination.sent)
     seen = [(hop.ttl, wilson(hop.lost, hop.sent)) for hop in hops if hop.lost < hop.sent and hop.ttl < destination.ttl]
-    after = max((hop.ttl for hop in hops if hop.ttl < destination.ttl and _is_cleaner(hop, destination)), default=0)
+    after = max((hop.ttl for hop in hops if hop.ttl < destination.ttl and is_cleaner(hop, destination)), default=0)
     agreeing = tuple(ttl for ttl, its in seen if ttl > after and its.low <= interval.high and its.low > BACKGROUND)
     return PathLoss(interval, after, agreeing, only_destination=not agreeing)
 
 
-def _is_cleaner(hop: Counted, destination: Counted) -> bool:
+def is_cleaner(hop: Counted, destination: Counted) -> bool:
     """Whether a hop loses so much less that it must stand before the loss (likelihood-ratio test of two fractions).
 
     Not by whether their intervals are apart: of two equal counts one in 400 is called cleaner so, and of a hop without

@@ -125,7 +125,7 @@ def _marked(looked: Iterable[Observation]) -> list[Observation]:
 
 
 def _loses(train: Train) -> bool:
-    return is_significant(len(train.exchanges) - train.answered, len(train.exchanges))
+    return is_significant(train.lost, len(train.exchanges))
 
 
 def paths(found: Sequence[Observation]) -> Iterable[Session[Observation]]:

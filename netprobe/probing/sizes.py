@@ -25,6 +25,7 @@ SMALL_MSS = 536  # RFC 9293, 3.7.1: what everybody takes; with headers 576 bytes
 STALLED_EDGES = 3
 STALLED_CONTROLS = 2
 _ETHERNET = 1500
+_HEADERS, _HEADERS_V6 = 40, 60  # of IP and TCP, without options
 _UNUSED_PORT = 33434  # traceroute's: a host says that nobody listens there
 _FETCHES = ("edge.fetch", "control.fetch")
 
@@ -76,7 +77,14 @@ def ask_sizes(
         places += [("control", c.name, address) for c, address in controls if not c.vendor][:1]
     looked: list[Observation] = []
     for what, name, address in {address: (what, name, address) for what, name, address in reversed(places)}.values():
-        looked += yield [_sizes(what, name, address, found)]
+        (sizes,) = yield [_sizes(what, name, address, found)]
+        looked.append(sizes)
+        # A line that a router calls narrow explains it all only if what fits it arrives.
+        headers = _HEADERS_V6 if ":" in address else _HEADERS
+        told = [mtu for _, mtu in sizes.fact.told if mtu > SMALL_MSS + headers]
+        if told and address in helped:
+            fits = page(address, name, mss=min(told) - headers)
+            looked += yield [Observe(f"{what}.fetch.fit", name, fetch(fits))]
     return looked
 
 

@@ -23,6 +23,7 @@ from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing import over_v6
 from netprobe.probing.ask import inspect, lookup
+from netprobe.probing.losses import ask_more
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, can_echo, serve, trains
 from netprobe.probing.quic import try_quic
@@ -80,7 +81,7 @@ def survey(
         second = yield [*asked, _all(failing_resolvers(found, resolvers))]
         found += _flat(second)
         tried = [*try_quic(found, edges, named), *over_v6.paths(found)]
-        found += yield from _all([*tried, *_paths(found, edges, named)])
+        found += yield from _all([*tried, *_paths(found, edges, named), *ask_more(found, edges)])
         beside = [o for o in found if o.purpose.startswith(over_v6.OVER)]
         looked = yield from second_look(
             [o for o in found if o not in beside],

@@ -13,7 +13,10 @@ _LABEL_BASE = 100  # labels below belong to traceroutes, whose flow must stay co
 
 
 class TrainSession:
-    """Send `count` probes `interval_s` apart, wait `timeout_s` for each."""
+    """Send `count` probes `interval_s` apart, wait `timeout_s` for each.
+
+    SYNs are flows from `first_label` on: those of an earlier train to the same place are best not used again at once.
+    """
 
     def __init__(
         self,
@@ -24,8 +27,10 @@ class TrainSession:
         count: int = 3,
         interval_s: float = 0.1,
         timeout_s: float = 1.0,
+        first_label: int = _LABEL_BASE,
     ) -> None:
         self._train = (protocol, destination, port)
+        self._first_label = first_label
         self._count = count
         self._interval_s = interval_s
         self._timeout_s = timeout_s
@@ -46,7 +51,7 @@ class TrainSession:
             return None
         protocol, destination, port = self._train
         sequence = len(self._exchanges)
-        label = 0 if protocol is Protocol.ICMP else _LABEL_BASE + sequence
+        label = 0 if protocol is Protocol.ICMP else self._first_label + sequence
         return Probe(Flow(protocol, destination, port, label), sequence=sequence)
 
     def sent(self, request: Request, token: int, now: float) -> None:

@@ -22,7 +22,7 @@ PLATFORMS = Path(__file__).parent.parent / "data" / "platforms"
 
 #: Tables that may stand more than once, by their TOML key.
 _ROWS: dict[str, type[Target | Control]] = {"target": Target, "control": Control}
-_TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", *_ROWS)
+_TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", "scrubbing", *_ROWS)
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 
@@ -140,6 +140,9 @@ def _check(platform: Platform) -> None:
             raise _Wrong(
                 f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
             )
+    for vendor in platform.scrubbing:
+        if vendor not in platform.cdn_asns:
+            raise _Wrong(f"unknown vendor '{vendor}' in 'scrubbing' ({hint(vendor, platform.cdn_asns)})")
     if not any(target.essential for target in platform.targets):
         raise _Wrong("no [[target]] is essential: mark those that every diagnosis asks with essential = true")
     for target in platform.targets:

@@ -367,14 +367,14 @@ def sizes(address: str, mtu: int, *, told: str = "", hole: tuple[str, str] = (""
     return Observation(10.0, "edge.mtu", name, PathMtu(Flow(Protocol.ICMP, address), mtu, said, black_hole, ()))
 
 
-def losses(*losing: str, lost: int = 10, router: int = 0) -> tuple[Observation, ...]:
-    """Fifty probes to everything, `lost` of which nobody answered at `losing`; `router` of those to the home router."""
+def losses(*losing: str, lost: int = 10, router: int = 0, home: str = HOME) -> tuple[Observation, ...]:
+    """Fifty probes to everything, `lost` of which nobody answered at `losing`; `router` of those to the router `home`."""
     found = []
-    for name, address in ((HOME, HOME), *CONTROLS.items(), *TARGETS.items()):
-        missing = router if address == HOME else lost if address in losing else 0
+    for name, address in ((home, home), *CONTROLS.items(), *TARGETS.items()):
+        missing = router if address == home else lost if address in losing else 0
         reply = Reply(ReplyKind.ECHO_REPLY, address, 0.02)
         exchanges = tuple(Exchange(64, n, 20.0 + 0.2 * n, None if n < missing else reply) for n in range(50))
-        what = "gateway" if address == HOME else "edge" if name in TARGETS else "control"
+        what = "gateway" if address == home else "edge" if name in TARGETS else "control"
         found.append(Observation(20.0, f"{what}.loss", name, Train(Protocol.ICMP, address, 0, exchanges)))
     return tuple(found)
 

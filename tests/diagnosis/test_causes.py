@@ -280,6 +280,10 @@ NASTY: dict[str, Nasty] = {
     "one place that dislikes large pings": Nasty(
         "none", healthy.but(closer=(sizes(EDGES[0], 1400, hole=("4.0.0.2", "23.0.0.1")), sizes(EDGES[1], 1500)))
     ),
+    "a line that loses, of a machine without a home router": Nasty(
+        "isp",
+        healthy.but(gateway="87.0.0.1", closer=losses(*EVERYTHING, lost=14, router=14, home="87.0.0.1")),
+    ),
     "large answers die on a way back that all share": Nasty("isp", healthy.but(stalled=EVERYTHING)),
     "large probes and large answers die at the home router": Nasty(
         "home", healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1400, hole=(HOME, ISP[0])),))

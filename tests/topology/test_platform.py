@@ -119,6 +119,11 @@ def test_another_platform_is_another_file(tmp_path: Path) -> None:
         ('["mine.example"]', '"mine.example"', "'zones': expected 'array', got 'str'"),
         ("[20940]", '["20940"]', "'cdn_asns[...][0]': expected 'int', got 'str'"),
         (
+            'zones = ["mine.example"]',
+            'zones = ["mine.example"]\nscrubbing = ["prolexic"]',
+            "unknown vendor 'prolexic' in 'scrubbing' (known: akamai)",
+        ),
+        (
             "essential = true",
             "",
             "no [[target]] is essential: mark those that every diagnosis asks with essential = true",

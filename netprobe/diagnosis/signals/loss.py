@@ -11,12 +11,23 @@ from dataclasses import dataclass, replace
 from netprobe.diagnosis.facts import Destination
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
-from netprobe.model.probes import RatePhase, Train
-from netprobe.probing.loss import Counted, Interval, Silence, exceeds, is_significant, judge, path_loss, wilson
-from netprobe.topology.addresses import network_of
+from netprobe.model.probes import Hop, Path, Protocol, RatePhase, Train
+from netprobe.probing.loss import (
+    Counted,
+    Interval,
+    Silence,
+    exceeds,
+    is_cleaner,
+    is_significant,
+    judge,
+    path_loss,
+    wilson,
+)
+from netprobe.topology.addresses import is_public, is_shared, network_of
 from netprobe.topology.segments import Segment
 
 _SURE = 0.999
+_FULL_TTL = 64  # beyond all routers
 _ENOUGH = 20  # probes in passing that say something
 NOTICED = 0.05  # lost there and back, surely: from there on pages are late and videos stop
 _LIMITS = frozenset({Silence.LIMITER, Silence.BOTH})
@@ -31,13 +42,22 @@ _WHERE = {
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Probes to one place, and how many of them were lost. `silence` is what a test at other rates said, if any."""
+    """Probes to one place, and how many of them were lost. `silence` is what a test at other rates said, if any.
+
+    `syns`: they were SYNs, which servers do not limit as they limit echo replies.
+    """
 
     place: Destination
     index: int
     sent: int
     lost: int
     silence: Silence | None
+    syns: bool = False
+
+    @property
+    def loses(self) -> bool:
+        """Loss it is, and no limit: a test at other rates said so, or it is SYNs that nobody answers."""
+        return self.silence is Silence.LOSS or self.syns
 
     @property
     def limits(self) -> bool:
@@ -55,16 +75,18 @@ class _Count:
 
 def _counts(view: View) -> list[_Count]:
     places = {place.address: place for place in (*view.edges, *view.controls)}
-    counts = [
-        _Count(places[train.destination], index, *_all_lost(view, train))
-        for index, train in view.facts.losses
-        if train.destination in places
-    ]
-    limiting = {
-        network_of(c.place.address, wide=True) for c in counts if c.limits
-    }  # of one kind: only one of them was tested
+    each: dict[str, _Count] = {}
+    for index, train in view.facts.losses:
+        if train.destination in places:
+            before = each.get(train.destination)
+            one = _Count(places[train.destination], index, *_all_lost(view, train), train.protocol is Protocol.TCP)
+            again = before and replace(before, sent=before.sent + one.sent, lost=before.lost + one.lost)
+            each[train.destination] = again or one
+    # Of one kind: only one of them was tested.
+    limiting = {network_of(c.place.address, wide=True) for c in each.values() if c.limits}
     return [
-        replace(c, silence=Silence.LIMITER) if network_of(c.place.address, wide=True) in limiting else c for c in counts
+        replace(c, silence=Silence.LIMITER) if not c.syns and network_of(c.place.address, wide=True) in limiting else c
+        for c in each.values()
     ]
 
 
@@ -80,7 +102,7 @@ def _all_lost(view: View, train: Train) -> tuple[int, int, Silence | None]:
 
 
 def _lost(train: Train) -> tuple[int, int]:
-    return len(train.exchanges), len(train.exchanges) - train.answered
+    return len(train.exchanges), train.lost
 
 
 def _phase(train: Train) -> list[RatePhase]:
@@ -121,7 +143,7 @@ def loss(view: View) -> Finding | None:
     if not clean:
         return _of_everything(view, noticed, told, facts)
     told = f"{told}, and {_told(view, clean)}"
-    state = _tell_apart(view, noticed, clean)
+    state = _where(view, noticed, clean)
     if state in _WHERE:
         return Finding(state, f"{told}: it happens in {_WHERE[state]}.", facts)
     return Finding("unclear", f"{told}; it was not seen where.", facts)
@@ -156,6 +178,8 @@ def _of_everything(view: View, noticed: list[_Count], told: str, facts: tuple[in
     gateway = wilson(lost, sent)
     bounds = f"{100 * gateway.low:.0f} to {100 * gateway.high:.0f} %"
     router = f"of {sent} to your home router {100 * gateway.fraction:.0f} % (surely {bounds})"
+    if gateway.low >= NOTICED and (is_public(asked[1].destination) or is_shared(asked[1].destination)):
+        return Finding("isp", f"{told}, and {router}, which is your provider's: it begins on the line to it.", facts)
     if gateway.low >= NOTICED:
         return Finding("home", f"{told}, and {router}: it begins before it.", facts)
     if gateway.high < NOTICED and exceeds(pooled, gateway):
@@ -176,8 +200,7 @@ def _beyond_all(view: View, noticed: list[_Count]) -> str:
         train = next((t for _, t in view.facts.losses if t.destination == path.flow.destination), None)
         if train is None:
             continue
-        hops = [Counted(h.ttl, len(h.exchanges), h.lost) for h in path.hops if h.ttl < len(path.hops)]
-        found = path_loss(hops, Counted(len(path.hops), *_lost(train)))
+        found = path_loss(list(map(_asked, _routers_before(path))), Counted(_FULL_TTL, *_lost(train)))
         clean = next((h for h in path.hops if found and h.ttl == found.after), None)
         segment = view.paths.segment_of(clean.addresses[0]) if clean and clean.addresses else Segment.UNKNOWN
         if segment in {Segment.TRANSIT, Segment.EXCHANGE, Segment.DESTINATION}:
@@ -185,7 +208,7 @@ def _beyond_all(view: View, noticed: list[_Count]) -> str:
     return "isp"
 
 
-def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
+def _tell_apart(view: View, noticed: Sequence[_Count], clean: Sequence[_Count]) -> str:
     """The part of the way in which the routers stand that all that lose share, and none that does not."""
     routers = {c.place.address: _routers(view, c.place) for c in (*noticed, *clean)}
     passed = set().union(*(routers[c.place.address] for c in clean))
@@ -198,7 +221,7 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
     suspects = set.intersection(*told) - passed
     segments = {view.paths.segment_of(router) for router in suspects} - {Segment.EXCHANGE}
     if len({_owner(c) for c in noticed}) == 1:
-        if not any(c.silence is Silence.LOSS for c in noticed) and not _agreed(view, noticed):
+        if not any(c.loses for c in noticed) and not _agreed(view, noticed):
             return "unclear"  # it may limit its answers
         segments |= {Segment.DESTINATION}
     else:
@@ -206,6 +229,57 @@ def _tell_apart(view: View, noticed: list[_Count], clean: list[_Count]) -> str:
     if len(segments) != 1:
         return "unclear"
     return _STATES.get(segments.pop(), "unclear")
+
+
+def _where(view: View, noticed: Sequence[_Count], clean: Sequence[_Count]) -> str:
+    """Whose part of the way it is, by what the ways share and by the hops of one, unless they contradict each other.
+
+    A border that one network's loss begins at may be either side's; where several networks lose, it explains one only.
+    """
+    shared, hops = _tell_apart(view, noticed, clean), _behind_clean_hop(view, noticed, clean)
+    if hops == "border":
+        return "unclear" if len({_owner(c) for c in noticed}) == 1 else shared
+    said = {shared, hops} - {"unclear"}
+    return said.pop() if len(said) == 1 else "unclear"
+
+
+def _behind_clean_hop(view: View, noticed: Sequence[_Count], clean: Sequence[_Count]) -> str:
+    """The part of the way of the last router that surely answers better than what loses behind it.
+
+    A way that loses nothing speaks for the routers on it as well.
+
+    A router answers what expires there before it can lose it on the way on, so it and what leads away from it are the
+    suspects, and whoever stays silent between it and the next that loses. Where these are not of one network it is a
+    "border": the side on which packets wait is not seen.
+    """
+    passed = set().union(*(_routers(view, c.place) for c in clean))
+    for _, path in view.facts.loss_paths:
+        count = next((c for c in noticed if c.place.address == path.flow.destination), None)
+        if count is None:
+            continue
+        routers, end = _routers_before(path), Counted(_FULL_TTL, count.sent, count.lost)
+        cleaner = [h for h in routers if passed & set(h.addresses) or is_cleaner(_asked(h), end)]
+        if not cleaner:
+            continue
+        last = cleaner[-1]
+        behind = [h for h in routers if h.ttl > last.ttl and not is_cleaner(end, _asked(h))]
+        if not behind and not count.loses:
+            continue  # the destination itself may limit its answers
+        if view.facts.filters_attacks(last.addresses[0]):
+            return "platform"
+        after = behind[0].addresses[0] if behind else ""
+        at, then = view.paths.segment_of(last.addresses[0]), view.paths.segment_of(after) if after else None
+        return _STATES.get(at, "unclear") if at is (then or Segment.DESTINATION) else "border"
+    return "unclear"
+
+
+def _routers_before(path: Path) -> list[Hop]:
+    """The hops of a way that somebody before its destination has answered for."""
+    return [hop for hop in path.hops if hop.addresses and path.flow.destination not in hop.addresses]
+
+
+def _asked(hop: Hop) -> Counted:
+    return Counted(hop.ttl, len(hop.exchanges), hop.lost)
 
 
 def _silence_behind(view: View, place: Destination, suspects: set[str]) -> bool:
@@ -222,15 +296,14 @@ def _silence_behind(view: View, place: Destination, suspects: set[str]) -> bool:
     return 0 < last < max(answered, default=0) and last + 1 not in answered
 
 
-def _agreed(view: View, noticed: list[_Count]) -> bool:
+def _agreed(view: View, noticed: Sequence[_Count]) -> bool:
     """Whether hops before a destination lose as much as it does."""
     counts = {c.place.address: c for c in noticed}
     for _, path in view.facts.loss_paths:
         count = counts.get(path.flow.destination)
         if count is None:
             continue
-        hops = [Counted(h.ttl, len(h.exchanges), h.lost) for h in path.hops if h.ttl < len(path.hops)]
-        found = path_loss(hops, Counted(len(path.hops), count.sent, count.lost))
+        found = path_loss(list(map(_asked, _routers_before(path))), Counted(_FULL_TTL, count.sent, count.lost))
         if found and not found.only_destination:
             return True
     return False
