@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import median
 
 from netprobe.diagnosis.facts import Facts, Found
@@ -47,6 +47,7 @@ class Locus(StrEnum):
 DENIALS = frozenset({Kind.BOGUS, Kind.NXDOMAIN, Kind.EMPTY, Kind.REFUSED})
 
 
+@lru_cache(maxsize=1024)
 def leads_nowhere(address: str) -> bool:
     """0.0.0.0, the loopback, multicast and such: what blocking answers with, and no server can have."""
     try:

@@ -158,8 +158,10 @@ class Traceroute:
         return max((ttl for ttl in self._sent if ttl != FULL_TTL and self._answered(ttl)), default=self._first_ttl - 1)
 
     def _answered(self, ttl: int) -> bool:
-        replies = (exchange.reply for exchange in self._sent.get(ttl, ()))
-        return any(reply and reply.error not in PASSING for reply in replies)
+        for exchange in self._sent.get(ttl, ()):
+            if exchange.reply is not None and exchange.reply.error not in PASSING:
+                return True
+        return False
 
     def _open_for(self, ttl: int) -> bool:
         """Whether `ttl` is silent and has tries left."""

@@ -21,6 +21,7 @@ class Edges:
         self._own = {router.nat.address: router for router in scenario.routers if router.nat}
         self._address = {router.name: router.address for router in scenario.routers if router.nat}
         self._translators = {router.name: Translator(router.nat) for router in scenario.routers if router.nat}
+        self.translate = bool(self._translators)  # any of them does
         self._outside = outside(scenario, routing, owner) if self._translators else {}
 
     def crossed(self, hops: Sequence[str], origin: str, node: str) -> int | None:

@@ -74,7 +74,7 @@ def check_link(link: Link, where: str) -> None:
         if all(value is None for value in given):
             msg = f"'back' in {where} says nothing that is different"
             raise WrongError(msg)
-    for near in link.ends:
+    for near in link.ends if link.back else link.ends[:1]:
         way = link.leaving(near)
         check_numbers(way, where if way is link else f"'back' of {where}")
         if way.loss_burst < 1:

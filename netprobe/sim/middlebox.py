@@ -73,6 +73,7 @@ def http_host(data: bytes) -> str:
     return ""
 
 
+@lru_cache(maxsize=256)  # a question is read by each box that it comes to, and by who answers it
 def query_name(message: bytes) -> str:
     """The name in the first question of a DNS query (RFC 1035, 4.1); questions are not compressed."""
     at, labels, total = 12, [], 0

@@ -43,7 +43,7 @@ class Neighbour:
 
     def admit(self, packet: Packet, now: float) -> bool:
         """Whether `packet` can leave at `now`; one that cannot waits."""
-        if self._network.link_up(now, self._node) and self._network.gateway_alive(now, self._node):
+        if self._network.takes(now, self._node):
             self._state = "reachable"
             return True
         if self._state != "incomplete":

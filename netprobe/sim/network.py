@@ -76,7 +76,9 @@ class Network:
         """Take over `packet` at a card of the client, or at "servers", where its source tells which one sends it."""
         epoch = self._timeline.at(now)
         origin = self._owner.get(packet.source) if at == SERVERS else at
-        if origin is not None and origin not in epoch.down and self._edges.begins(origin, packet, now, epoch):
+        if origin is None or origin in epoch.down:
+            return
+        if not self._edges.translate or self._edges.begins(origin, packet, now, epoch):
             self._set_out(packet, origin, now, epoch)
 
     def next_at(self) -> float | None:
@@ -89,10 +91,10 @@ class Network:
         queue = self._queue
         while queue and queue[0][0] <= now:
             at, _, node, packet = heapq.heappop(queue)
-            if isinstance(node, Gate):
-                self._cross(node, packet, at)
-            else:
+            if isinstance(node, str):
                 out.append(Delivery(node, packet, at))
+            else:
+                self._cross(node, packet, at)
         return out
 
     def gateway_alive(self, now: float, card: str = CLIENT) -> bool:
@@ -102,6 +104,11 @@ class Network:
     def link_up(self, now: float, card: str = CLIENT) -> bool:
         """Whether the link of one of the client's cards has a carrier."""
         return self._timeline.at(now).link_up(card)
+
+    def takes(self, now: float, card: str) -> bool:
+        """Whether what one of the client's cards sends leaves it: the link is up and the gateway answers."""
+        down = self._timeline.at(now).down
+        return not down or (card not in down and self._gateways[card] not in down)
 
     def reaches(self, origin: str, address: str, now: float) -> float | None:
         """Seconds from node `origin` to `address` at `now`; None when a dead router is on the way."""
@@ -308,7 +315,7 @@ class Network:
                 self._error(packet, node, end.code, packet.ttl, at, epoch)
         elif node in self._gateways:
             self._deliver(packet, node, at)
-        elif self._edges.inward(node, packet, at):
+        elif self._edges.translate and self._edges.inward(node, packet, at):
             self._enter(packet, node, at, epoch)
         else:
             dns = DNS_PORT in {packet.destination_port, packet.source_port}  # to a forwarder: an answer

@@ -48,7 +48,7 @@ class Plan:
         """The index of the place that a packet with `ttl` gets to: a hop's, or len(hops)."""
         last = len(self.way.hops)
         if self.ticks is None:
-            return min(ttl - 1, last)
+            return ttl - 1 if ttl <= last else last
         return self.ticks[ttl - 1] if ttl <= len(self.ticks) else last
 
     def spent(self, index: int) -> int:
@@ -101,7 +101,8 @@ class Plans:
 
     def plan(self, origin: str, end: End, epoch: Epoch, packet: Packet | None = None, via: str = "") -> Plan | None:
         """The way that `packet` takes, by the neighbour `via` where it is given; the first of several without one."""
-        self._enter(epoch)
+        if epoch is not self._epoch:
+            self._enter(epoch)
         if end.cell:
             return self._announced(origin, end, epoch)
         key = (origin, end.node, via)
@@ -124,7 +125,8 @@ class Plans:
 
     def through(self, router: str, node: str, epoch: Epoch) -> Plan | None:
         """What `router` alone does to packets that go through it to `node`."""
-        self._enter(epoch)
+        if epoch is not self._epoch:
+            self._enter(epoch)
         key = (f"through {router}", node)
         if key not in self._found:
             way = self._routing.way(router, node)
@@ -147,11 +149,10 @@ class Plans:
 
     def _enter(self, epoch: Epoch) -> None:
         """From now on `epoch` is the present one."""
-        if epoch is not self._epoch:
-            self._epoch = epoch
-            self._choices.clear()
-            self._found.clear()
-            self._tables = {}
+        self._epoch = epoch
+        self._choices.clear()
+        self._found.clear()
+        self._tables = {}
 
     def _choose(self, origin: str, node: str, via: str, epoch: Epoch) -> "Plan | _Fork | None":
         """What packets from `origin` to `node` have to choose from."""

@@ -10,7 +10,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 
 import msgspec
 
@@ -176,19 +177,15 @@ class Routing:
         """The way over these nodes."""
         if len(nodes) == 1:
             return _NOWHERE
-        arrive_s, jitter_s, survive, mtu = [], [], [], []
-        at, jitter, alive = 0.0, 0.0, 1.0
         usual = self._wires
-        for ends in pairwise(nodes):
-            wire = changed.get(ends) or usual.get(ends) or self.wire(ends)
-            at += wire.delay_s
-            jitter += wire.jitter_s
-            alive *= 1.0 if wire.loss_burst > 1 else 1.0 - wire.loss
-            arrive_s.append(at)
-            jitter_s.append(jitter)
-            survive.append(alive)
-            mtu.append(wire.mtu)
-        return Way(tuple(nodes[1:-1]), tuple(arrive_s), tuple(jitter_s), tuple(survive), tuple(mtu))
+        wires = [changed.get(ends) or usual.get(ends) or self.wire(ends) for ends in pairwise(nodes)]
+        return Way(
+            hops=tuple(nodes[1:-1]),
+            arrive_s=tuple(accumulate([wire.delay_s for wire in wires])),
+            jitter_s=tuple(accumulate([wire.jitter_s for wire in wires])),
+            survive=tuple(accumulate([1.0 if w.loss_burst > 1 else 1.0 - w.loss for w in wires], mul)),
+            mtu=tuple([wire.mtu for wire in wires]),
+        )
 
     def _tree(self, origin: str, without: frozenset[str]) -> dict[str, str]:
         """Each reachable node's predecessor on the cheapest path from `origin`."""

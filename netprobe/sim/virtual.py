@@ -46,6 +46,7 @@ from netprobe.sim.turns import Turns
 
 WALL_CLOCK_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC: when every virtual world begins
 _FIRST_CONVERSATION_PORT = 52000
+_FOREVER = float("inf")
 
 
 class VirtualVantage:
@@ -111,8 +112,8 @@ class VirtualVantage:
         began = self._clock.now
         while not self._events and self._clock.step(until):
             pass
-        if not self._events and until != float("inf"):
-            self._clock.now = max(self._clock.now, until)
+        if not self._events and until != _FOREVER and until > self._clock.now:
+            self._clock.now = until
         if self._turns and self._clock.now > began:
             self._wait_for_turn()
         return self._events.popleft() if self._events else None
@@ -225,7 +226,7 @@ class VirtualVantage:
         packet = delivery.packet
         if not self._kernel.owns(packet.destination):
             return
-        self._dropping = packet.source not in self._own and self._drops(packet)
+        self._dropping = bool(self._firewall) and packet.source not in self._own and self._drops(packet)
         if packet.is_error:
             self._icmp_error(packet)
         elif packet.protocol == ip.ICMP:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 import msgspec
@@ -15,6 +16,7 @@ RACK_MS = (0.1, 0.6)  # one way between two routers of one building
 _SILENT, _LIMITED = 0.1, 0.15  # parts of all routers
 _BALANCED = 0.35  # part of the worlds with parallel ways somewhere
 _DIAMOND = 0.12  # part of the hops of such a world
+_network = lru_cache(maxsize=1024)(IPv4Network)  # worlds share the atlas's prefixes
 
 
 class Ground:
@@ -64,7 +66,7 @@ class Ground:
     def address(self, prefixes: Sequence[str]) -> str:
         """An address in one of `prefixes` that nobody has, neither the first nor the last of a /24."""
         while True:
-            network = IPv4Network(self.draw.choice(prefixes))
+            network = _network(self.draw.choice(prefixes))
             address = str(network[self.draw.randrange(network.num_addresses)])
             if address not in self._used and address.rpartition(".")[2] not in {"0", "1", "255"}:
                 self._used.add(address)
