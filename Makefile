@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 PATIENT_JOBS ?= 8
+# Tests start many processes, each of which would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
 

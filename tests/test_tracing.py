@@ -4,9 +4,9 @@ import msgspec
 
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.probing.run import run
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.tracing import Pass, Progress, Stage, Traced, Wanted, trace
+from tests.scenarios import load
 
 
 def test_names_are_found_by_the_machine_s_own_resolver() -> None:

@@ -8,6 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,15 @@ def _missing(name: str) -> str:
 
 def _read(path: Path, shown: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         msg = f"{shown}: is not TOML: {error}"
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{shown}: cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
     raise ScenarioError(msg) from None
+
+
+_parse = lru_cache(maxsize=64)(tomllib.loads)  # most files build on the same few networks; nobody changes a document
 
 
 class _Tables:
@@ -217,10 +221,9 @@ def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:
     for number, row in enumerate(rows, 1):
         label = row.get("kind" if key == "fault" else "name")
         where = f"[[{key}]] '{label}'" if isinstance(label, str) and label else f"[[{key}]] number {number}"
-        for several in ("at", "prefix") if key == "fault" else ():
-            if isinstance(row.get(several), str):
-                row[several] = [row[several]]
-        yield _record(row, kind, where)
+        lists = ("at", "prefix") if key == "fault" else ()
+        short = {several: [row[several]] for several in lists if isinstance(row.get(several), str)}
+        yield _record(row | short, kind, where)
 
 
 def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # a record of `kind`

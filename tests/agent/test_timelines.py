@@ -15,10 +15,10 @@ from netprobe.model.verdict import Component
 from netprobe.probing.run import Progress
 from netprobe.sim import library
 from netprobe.sim.records import Scenario
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import WALL_CLOCK_S, VirtualVantage
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 
 pytestmark = pytest.mark.slow
 ROUND_S = 30.0  # a round that waits for time-outs takes as long at most

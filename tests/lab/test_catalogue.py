@@ -12,10 +12,10 @@ from netprobe.model.report import Report
 from netprobe.model.targets import Platform
 from netprobe.model.verdict import Component
 from netprobe.sim import library
-from netprobe.sim.records import Expect
-from netprobe.sim.scenario import Scenario, load
+from netprobe.sim.records import Expect, Scenario
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 from tests.sim.fidelities import drawn
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -86,8 +86,8 @@ def test_the_truth_is_found_or_known_to_be_missing(name: str, world: tuple[Platf
 @pytest.mark.slow
 @pytest.mark.parametrize("name", library.names())
 def test_the_truth_does_not_depend_on_chance(name: str, world: tuple[Platform, AsnTable]) -> None:
-    """The same with several seeds."""
-    check(name, SEEDS, world)
+    """The same with several more seeds."""
+    check(name, SEEDS[1:], world)
 
 
 #: Causes whose plain scenario nothing simulated can hold yet, and what is missing.

@@ -11,11 +11,11 @@ from netprobe.model.report import Report
 from netprobe.model.services import Fetch, Handshake
 from netprobe.probing.port import Request
 from netprobe.sim.records import Fault, Scenario
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.topology.addresses import is_global_v6
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 
 HOSTILE = ("fe80::1", "::1", "fd00::1", "2001:db8::1", "ff02::1", "2001::1")
 

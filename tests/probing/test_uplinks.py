@@ -15,9 +15,9 @@ from netprobe.probing.survey import survey
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.uplinks import MOST_CONTROLS, MOST_EDGES, MOST_NAMES, PREFIX, over
 from netprobe.sim.records import Scenario
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 
 PLATFORM = load_platform()
 TARGETS = [target for target in PLATFORM.targets if target.essential]

@@ -7,10 +7,10 @@ import msgspec
 
 from netprobe.engine import diagnose
 from netprobe.model.report import Report
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.topology.asn import AsnTable, Origin
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from netprobe.model.record import Record
 from netprobe.sim import library
 from netprobe.sim.middlebox import QUIC
 from netprobe.sim.records import Fault, Scenario
-from netprobe.sim.scenario import load
+from tests.scenarios import load
 
 Feature = tuple[str, ...]
 
@@ -22,9 +22,12 @@ _LABELS = frozenset({"name", "address", "addresses", "asn", "at", "ends", "vendo
 _FAULT_LABELS = frozenset({"kind", "at", "match", "begin_s", "end_s"})
 
 
+_fields = cache(msgspec.structs.fields)
+
+
 def _used(row: Record, labels: frozenset[str] = _LABELS) -> Iterator[str]:
     """The keys of `row` that say something other than what they say by default, and are no labels."""
-    for field in msgspec.structs.fields(type(row)):
+    for field in _fields(type(row)):
         default = field.default
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
@@ -61,12 +64,18 @@ def features(scenario: Scenario) -> frozenset[Feature]:
 
 
 @cache
+def features_of(name: str) -> frozenset[Feature]:
+    """Everything that the built-in scenario `name` asks for."""
+    return features(load(name))
+
+
+@cache
 def representatives(without: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """A few built-in scenarios that together ask for everything that all of them (but `without`) ask for.
 
     Greedy: the one that adds most is taken next, the first by name among equals.
     """
-    left = {name: features(load(name)) for name in library.names() if name not in without}
+    left = {name: features_of(name) for name in library.names() if name not in without}
     wanted = frozenset[Feature]().union(*left.values())
     chosen: list[str] = []
     while wanted:
@@ -78,7 +87,7 @@ def representatives(without: frozenset[str] = frozenset()) -> tuple[str, ...]:
 
 def alone(names: Iterable[str]) -> dict[str, list[Feature]]:
     """For each of `names`, what none of the others asks for: why it is needed."""
-    asked = {name: features(load(name)) for name in names}
+    asked = {name: features_of(name) for name in names}
     return {
         name: sorted(own - frozenset[Feature]().union(*(f for other, f in asked.items() if other != name)))
         for name, own in asked.items()

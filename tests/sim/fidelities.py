@@ -37,11 +37,11 @@ from netprobe.probing.survey import survey
 from netprobe.sim import library
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT, Routing, node_addresses
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, run_in_world
 from netprobe.topology.asn import AsnTable
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 
 Observations = tuple[Observation, ...]
 Claims = dict[tuple[str, str, str], set[object]]

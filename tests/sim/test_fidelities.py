@@ -8,9 +8,9 @@ import pytest
 
 from netprobe.lab.score import run_real
 from netprobe.sim import library
-from netprobe.sim.scenario import load
 from netprobe.sim.world import Fidelity
-from tests.sim.features import features, representatives
+from tests.scenarios import load
+from tests.sim.features import features_of, representatives
 from tests.sim.fidelities import EXPLAINED, claimed_alone, differences, drawn, in_virtual_time, one_by_one, told_late
 
 DRAWN = frozenset(name for name in library.names() if drawn(load(name)))
@@ -34,9 +34,9 @@ BY_THE_COMMAND = (
 
 def test_representatives_use_everything() -> None:
     """What any scenario asks of a simulator, one of those that are compared asks too."""
-    compared = frozenset[tuple[str, ...]]().union(*(features(load(name)) for name in COMPARED))
+    compared = frozenset[tuple[str, ...]]().union(*map(features_of, COMPARED))
     for name in library.names():
-        assert features(load(name)) <= compared, name
+        assert features_of(name) <= compared, name
     assert len(COMPARED) < len(library.names()) // 2
 
 

@@ -13,10 +13,10 @@ from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER, locate
 from netprobe.probing.run import run
 from netprobe.sim.network import Network
 from netprobe.sim.records import Scenario
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import run_in_world
 from netprobe.sim.worlds import generate
+from tests.scenarios import load
 
 NAME, OTHER = "www.tiktok.com", "example.com"
 WORLDS = range(1, 400)

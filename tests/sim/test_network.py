@@ -11,7 +11,7 @@ from netprobe.sim import packet as ip
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Link, RateLimit, Router, Scenario, Server
-from netprobe.sim.scenario import load
+from tests.scenarios import load
 from tests.sim.small import CLIENT, RESOLVER, ROUTERS, SERVER, datagram, echo, fault, line, segment
 
 

@@ -14,6 +14,7 @@ from netprobe.sim.records import Client, Entry, Expect, Fault, Link, Match, Reso
 from netprobe.sim.routing import node_addresses
 from netprobe.sim.scenario import ScenarioError, json_schema, load
 from netprobe.topology.platform import load_platform
+from tests import scenarios
 
 GOOD = """
 sentence = "Two routers."
@@ -552,7 +553,7 @@ def test_what_is_not_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_every_built_in_scenario_is_whole(name: str) -> None:
     """It loads, says what happens, and every address that its DNS knows is somebody's or expected to be nobody's."""
-    scenario = load(name)
+    scenario = scenarios.load(name)
     assert scenario.name == name
     assert scenario.sentence.endswith(".")
     owned = node_addresses(scenario)
@@ -565,7 +566,7 @@ def test_every_built_in_scenario_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_every_built_in_scenario_serves_the_catalogue(name: str) -> None:
     """Each name of the platform and each control resolves to a server whose certificate is good for it."""
-    scenario = load(name)
+    scenario = scenarios.load(name)
     platform = load_platform()
     owner = {address: server for server in scenario.servers for address in server.addresses}
     for name_ in [target.name for target in platform.targets] + [control.name for control in platform.controls]:
@@ -580,7 +581,7 @@ def test_every_cause_has_a_scenario() -> None:
     table = Path(library.folder().parent, "netprobe", "data", "causes.toml")
     rows = tomllib.loads(table.read_text(encoding="utf-8"))["cause"]
     causes = {row["id"] for row in rows if row.get("weighed", True)}
-    assert causes <= {load(name).expect.cause for name in ALL}
+    assert causes <= {scenarios.load(name).expect.cause for name in ALL}
 
 
 def test_the_schema_describes_what_is_read() -> None:

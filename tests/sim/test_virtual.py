@@ -15,9 +15,9 @@ from netprobe.probing.survey import survey
 from netprobe.probing.traceroute import Traceroute
 from netprobe.sim.network import Network
 from netprobe.sim.records import Fault, Link, Router, Scenario, Server
-from netprobe.sim.scenario import load
 from netprobe.sim.virtual import WALL_CLOCK_S, VirtualVantage
 from netprobe.topology.platform import load_platform
+from tests.scenarios import load
 from tests.sim.features import representatives
 from tests.sim.small import CLIENT, RESOLVER, ROUTERS, SERVER, fault, line
 

@@ -12,8 +12,8 @@ from netprobe.sim.kernel import bird
 from netprobe.sim.kernel.layout import NO_ROUTE_EXIT, Layout
 from netprobe.sim.namespaces import LabError, own_environment
 from netprobe.sim.records import Fault
-from netprobe.sim.scenario import load
 from netprobe.sim.world import Fidelity, World
+from tests.scenarios import load
 from tests.sim.internets import (
     OTHER,
     OTHER_V6,

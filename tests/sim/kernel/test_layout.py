@@ -10,8 +10,8 @@ from netprobe.sim.kernel.layout import SERVERS, SILENT_EXIT, UNOWNED_EXIT, Hop, 
 from netprobe.sim.network import Network
 from netprobe.sim.records import Scenario
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.scenario import load
 from netprobe.sim.worlds import generate
+from tests.scenarios import load
 
 NETWORKS = [load(name) for name in ("healthy", "mobile-healthy")] + [generate(number) for number in range(1, 9)]
 
