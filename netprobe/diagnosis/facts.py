@@ -126,6 +126,9 @@ class Facts:
         self.observations = tuple(observations)
         self.platform = platform
         self._origin = origin
+        self._indices: dict[str, list[int]] = {}  # of the observations of each purpose
+        for i, o in enumerate(self.observations):
+            self._indices.setdefault(o.purpose, []).append(i)
         self.hosts = self._hosts()
         self.gateway = self._of("gateway", Train)
         self.platform_answers = self._of("lookup.platform", Answer)
@@ -152,11 +155,8 @@ class Facts:
 
     def _of(self, purpose: str, kind: type[T]) -> list[Found[T]]:
         """Those that were measured, in order of time, whatever the order of the observations."""
-        found = [
-            (i, o.fact)
-            for i, o in enumerate(self.observations)
-            if o.purpose == self.over + purpose and isinstance(o.fact, kind) and _carried(o.fact)
-        ]
+        facts = [(i, self.observations[i].fact) for i in self._indices.get(self.over + purpose, ())]
+        found = [(i, fact) for i, fact in facts if isinstance(fact, kind) and _carried(fact)]
         return sorted(found, key=lambda f: (self.observations[f[0]].at_s, self.subject(f[0])))
 
     def _hosts(self) -> list[Found[HostState]]:
