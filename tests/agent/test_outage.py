@@ -19,7 +19,7 @@ from netprobe.sim.namespaces import own_environment
 from netprobe.sim.scenario import load
 from netprobe.sim.world import World
 
-pytestmark = [pytest.mark.packets, pytest.mark.slow]
+pytestmark = [pytest.mark.packets, pytest.mark.slow, pytest.mark.patient]
 SCENARIO = Path(__file__).parents[2] / "scenarios/timelines/isp-outage-begins-and-ends.toml"
 BEGIN_S, END_S = 6.0, 30.0  # a round in an outage takes about ten seconds: one at least lies in it whole
 PATIENCE_S = 100.0

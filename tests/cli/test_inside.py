@@ -12,7 +12,7 @@ from netprobe.model.report import Report
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE, Component
 from netprobe.sim.namespaces import isolated, own_environment
 
-pytestmark = pytest.mark.packets
+pytestmark = [pytest.mark.packets, pytest.mark.patient]
 NETPROBE = [sys.executable, "-m", "netprobe"]
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.packets
+pytestmark = [pytest.mark.packets, pytest.mark.patient]
 ROOT = Path(__file__).parents[2]
 
 #: Runs the command line as if the worker could not read the program, and says at the end what it has loaded since.

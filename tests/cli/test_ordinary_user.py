@@ -16,7 +16,7 @@ from netprobe.sim.world import run_in_world
 from tests.ordinary import ordinary
 from tests.twelve import TWELVE
 
-pytestmark = [pytest.mark.packets, pytest.mark.slow]
+pytestmark = [pytest.mark.packets, pytest.mark.slow, pytest.mark.patient]
 
 EVERYBODY, NOBODY = "0 2147483647", "1 0"
 ORDINARY = " ".join(ordinary())

@@ -56,6 +56,7 @@ def seen(world: World, address: str) -> list[object]:
 
 
 @pytest.mark.packets
+@pytest.mark.patient
 @pytest.mark.parametrize("fidelity", list(Fidelity), ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_all_fidelities_lead_packets_the_same_way(case: str, fidelity: Fidelity, place: Path) -> None:
@@ -68,6 +69,7 @@ def test_all_fidelities_lead_packets_the_same_way(case: str, fidelity: Fidelity,
 
 
 @pytest.mark.packets
+@pytest.mark.patient
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_bird_chooses_as_virtual_time_does(seed: int) -> None:
     """In networks that nobody has drawn by hand: the lab waits until every router's table is what it should be."""
