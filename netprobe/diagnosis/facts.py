@@ -16,7 +16,9 @@ from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
+from netprobe.probing import regions, zones
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
+from netprobe.probing.names_again import AGAIN, SECURE
 from netprobe.topology.addresses import is_private, is_public, network_of
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
@@ -137,6 +139,12 @@ class Facts:
         self.resolver_paths = self._of("resolver.path", Path)
         self.fresh_platform = self._of("lookup.fresh.platform", Answer)
         self.fresh_control = self._of("lookup.fresh.control", Answer)
+        self.names_again = self._of(AGAIN, Answer)
+        self.secure_fetches = self._of(SECURE, Response)
+        self.zone_servers = self._of(zones.SERVERS, Answer)
+        self.zone_answers = self._of(zones.LOOKUP, Answer)
+        self.region_answers = self._of(regions.LOOKUP, Answer)
+        self.region_fetches = self._of(regions.FETCH, Response)
         self.small_fetches = [*self._of("edge.fetch.small", Response), *self._of("control.fetch.small", Response)]
         self.unchecked = [f for what in ("edge", "control") for f in self._of(f"{what}.fetch.unchecked", Response)]
         self.fitting_fetches = [*self._of("edge.fetch.fit", Response), *self._of("control.fetch.fit", Response)]

@@ -25,7 +25,7 @@ class Gate(NamedTuple):
     spares: tuple[str, ...] = ()
 
 
-_NAMES = ("dns.configured", "dns.others", "dns.platform")
+_NAMES = ("dns.configured", "dns.others", "dns.platform", "dns.transports", "dns.zone")
 _REACH = ("reach.controls", "reach.platform", "path.breaks", "platform.vendors", "edge.refused", "edge.refusals")
 _SERVED = (
     "tls.handshakes",

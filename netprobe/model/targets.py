@@ -3,6 +3,13 @@
 from netprobe.model.record import Record
 
 
+class Region(Record, frozen=True):
+    """Somewhere else: `subnet` is one of a large provider's customers there, for which answers are asked (RFC 7871)."""
+
+    name: str
+    subnet: str
+
+
 class Target(Record, frozen=True):
     """A name of the platform: a name is stable, an address never is. `path` is what a fetch asks for."""
 
@@ -26,6 +33,7 @@ class Control(Record, frozen=True):
     family: str
     address: str = ""
     resolver: bool = False
+    ecs: bool = False  # a resolver that tells authorities of the client's subnet (RFC 7871)
     vendor: str = ""
     path: str = "/"
     address_v6: str = ""
@@ -41,6 +49,7 @@ class Platform(Record, frozen=True):
     targets: tuple[Target, ...]
     controls: tuple[Control, ...]
     zones: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
     own_asns: tuple[int, ...] = ()
     cdn_asns: dict[str, tuple[int, ...]] = {}
     scrubbing: tuple[str, ...] = ()

@@ -6,19 +6,22 @@ from netprobe.model.host import HostState
 from netprobe.model.probes import Flow, FlowTest, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Response
-from netprobe.model.targets import Control, Edge
+from netprobe.model.targets import Control, Edge, Platform
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
 from netprobe.probing.flows import compare_flows, is_split
 from netprobe.probing.interference import REFUSALS
 from netprobe.probing.locate import locate
 from netprobe.probing.losses import count_losses
+from netprobe.probing.names_again import Doubt, anything_came, in_doubt, look_at_names
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
 from netprobe.probing.quic import look_into_silence
+from netprobe.probing.regions import look_elsewhere
 from netprobe.probing.run import Plan, Session, gather
 from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
+from netprobe.probing.zones import ask_zones
 
 DNS = 53
 PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
@@ -46,6 +49,7 @@ def second_look(
     edges: Sequence[Edge],
     controls: Sequence[tuple[Control, str]],
     resolvers: Sequence[str],
+    platform: Platform,
     *,
     stamp: str,
     uploading: bool = False,
@@ -83,7 +87,8 @@ def second_look(
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     batch += in_small_segments(found, edges, controls)
     batch += _whatever_is_shown(found, edges, controls)
-    looked: list[Observation] = yield from gather(batch)
+    groups: list[list[Observation]] = yield [gather(batch), *_about_names(found, edges, controls, resolvers, platform)]
+    looked = [observation for group in groups for observation in group]
     if locating:
         looked += yield from _locate(looked, other_name)
     looked += yield from look_into_silence(found, controls)
@@ -118,6 +123,25 @@ def _whatever_is_shown(
     for purpose, each in places:
         for name, address, path in [place for place in each if (purpose, place[0]) in shown][:1]:
             yield Observe(f"{purpose}.unchecked", name, fetch(Fetch(_unchecked(address, name), path=path)))
+
+
+def _about_names(
+    found: Sequence[Observation],
+    edges: Sequence[Edge],
+    controls: Sequence[tuple[Control, str]],
+    resolvers: Sequence[str],
+    platform: Platform,
+) -> list[Plan[list[Observation]]]:
+    """Names that are in doubt: over other transports, at the platform's own servers, and for other regions."""
+    if not anything_came(found):
+        return []
+    doubts, rows = in_doubt(found, edges, resolvers), [control for control, _ in controls]
+    unknown = [name for name, doubt in doubts.items() if doubt is not Doubt.UNSERVED]
+    return [
+        look_at_names(list(doubts), edges, resolvers, rows),
+        ask_zones(unknown, platform, rows),
+        look_elsewhere(found, edges, rows, platform.regions),
+    ]
 
 
 def _locate(looked: Sequence[Observation], other_name: str) -> Plan[list[Observation]]:

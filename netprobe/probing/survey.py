@@ -88,6 +88,7 @@ def survey(
             edges,
             named,
             resolvers,
+            platform,
             stamp=f"{facts.wall_clock_s:.0f}",
             uploading=symptom == UPLOAD,
             locating=locating,

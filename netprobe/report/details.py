@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from netprobe.model.host import HostState, Link, OwnWire
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
-from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
+from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response, Transport
 from netprobe.model.unsent import reason
+from netprobe.probing.names_again import AGAIN
 from netprobe.report.lines import BLANK, Line, Span, line
 from netprobe.report.outcome import went_well
 from netprobe.report.trace import Whose, header, table, title
@@ -106,9 +107,15 @@ def _answer(observation: Observation) -> Iterable[Line]:
     answer = observation.fact
     if not isinstance(answer, Answer):
         return
-    found = " -> ".join([*answer.aliases, ", ".join(answer.addresses)]) if answer.addresses else ""
+    said = answer.addresses or answer.servers
+    found = " -> ".join([*answer.aliases, ", ".join(said)]) if said else ""
     took = milliseconds(answer.rtt_s) if answer.rtt_s is not None else ""
-    text = "  ".join(filter(None, (f"@{answer.lookup.resolver}", answer.rcode or answer.error, found, took)))
+    asked, transport = f"@{answer.lookup.resolver}", answer.lookup.transport
+    if transport is not Transport.UDP or observation.purpose == AGAIN:
+        asked += f" over {transport.upper()}"
+    if answer.lookup.subnet:
+        asked += f" for {answer.lookup.subnet}"
+    text = "  ".join(filter(None, (asked, answer.rcode or answer.error, found, took)))
     if answer.responses > 1:
         text += f"  {answer.responses} answers to one question"
     if answer.lookup.record_type != "A":

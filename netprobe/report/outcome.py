@@ -12,7 +12,8 @@ def went_well(fact: AnyFact) -> bool:
         case HostState():
             return bool(fact.default_link)
         case Answer():
-            return fact.usable or (fact.lookup.record_type == "AAAA" and fact.rcode == "NOERROR")  # many have none
+            none = fact.lookup.record_type == "AAAA" and fact.rcode == "NOERROR"  # many have none
+            return fact.usable or bool(fact.servers) or none
         case Train():
             return fact.accepted > 0
         case Path() | Multipath():

@@ -234,6 +234,9 @@ def _check_places(scenario: Scenario) -> None:
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
         _check_prefixes((resolver.ecs,) if resolver.ecs else (), f"'ecs' in [[resolver]] '{resolver.name}'")
+        if bool(resolver.zones) != bool(resolver.host) or (resolver.zones and resolver.upstream):
+            msg = f"[[resolver]] '{resolver.name}': 'zones' and 'host' go together, and without 'upstream'"
+            raise WrongError(msg)
         if resolver.upstream:
             others = [other.name for other in scenario.resolvers if other is not resolver]
             _known(resolver.upstream, others, "resolver", f"'upstream' in [[resolver]] '{resolver.name}'")

@@ -104,6 +104,7 @@ class Nameservers:
         if records is None and resolver.upstream:
             self._forward(question)
             return
+        records = records or answers.own_word(scenario, resolver, question.name)
         subnet = wirebytes.subnet_of(question.wire) if resolver.ecs else None
         records = records or answers.resolve(
             scenario, question.name, answers.asker(resolver, subnet[0] if subnet else "")

@@ -182,7 +182,8 @@ class Resolver(Record, frozen=True):
     """A DNS server on port 53. `upstream` names the resolver it forwards to, empty when it knows `names` itself.
 
     `address` is of either version; with one of IPv4 it may have `address6` beside it, on the same machine. `ecs` is the
-    client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself.
+    client subnet that it tells the authorities about (RFC 7871); empty: it keeps that to itself. With `zones` it is
+    their own server, called `host`: it knows the names of those alone, and asks nobody.
     """
 
     name: str
@@ -193,6 +194,8 @@ class Resolver(Record, frozen=True):
     delay_ms: float = 1.0
     ecs: str = ""
     address6: str = ""
+    zones: tuple[str, ...] = ()
+    host: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from netprobe.model.hint import hint
-from netprobe.model.targets import Control, Platform, Target
+from netprobe.model.targets import Control, Platform, Region, Target
 from netprobe.topology.addresses import is_global_v6
 
-T = TypeVar("T", Target, Control)
+T = TypeVar("T", Target, Control, Region)
 
 PLATFORMS = Path(__file__).parent.parent / "data" / "platforms"
 
@@ -24,6 +24,11 @@ PLATFORMS = Path(__file__).parent.parent / "data" / "platforms"
 _ROWS: dict[str, type[Target | Control]] = {"target": Target, "control": Control}
 _TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", "scrubbing", *_ROWS)
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
+
+
+#: And those of which there may be none.
+_OPTIONAL_ROWS: dict[str, type[Region]] = {"region": Region}
+_LONGEST_SUBNET = 24  # RFC 7871, 11.1: more would tell of single people
 
 
 class PlatformError(ValueError):
@@ -78,12 +83,13 @@ def _path_of(name_or_path: str | Path) -> Path:
 
 
 def _platform(document: dict[str, Any]) -> Platform:
-    _refuse_unknown(document, _TOP_KEYS, "at the top")
+    _refuse_unknown(document, (*_TOP_KEYS, *_OPTIONAL_ROWS), "at the top")
     targets = _rows(document, "target", Target)
     controls = _rows(document, "control", Control)
-    head = {key: value for key, value in document.items() if key not in _ROWS}
+    regions = _rows(document, "region", Region) if "region" in document else ()
+    head = {key: value for key, value in document.items() if key not in _ROWS | _OPTIONAL_ROWS}
     platform = _convert({**head, "targets": (), "controls": ()}, Platform, "")
-    platform = msgspec.structs.replace(platform, targets=targets, controls=controls)
+    platform = msgspec.structs.replace(platform, targets=targets, controls=controls, regions=regions)
     _check(platform)
     return platform
 
@@ -126,7 +132,8 @@ def _convert(table: dict[str, Any], kind: type[R], place: str) -> R:
 
 def _check(platform: Platform) -> None:
     """What types cannot say."""
-    for key, rows in (("target", platform.targets), ("control", platform.controls)):
+    _check_regions(platform.regions)
+    for key, rows in (("target", platform.targets), ("control", platform.controls), ("region", platform.regions)):
         twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
         if twice:
             raise _Wrong(f"[[{key}]] '{twice[0]}' stands there twice")
@@ -152,9 +159,24 @@ def _check(platform: Platform) -> None:
             raise _Wrong(f"unknown vendor '{target.vendor}' in {place} ({hint(target.vendor, known)})")
 
 
+def _check_regions(regions: tuple[Region, ...]) -> None:
+    for region in regions:
+        if not _is_public_subnet(region.subnet):
+            text = f"'{region.subnet}' is no prefix of 8 to 24 bits of public IPv4 addresses"
+            raise _Wrong(f"'subnet' in [[region]] '{region.name}': {text}")
+
+
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
     return True
+
+
+def _is_public_subnet(text: str) -> bool:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        return False
+    return network.is_global and 8 <= network.prefixlen <= _LONGEST_SUBNET

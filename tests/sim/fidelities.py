@@ -82,7 +82,9 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
     """What a fact says, apart from how long it took."""
     match fact:
         case Answer():
-            return fact.rcode, fact.error, fact.addresses, fact.aliases
+            connection = kind_of(fact.connection) if fact.connection else None
+            more = fact.servers, fact.scope, fact.authoritative, fact.status, connection
+            return fact.rcode, fact.error, fact.addresses, fact.aliases, more
         case Train():
             return fact.destination, [(x.reply.kind, x.reply.ttl) if x.reply else None for x in fact.exchanges]
         case Path():

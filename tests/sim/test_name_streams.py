@@ -1,5 +1,6 @@
 """Resolvers that are asked over TCP, TLS and HTTPS, in virtual time and by foreign tools."""
 
+import socket
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from netprobe.model.services import Answer, Lookup, Transport
 from netprobe.sim.records import Fault, Resolver, Scenario, Server
+from netprobe.sim.servers.web import listener
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, World
 from tests.sim import real_scenario
@@ -107,6 +109,12 @@ def test_the_subnet_of_a_question_decides_where_the_answer_leads() -> None:
     assert told == {(("23.50.131.11",), 15)}
     rest = {(a.addresses, a.scope) for a in found if isinstance(a, Answer) and a.lookup.resolver != PUBLIC}
     assert rest == {((SERVER,), None)}
+
+
+def test_servers_do_not_wait_for_acknowledgements() -> None:
+    """Nagle's algorithm (RFC 896) is off, as at every public server: an answer follows session tickets at once."""
+    with listener("127.0.0.1", 0) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 REAL = f"""

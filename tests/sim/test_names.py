@@ -102,6 +102,18 @@ def test_the_authority_of_one_zone_fails() -> None:
     assert asked("www.example.com", scenario=scenario).rcode == "NXDOMAIN"  # nobody has told this world of it
 
 
+def test_a_zones_own_server_speaks_for_its_names_alone() -> None:
+    """Everybody tells who it is and where; it says that its word is its own, and refuses what is not its."""
+    own = Resolver("own", "71.18.80.53", "r4", zones=("tiktok.com",), host="ns1.tiktok.example")
+    scenario = line(names=NAMES, resolvers=(*RESOLVERS, own))
+    assert asked("tiktok.com", kind="NS", scenario=scenario).servers == ("ns1.tiktok.example",)
+    assert asked("ns1.tiktok.example", scenario=scenario).addresses == ("71.18.80.53",)
+    answer = asked("many.tiktok.com", own.address, scenario=scenario)
+    assert (answer.addresses, answer.authoritative) == (MANY, True)
+    assert asked("www.example.com", own.address, scenario=scenario).rcode == "REFUSED"
+    assert asked("nobody.tiktok.com", own.address, scenario=scenario).rcode == "NXDOMAIN"
+
+
 REAL = f"""
 "v19.tiktok.com" = {{ aliases = {json.dumps(CHAIN)}, addresses = ["{HERE}"], ttl_s = 0, aaaa = ["2001:db8::19"] }}
 "near.tiktok.com" = {{ addresses = ["{FAR}"], regions = {{ "194.25.0.0/16" = ["{HERE}"], "87.186.224.0/24" = ["{NEAR}"] }} }}
@@ -112,6 +124,13 @@ name = "telling"
 address = "{TELLING}"
 at = "core"
 ecs = "87.186.224.0/24"
+
+[[resolver]]
+name = "own"
+address = "71.18.80.53"
+at = "core"
+zones = ["tiktok.com"]
+host = "ns1.tiktok.example"
 
 [[fault]]
 kind = "dns"
@@ -156,3 +175,9 @@ def test_dig_sees_what_the_file_says(tmp_path: Path, fidelity: Fidelity) -> None
         assert len(dig("+short", "+noedns", f"@{TELLING}", "many.tiktok.com").split("\n")) > len(MANY)
         assert dig("+short", f"@{RESOLVER}", "nobody.invalid").strip() == "203.0.113.9"
         assert "status: NXDOMAIN" in dig(f"@{TELLING}", "nobody.invalid")
+        assert dig("+short", f"@{TELLING}", "tiktok.com", "NS").strip() == "ns1.tiktok.example."
+        assert dig("+short", f"@{TELLING}", "ns1.tiktok.example").strip() == "71.18.80.53"
+        own = dig("+norecurse", "@71.18.80.53", "v19.tiktok.com")
+        assert "flags: qr aa" in own
+        assert HERE in own
+        assert "status: REFUSED" in dig("@71.18.80.53", "www.example.com")

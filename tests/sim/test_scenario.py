@@ -163,6 +163,11 @@ WRONG = (
         "'upstream' in [[resolver]] 'isp': there is no resolver 'google' (known: )",
     ),
     (
+        '129"',
+        '129"\nzones = ["tiktok.com"]',
+        "[[resolver]] 'isp': 'zones' and 'host' go together, and without 'upstream'",
+    ),
+    (
         "",
         '[[fault]]\nkind = "dwon"\nat = "core"\n',
         "unknown fault kind 'dwon' (did you mean 'down'?)",

@@ -150,6 +150,11 @@ def test_another_platform_is_another_file(tmp_path: Path) -> None:
             '[[control]]\nname = "x"\nfamily = "y"\n[[control]]\nname = "x"\nfamily = "y"\n[[control]]',
             "[[control]] 'x' stands there twice",
         ),
+        (
+            "[[control]]",
+            '[[region]]\nname = "here"\nsubnet = "192.168.1.0/24"\n[[control]]',
+            "'subnet' in [[region]] 'here': '192.168.1.0/24' is no prefix of 8 to 24 bits of public IPv4 addresses",
+        ),
         ('name = "Mine"', "name =", "is not TOML: Invalid value (at line 2, column 7)"),
     ],
 )

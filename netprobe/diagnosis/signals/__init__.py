@@ -13,9 +13,12 @@ from netprobe.diagnosis.signals import (
     loss,
     quic,
     reach,
+    regions,
     sizes,
     tls,
+    transports,
     uplinks,
+    zones,
 )
 from netprobe.diagnosis.signals.base import Finding, Signal
 
@@ -25,7 +28,10 @@ SIGNALS: tuple[Signal, ...] = (
     *firewall.SIGNALS,
     *uplinks.SIGNALS,
     *dns.SIGNALS,
+    *transports.SIGNALS,
+    *zones.SIGNALS,
     *reach.SIGNALS,
+    *regions.SIGNALS,
     *sizes.SIGNALS,
     *branch.SIGNALS,
     *loss.SIGNALS,

@@ -1,7 +1,7 @@
 """What a server or a resolver says at a given time: a scenario's tables read with its faults. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
 from http import HTTPStatus
@@ -209,11 +209,26 @@ def resolve(scenario: Scenario, name: str, asked_by: str = "") -> Records:
         for target in targets[: MOST_ALIASES - len(chain)]:
             chain.append((owner, target.lower()))
             owner = target.lower()
+    servers = tuple(r.host for r in scenario.resolvers if name in r.zones)
     if entry is None:
-        names_below = not name or any(known.endswith(f".{name}") for known in scenario.names)
-        return Records("NOERROR" if names_below else "NXDOMAIN")  # RFC 8020: a name with names below it exists
+        host = next((r for r in scenario.resolvers if name and r.host == name), None)
+        if host is not None:
+            addresses, aaaa = of_both_versions(host.addresses)
+            return Records("NOERROR", addresses=addresses, aaaa=aaaa)
+        names_below = not name or servers or any(known.endswith(f".{name}") for known in scenario.names)
+        # RFC 8020: a name with names below it exists
+        return Records("NOERROR" if names_below else "NXDOMAIN", servers=servers)
     addresses, aaaa, scope = _for_region(entry, asked_by)
-    return Records("NOERROR", tuple(chain), addresses, entry.ttl_s, aaaa, scope)
+    return Records("NOERROR", tuple(chain), addresses, entry.ttl_s, aaaa, scope, servers)
+
+
+def own_word(scenario: Scenario, resolver: Resolver, name: str) -> Records | None:
+    """What a zone's own server says of `name` (lower case); None where `resolver` is none."""
+    if not resolver.zones:
+        return None
+    if not any(name == zone or name.endswith(f".{zone}") for zone in resolver.zones):
+        return Records("REFUSED")
+    return replace(resolve(scenario, name), authoritative=True)
 
 
 def of_both_versions(addresses: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -23,6 +23,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.NS
 import dns.rdtypes.ANY.SOA
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
@@ -35,6 +36,7 @@ from netprobe.sim.servers.answers import (
     Records,
     asker,
     mute,
+    own_word,
     resolve,
     tampered,
     thinking_s,
@@ -202,6 +204,7 @@ class Service:
         if records is None and self._upstream:
             self._forward(question)
             return
+        records = records or own_word(scenario, resolver, question.name)
         subnet = question.subnet
         records = records or resolve(scenario, question.name, asker(resolver, subnet.address if subnet else ""))
         if records.rcode:
@@ -293,9 +296,11 @@ def _failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.
 
 
 def _message(query: dns.message.Message, records: Records) -> dns.message.Message:
-    """The answer to an IN question; types other than A, AAAA and CNAME have no records."""
+    """The answer to an IN question; types other than A, AAAA, CNAME and NS have no records."""
     question = query.question[0]
     answer = _failure(query, dns.rcode.from_text(records.rcode))
+    if records.authoritative:
+        answer.flags |= dns.flags.AA
     if answer.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
         return answer
     ttl, owner = records.ttl_s, question.name
@@ -310,6 +315,9 @@ def _message(query: dns.message.Message, records: Records) -> dns.message.Messag
         found = [dns.rdtypes.IN.A.A(dns.rdataclass.IN, dns.rdatatype.A, text) for text in records.addresses]
     elif question.rdtype == dns.rdatatype.AAAA:
         found = [dns.rdtypes.IN.AAAA.AAAA(dns.rdataclass.IN, dns.rdatatype.AAAA, text) for text in records.aaaa]
+    elif question.rdtype == dns.rdatatype.NS:
+        targets = [dns.name.from_text(host) for host in records.servers]
+        found = [dns.rdtypes.ANY.NS.NS(dns.rdataclass.IN, dns.rdatatype.NS, target) for target in targets]
     if found:
         for address in found:  # a set each, because one set of many is shuffled: the file's order stays
             answer.answer.append(dns.rrset.from_rdata(owner, ttl, address))

@@ -61,6 +61,9 @@ def listener(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STRE
     """A socket that is bound to one address of the simulated network, present or not."""
     over_v6 = ":" in address
     sock = socket.socket(socket.AF_INET6 if over_v6 else socket.AF_INET, kind)
+    if kind is socket.SOCK_STREAM:
+        # RFC 896: an answer would wait until session tickets are acknowledged; what is accepted here has it too.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     level, freebind = (socket.IPPROTO_IPV6, _IPV6_FREEBIND) if over_v6 else (socket.SOL_IP, _IP_FREEBIND)
     sock.setsockopt(level, freebind, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
