@@ -169,6 +169,7 @@ class _Tables:
         for key, kind in _ROWS.items():
             rows = list(_rows(document.get(key, []), key, kind))
             again = {_replaces(row) for row in rows} - {None}
+            _check_gone(rows, self.rows[key])
             self.rows[key] = [row for row in self.rows[key] if _replaces(row) not in again] + rows
         for name, entry in _table(document.get("names", {}), "[names]").items():
             row = {"addresses": entry} if isinstance(entry, list) else _table(entry, f"[names] '{name}'")
@@ -196,7 +197,7 @@ class _Tables:
             links=tuple(self.rows["link"]),
             servers=tuple(self.rows["server"]),
             resolvers=tuple(self.rows["resolver"]),
-            routes=tuple(self.rows["route"]),
+            routes=tuple(route for route in self.rows["route"] if route.to),
             names=self.names,
             faults=tuple(self.rows["fault"]),
             symptom=_text(document, "symptom"),
@@ -211,6 +212,15 @@ def _replaces(row: Record) -> object:
     if isinstance(row, Route):
         return Route, row.prefix
     return (type(row), row.name) if isinstance(row, Uplink | Router | Server | Resolver) else None
+
+
+def _check_gone(rows: Iterable[Record], before: Iterable[Record]) -> None:
+    """Who takes a route away (`to = ""`) names one that there is."""
+    known = {_replaces(row) for row in before}
+    for row in rows:
+        if isinstance(row, Route) and not row.to and _replaces(row) not in known:
+            msg = f"[[route]] '{row.prefix}': 'to' is empty, and the network has no such route to take away"
+            raise checks.WrongError(msg)
 
 
 def _rows(rows: object, key: str, kind: type[Record]) -> Iterable[Record]:

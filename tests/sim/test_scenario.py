@@ -240,6 +240,11 @@ WRONG = (
         '[[fault]]\nkind = "drop"\nat = "core"\nmatch = { destination = ["10.0.0.1/8"] }\n',
         "'match' in [[fault]] 'drop': '10.0.0.1/8' is not a prefix of IPv4 or IPv6",
     ),
+    (
+        "",
+        '[[route]]\nprefix = "198.51.100.0/24"\nto = ""\n',
+        "[[route]] '198.51.100.0/24': 'to' is empty, and the network has no such route to take away",
+    ),
     ("", '[[fault]]\nkind = "loop"\nat = "core"\n', "'at' in [[fault]] 'loop': a loop is between two routers"),
     (
         "",
