@@ -100,8 +100,13 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
         case RateTest() | FlowTest() | Multipath():
             return fact.flow
         case HostState():
-            over_v6 = (fact.global_link_v6, fact.address_v6, fact.gateway_v6, fact.neighbour_v6)
-            return fact.default_link, fact.gateway, fact.neighbour, fact.resolvers, over_v6
+            over_v6 = (fact.global_link_v6, fact.address_v6, fact.gateway_v6, _confirmed(fact.neighbour_v6))
+            return fact.default_link, fact.gateway, _confirmed(fact.neighbour), fact.resolvers, over_v6
+
+
+def _confirmed(neighbour: str) -> str:
+    """A neighbour's state without its age: an entry that was confirmed is asked for again after 15 to 45 s, at random."""
+    return "reachable" if neighbour in {"stale", "delay", "probe"} else neighbour  # RFC 4861, 7.3.2
 
 
 def said_of(fact: AnyFact) -> Iterator[tuple[str, object]]:
