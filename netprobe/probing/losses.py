@@ -112,10 +112,11 @@ def count_losses(
 def ask_more(found: Sequence[Observation], edges: Sequence[Edge]) -> Iterable[Session[Observation]]:
     """More SYNs to one address of each network of the platform: is a packet lost now and then?
 
-    Only where every place answers SYNs, and no loss of them has been seen that is looked into anyhow.
+    Only where every place of it answers SYNs, and no loss of them has been seen that is looked into anyhow.
     """
     syns = [o for o in found if not (isinstance(o.fact, Train) and o.fact.protocol is Protocol.ICMP)]
-    if not all(o.fact.answered for o in syns if isinstance(o.fact, Train)) or worth_a_look(losing(syns)):
+    trains = [o.fact for o in syns if o.purpose == "edge.train" and isinstance(o.fact, Train)]
+    if not all(train.answered for train in trains) or worth_a_look(losing(syns)):
         return
     served = {o.fact.fetch.handshake.address for o in found if isinstance(o.fact, Response) and o.fact.handshaken.done}
     each = {network_of(e.address, wide=True): e for e in reversed(edges) if e.address in served}

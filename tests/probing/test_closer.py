@@ -9,7 +9,7 @@ import pytest
 from netprobe.model.probes import Flow, FlowTally, FlowTest, Path, Protocol, RateTest, Train
 from netprobe.model.report import Observation
 from netprobe.probing.flows import is_split
-from netprobe.probing.losses import COUNT, HOP_COUNT, HOPS, SYNS_AGAIN
+from netprobe.probing.losses import COUNT, HOP_COUNT, HOPS, MORE_COUNT, SYNS_AGAIN
 from netprobe.probing.run import run
 from netprobe.probing.survey import survey
 from netprobe.sim.scenario import load
@@ -98,6 +98,14 @@ def test_one_lossy_network_among_many_is_noticed() -> None:
     """Three SYNs to each place do not show that one of them loses a packet in seven; two dozen do."""
     lossy = [seed for seed in range(1, 9) if any(o.purpose == "edge.loss" for o in look("cdn-lossy", seed)[0])]
     assert len(lossy) == 8
+
+
+def test_a_dead_control_does_not_keep_loss_from_being_looked_for() -> None:
+    """One unrelated service that is silent by itself says nothing of the platform."""
+    found, _ = look("control-dead")
+    assert any(
+        o.purpose == "edge.train" and isinstance(o.fact, Train) and len(o.fact.exchanges) == MORE_COUNT for o in found
+    )
 
 
 def test_sizes_are_asked_where_an_upload_fails() -> None:
