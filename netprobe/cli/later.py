@@ -34,8 +34,11 @@ _DISPLAY = (
 )
 
 
-def for_diagnosis() -> None:
-    """Load what a diagnosis and its report may want."""
+def for_diagnosis(*, shown: bool = True) -> None:
+    """Load what a diagnosis may want, and its report where it is `shown`: a resident keeps it for others to show."""
+    if not shown:
+        _load(_LOOKUPS)
+        return
     _load((*_LOOKUPS, *_PCAP, *_PEOPLE, *_REPORT))
     from netprobe.report.html import style
 

@@ -67,7 +67,7 @@ def instruments(
         tables()
 
         def load() -> None:
-            later.for_diagnosis()
+            later.for_diagnosis(shown=folder is None)
             quic.ahead(trust.authorities())
 
         yield Instruments(separate(_reach(settings, platform, every_s), load=load, folder=folder), trust, table)

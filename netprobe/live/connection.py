@@ -27,6 +27,7 @@ _CHUNK = 65536
 _HTTP = ("http/1.1",)  # in ALPN (RFC 7301)
 _READS_AT_ONCE = 16
 _HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
+_MOST_INTERIM = 32  # answers of 1xx before the one that counts (RFC 9110, 15.2)
 _DETAIL_LIMIT = 200
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
@@ -106,6 +107,7 @@ class Conversation:
         self._handshaken: Handshaken | None = None
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
         self._answer: h11.Response | None = None
+        self._interim = 0
         self._first_byte_s: float | None = None
         self._body = b""
         self._body_bytes = 0
@@ -327,7 +329,11 @@ class Conversation:
                     self._take_body(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     self._end("")
-                elif not isinstance(event, h11.InformationalResponse):
+                elif isinstance(event, h11.InformationalResponse):
+                    self._interim += 1
+                    if self._interim > _MOST_INTERIM:
+                        self._end("malformed", "no end of interim answers")
+                else:
                     return  # it needs more data, or the connection is over
         except h11.RemoteProtocolError as error:
             self._end("malformed" if data else "closed", str(error))

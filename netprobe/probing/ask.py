@@ -60,6 +60,35 @@ class Ask:
         return self._outcome
 
 
+class Pause:
+    """Let `seconds` pass, and ask nobody anything."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+        self._over = False
+
+    def next_request(self, now: float) -> Request | None:
+        """Nothing, ever."""
+        if self._until is None:
+            self._until = now + self._seconds
+        self._over = now >= self._until
+        return None
+
+    def sent(self, request: Request, token: int, now: float) -> None:
+        """Nothing is."""
+
+    def receive(self, token: int, outcome: Outcome, now: float) -> None:
+        """Nothing comes."""
+
+    def deadline(self) -> float | None:
+        """Its end."""
+        return None if self._over else self._until
+
+    def result(self) -> None:
+        """Nothing."""
+
+
 def lookup(name: str, resolver: str, record_type: str = "A", *, timeout_s: float = 2.0) -> Session[Answer]:
     """Ask `resolver` for the records of `record_type` that `name` has: its IPv4 addresses."""
     return Ask(Lookup(name=name, resolver=resolver, record_type=record_type, timeout_s=timeout_s))  # type: ignore[return-value]

@@ -20,7 +20,7 @@ from netprobe.probing.ask import fetch, lookup
 from netprobe.probing.loss import is_significant
 from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page
+from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page, patience_s
 from netprobe.probing.run import Plan, Session, gather
 from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
@@ -69,18 +69,20 @@ def _first(found: Iterable[Observation], purpose: str) -> dict[str, tuple[str, s
     return {asked.name: (address, asked.resolver) for asked, address in chosen if address}
 
 
-def ask(edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]) -> Iterable[Plan[list[Observation]]]:
-    """Are the edges there, and do they serve? Are the controls there?"""
-    served = [_serve(edge, pages=number < PAGES) for number, edge in enumerate(edges)]
-    return [*served, *(gather([_knock("v6.control", c.name, address)]) for c, address in controls)]
+def look(
+    edges: Sequence[Edge], controls: Sequence[tuple[Control, str]], before: Sequence[Observation]
+) -> Plan[list[Observation]]:
+    """Are they there? Then what those that are serve, and the ways to those that are not.
 
-
-def _serve(edge: Edge, *, pages: bool) -> Plan[list[Observation]]:
-    """Who answers no SYN is not asked for a page."""
-    found: list[Observation] = yield [_knock("v6.edge", edge.name, edge.address)]
-    if pages and _answers(found[0]):
-        found += yield [Observe("v6.edge.fetch", edge.name, fetch(page(edge.address, edge.name)))]
-    return found
+    Who answers no SYN is not asked for a page.
+    """
+    knocks = [_knock("v6.edge", edge.name, edge.address) for edge in edges]
+    knocks += [_knock("v6.control", control.name, address) for control, address in controls]
+    there: list[Observation] = yield knocks
+    answering = {o.fact.destination for o in there if isinstance(o.fact, Train) and _answers(o)}
+    asked = [edge for edge in edges[:PAGES] if edge.address in answering]
+    fetches = [Observe("v6.edge.fetch", edge.name, fetch(page(edge.address, edge.name))) for edge in asked]
+    return there + (yield [*fetches, *paths([*before, *there])])
 
 
 def _knock(what: str, subject: str, address: str) -> Session[Observation]:
@@ -137,8 +139,9 @@ def paths(found: Sequence[Observation]) -> Iterable[Session[Observation]]:
     pairs = zip_longest(*silent.values())
     failing = [each for pair in pairs for each in pair if each][:FAILING_PATHS]
     passing = [*_spread(found, "v6.edge", answering=True), *_spread(found, "v6.control", answering=True)]
+    wait_s = patience_s(found)
     for purpose, subject, address in [*failing, *passing[: PASSING_PATHS if failing else 0]]:
-        yield Observe(purpose, subject, Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+        yield Observe(purpose, subject, Traceroute(Flow(Protocol.TCP, address, HTTPS), last_s=wait_s))
 
 
 def _spread(found: Iterable[Observation], what: str, *, answering: bool) -> list[tuple[str, str, str]]:

@@ -17,16 +17,21 @@ HTTPS = 443
 TRAIN_COUNT = 3
 TRAIN_INTERVAL_S = 0.05
 FETCH_TIMEOUT_S = 5.0
-SILENT_TIMEOUT_S = 2.0  # for an address that has answered no SYN so far
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.6, 1.0  # for an answer to a probe
+WAIT_FACTOR = 3.0  # times the slowest round trip that was measured,
+SLOW_PATH_S = 0.15  # and what routers may take beside it: they answer from a slow path
+RETRANSMISSION_S = 1.0  # of a SYN (RFC 6298, 2.1): who has answered none so far gets another one
 
 
-def trains(what: str, subject: str, address: str, *, echoes: bool = True) -> Iterable[Session[Observation]]:
+def trains(
+    what: str, subject: str, address: str, *, echoes: bool = True, timeout_s: float = LONGEST_WAIT_S
+) -> Iterable[Session[Observation]]:
     """Is it there? Three SYNs to its service and three echoes; as many SYNs where this machine can send no `echoes`."""
     syns = TRAIN_COUNT if echoes else 2 * TRAIN_COUNT
-    session = TrainSession(Protocol.TCP, address, port=HTTPS, count=syns, interval_s=TRAIN_INTERVAL_S)
-    yield Observe(f"{what}.train", subject, session)
-    if echoes:
-        session = TrainSession(Protocol.ICMP, address, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S)
+    for protocol, port, count in ((Protocol.TCP, HTTPS, syns), *([(Protocol.ICMP, 0, TRAIN_COUNT)] if echoes else [])):
+        session = TrainSession(
+            protocol, address, port=port, count=count, interval_s=TRAIN_INTERVAL_S, timeout_s=timeout_s
+        )
         yield Observe(f"{what}.train", subject, session)
 
 
@@ -36,18 +41,33 @@ def can_echo(host: HostState) -> bool:
 
 
 def serve(
-    what: str, address: str, pages: Sequence[tuple[str, str]], *, reach: bool = True, echoes: bool = True
+    what: str, address: str, wanted: Sequence[tuple[str, str]], *, echoes: bool = True
 ) -> Plan[list[Observation]]:
-    """One address: is it there, and does it serve its names? `pages` are (name, path).
+    """One address: is it there, and does it serve its names? `wanted` are (name, path)."""
+    found: list[Observation] = yield list(trains(what, wanted[0][0], address, echoes=echoes))
+    return found + (yield list(pages(what, address, wanted, found)))
 
-    Whoever answers no SYN of a train is asked for pages too, but is not waited for as long.
+
+def pages(
+    what: str, address: str, wanted: Sequence[tuple[str, str]], found: Sequence[Observation]
+) -> Iterable[Session[Observation]]:
+    """What an address serves. Who has answered no SYN in `found` is asked too, but is not waited for as long."""
+    knocked = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
+    silent = any(train.destination == address and not train.answered for train in knocked)
+    patience = RETRANSMISSION_S + patience_s(found) if silent else FETCH_TIMEOUT_S
+    return [Observe(f"{what}.fetch", name, fetch(page(address, name, path, patience))) for name, path in wanted]
+
+
+def patience_s(found: Iterable[Observation]) -> float:
+    """How long to wait for an answer to a probe, by how long others have taken.
+
+    TCP's own rule for the first retransmission is a second (RFC 6298, 2.1), and a few round trips once they are known.
     """
-    found: list[Observation] = (yield list(trains(what, pages[0][0], address, echoes=echoes))) if reach else []
-    silent = any(isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP and not o.fact.answered for o in found)
-    patience = SILENT_TIMEOUT_S if silent else FETCH_TIMEOUT_S
-    return found + (
-        yield [Observe(f"{what}.fetch", name, fetch(page(address, name, path, patience))) for name, path in pages]
-    )
+    trains = [o.fact for o in found if isinstance(o.fact, Train)]
+    slowest = max((x.reply.rtt_s for t in trains for x in t.exchanges if x.reply), default=None)
+    if slowest is None:
+        return LONGEST_WAIT_S
+    return min(max(SHORTEST_WAIT_S, WAIT_FACTOR * slowest + SLOW_PATH_S), LONGEST_WAIT_S)
 
 
 def page(address: str, name: str, path: str = "/", timeout_s: float = FETCH_TIMEOUT_S, *, mss: int = 0) -> Fetch:

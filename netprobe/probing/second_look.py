@@ -14,7 +14,7 @@ from netprobe.probing.locate import locate
 from netprobe.probing.losses import count_losses
 from netprobe.probing.names_again import Doubt, anything_came, in_doubt, look_at_names
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, trains
+from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, patience_s, trains
 from netprobe.probing.quic import look_into_silence
 from netprobe.probing.regions import look_elsewhere
 from netprobe.probing.run import Plan, Session, gather
@@ -80,9 +80,11 @@ def second_look(
             batch.append(Observe("sni.control", edge.name, handshake(_unchecked(edge.address, other_name))))
             if elsewhere:
                 batch.append(Observe("sni.elsewhere", edge.name, handshake(_unchecked(elsewhere, edge.name))))
+    wait_s = patience_s(found)
     for o in found:
         if o.purpose in {"edge.path", "control.path"} and isinstance(o.fact, Path) and not o.fact.reached:
-            batch.append(Observe(o.purpose, o.subject, Traceroute(Flow(Protocol.ICMP, o.fact.flow.destination))))
+            echoed = Flow(Protocol.ICMP, o.fact.flow.destination)
+            batch.append(Observe(o.purpose, o.subject, Traceroute(echoed, last_s=wait_s)))
         elif o.purpose == "gateway" and isinstance(o.fact, Train) and not o.fact.answered:
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     batch += in_small_segments(found, edges, controls)

@@ -5,9 +5,9 @@ handshake did not finish"), never by meaning; what it means is the diagnosis' bu
 
 Where this machine has IPv6, a handful of the same is asked over it in the same stages (`over_v6`).
 
-The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then the edges and
-the controls that were found; then the ways to some of them, a second look at whatever failed, and a look over the other
-uplinks of a machine that has several.
+The stages: the own machine; then, side by side, gateway, names and the controls that need no name; then whether the
+edges and the controls that were found are there; then, side by side, what they serve and the ways to some of them; then
+a second look at whatever failed, and a look over the other uplinks of a machine that has several.
 
 Few destinations are traced, those that fail first: an ordinary router answers one peer with a burst of about six ICMP
 errors and then one a second, so that tracing everything at once would manufacture silent hops close to home.
@@ -22,10 +22,10 @@ from netprobe.model.report import Observation
 from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing import over_v6
-from netprobe.probing.ask import inspect, lookup
+from netprobe.probing.ask import Pause, inspect, lookup
 from netprobe.probing.losses import ask_more
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS, can_echo, serve, trains
+from netprobe.probing.questions import HTTPS, can_echo, pages, patience_s, trains
 from netprobe.probing.quic import try_quic
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.second_look import failing_resolvers, second_look
@@ -39,9 +39,12 @@ EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the 
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 UPLOAD = "upload"  # the symptom that only packets on the way there can explain
 PUBLIC_RESOLVERS = 2  # that are asked over another uplink, whose own resolver nobody knows
+HEAD_START_S = 0.3  # of the ways to the silent, before they are asked for pages
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
 
 Observations = tuple[Observation, ...]
+#: What kind of place it is, its address, and its names with their pages.
+_Wanted = tuple[str, str, list[tuple[str, str]]]
 
 
 def survey(
@@ -75,13 +78,13 @@ def survey(
         found += _flat((yield begin))
         edges = choose_edges(targets, resolvers, _answers(found, "lookup.platform"))
         named = _named_controls(platform.controls, resolvers, _answers(found, "lookup.control"))
-        asked = [*_edges(edges, echoes=echoes), *_controls(named, echoes=echoes)]
         edges_v6, controls_v6 = over_v6.find_edges(targets, found), over_v6.find_controls(platform.controls, found)
-        asked += over_v6.ask(edges_v6, controls_v6)
-        second = yield [*asked, _all(failing_resolvers(found, resolvers))]
+        second = yield [
+            _ask(tuple(found), edges, named, echoes=echoes),
+            over_v6.look(edges_v6, controls_v6, found),
+            _all(failing_resolvers(found, resolvers)),
+        ]
         found += _flat(second)
-        tried = [*try_quic(found, edges, named), *over_v6.paths(found)]
-        found += yield from _all([*tried, *_paths(found, edges, named), *ask_more(found, edges)])
         beside = [o for o in found if o.purpose.startswith(over_v6.OVER)]
         looked = yield from second_look(
             [o for o in found if o not in beside],
@@ -186,17 +189,64 @@ def _named_controls(
     return found
 
 
-def _edges(edges: Sequence[Edge], *, echoes: bool) -> Iterable[Plan[list[Observation]]]:
-    pages: dict[str, list[tuple[str, str]]] = {}
+def _ask(
+    before: Sequence[Observation], edges: Sequence[Edge], controls: Sequence[tuple[Control, str]], *, echoes: bool
+) -> Plan[list[Observation]]:
+    """Who is there; then, side by side, what they serve, and the ways to some of them."""
+    wanted = _wanted(edges, controls)
+    # Controls with an address of their own have been knocked at before anything was known of names.
+    known = {address for control, address in controls if control.address}
+    wait_s = patience_s(before)
+    asked = [(w, a, names[0][0]) for w, a, names in wanted if w == "edge" or a not in known]
+    knocks = [_all(trains(what, name, address, echoes=echoes, timeout_s=wait_s)) for what, address, name in asked]
+    there = _flat((yield knocks))
+    heard = [*before, *there]
+    answering = _answering(heard)
+    loud = _fetches([each for each in wanted if each[1] in answering], heard)
+    quiet = _fetches([each for each in wanted if each[1] not in answering], heard)
+    beside = [_pages(loud, heard, edges, controls), _all(_paths(heard, edges, controls)), _later(quiet)]
+    return [*there, *_flat((yield beside))]
+
+
+def _answering(found: Iterable[Observation]) -> set[str]:
+    """The addresses that have answered a SYN."""
+    trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
+    return {train.destination for train in trains if train.answered}
+
+
+def _pages(
+    fetches: Sequence[Session[Observation]],
+    heard: Sequence[Observation],
+    edges: Sequence[Edge],
+    controls: Sequence[tuple[Control, str]],
+) -> Plan[list[Observation]]:
+    """What is served; then whether who says that it speaks QUIC does, and whether a packet is lost now and then."""
+    fetched: list[Observation] = yield fetches
+    more = ask_more([*heard, *fetched], edges)
+    return fetched + (yield [*try_quic(fetched, edges, controls), *more])
+
+
+def _fetches(wanted: Sequence[_Wanted], heard: Sequence[Observation]) -> list[Session[Observation]]:
+    return [one for what, address, names in wanted for one in pages(what, address, names, heard)]
+
+
+def _later(sessions: Sequence[Session[Observation]]) -> Plan[list[Observation]]:
+    """What is asked of the silent, a moment after the ways to them.
+
+    In a loop each SYN draws an error from the very routers that are asked for the way, and they send only so many.
+    """
+    if sessions:
+        yield [Pause(HEAD_START_S)]
+    return (yield list(sessions))
+
+
+def _wanted(edges: Sequence[Edge], controls: Sequence[tuple[Control, str]]) -> list[_Wanted]:
+    """What is asked of each address, with its names and their pages."""
+    served: dict[str, list[tuple[str, str]]] = {}
     for edge in edges:
-        pages.setdefault(edge.address, []).append((edge.name, "/"))
-    return [serve("edge", address, wanted, echoes=echoes) for address, wanted in pages.items()]
-
-
-def _controls(controls: Sequence[tuple[Control, str]], *, echoes: bool) -> Iterable[Plan[list[Observation]]]:
-    return [
-        serve("control", address, [(c.name, c.path)], reach=not c.address, echoes=echoes) for c, address in controls
-    ]
+        served.setdefault(edge.address, []).append((edge.name, "/"))
+    asked = [("edge", address, names) for address, names in served.items()]
+    return [*asked, *(("control", address, [(control.name, control.path)]) for control, address in controls)]
 
 
 def _paths(
@@ -207,14 +257,14 @@ def _paths(
     for control, address in controls:
         if not control.address:
             destinations.setdefault(address, ("control.path", control.name))
-    trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.protocol is Protocol.TCP]
-    heard = {train.destination for train in trains if train.answered}
+    heard = _answering(found)
     failing = _over_networks(address for address in destinations if address not in heard)[:FAILING_PATHS]
     # A neighbour that answers is the best comparison: routes part at a network that is announced.
     beside = [a for f in failing for a in destinations if a in heard and network_of(a) == network_of(f)]
     passing = [a for a in destinations if a in heard and destinations[a][0] == "edge.path"]
+    wait_s = patience_s(found)
     for address in failing + _over_networks(beside + passing)[:PASSING_PATHS]:
-        yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS)))
+        yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS), last_s=wait_s))
 
 
 def _over_networks(addresses: Iterable[str]) -> list[str]:

@@ -29,11 +29,12 @@ class Traceroute:
     or has had that long to be: where many paths share a rate, a round trip passes between two turns of one of them
     anyway, and what would have gone beyond the destination, or only asked how far it is, is saved.
 
-    The path begins at `first_ttl`. Once the destination has answered, other hops have half a round trip and `grace_s`
-    more.
+    The path begins at `first_ttl`. Between the tries of a silent hop `timeout_s` pass, in which a router that answers
+    one probe a second is ready again; the last is waited for `last_s` only, unless any of them is answered. Once the
+    destination has answered, other hops have half a round trip and `grace_s` more.
     """
 
-    def __init__(  # what to ask, and how long to wait
+    def __init__(  # noqa: PLR0913  # what to ask, and how long to wait
         self,
         flow: Flow,
         *,
@@ -41,6 +42,7 @@ class Traceroute:
         max_ttl: int = 30,
         tries: int = 2,
         timeout_s: float = 1.0,
+        last_s: float | None = None,
         first_ttls: int = FIRST_TTLS,
         patience_s: float = 0.0,
         grace_s: float = _SLOW_ANSWER_S,
@@ -50,6 +52,8 @@ class Traceroute:
         self._max_ttl = max_ttl
         self._tries = tries
         self._timeout_s = timeout_s
+        self._last_s = timeout_s if last_s is None else last_s
+        self._asked_again = False  # what is open now are last tries
         away = _DESTINATION_LABEL if flow.protocol is Protocol.TCP else 0
         self._ask_destination = flow.labelled(flow.label + away)
         first = range(first_ttl, min(first_ttl + first_ttls - 1, max_ttl) + 1)
@@ -103,6 +107,8 @@ class Traceroute:
             return
         self._open.discard(token)
         if not outcome.from_destination:
+            if self._asked_again and self._rtt_s is None:  # it goes on: with routers that are ready again
+                self._round_ends_at = max(self._round_ends_at, exchange.sent_s + self._timeout_s)
             if outcome.kind in {ReplyKind.UNREACHABLE, ReplyKind.SEND_FAILED} and outcome.error not in PASSING:
                 self._bar(self._first_ttl if ttl == FULL_TTL and outcome.kind is ReplyKind.SEND_FAILED else ttl)
             return
@@ -149,7 +155,7 @@ class Traceroute:
     def _wait_s(self) -> float:
         """How long a reply may take: a good round trip once the destination has answered."""
         if self._rtt_s is None:
-            return self._timeout_s
+            return self._last_s if self._asked_again else self._timeout_s
         return min(self._timeout_s, 1.5 * self._rtt_s + self._grace_s)
 
     @property
@@ -188,6 +194,9 @@ class Traceroute:
         last = min(self._farthest + _GAP, self._max_ttl)
         unsent = [ttl for ttl in range(self._first_ttl, last + 1) if ttl not in self._sent]
         if unsent:
+            self._asked_again = False
             return unsent
         # The end of a path is what a verdict rests on: only its silence is asked again, and the destination itself.
-        return [ttl for ttl in (*range(self._farthest + 1, last + 1), FULL_TTL) if self._open_for(ttl)]
+        again = [ttl for ttl in (*range(self._farthest + 1, last + 1), FULL_TTL) if self._open_for(ttl)]
+        self._asked_again = all(len(self._sent.get(ttl, ())) + 1 >= self._tries for ttl in again)
+        return again

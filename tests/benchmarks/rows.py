@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import branches, forgeries, lab, others, punctual, round_trips, tap, traces
+from tests.benchmarks import branches, forgeries, lab, others, punctual, resident, round_trips, surveys, tap, traces
 from tests.benchmarks.figures import Figure
 
 #: Every row, in the order in which they are measured.
@@ -20,10 +20,12 @@ ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "tap": tap.tap,
     "trace": others.trace,
     "diagnose": others.diagnose,
+    "survey": surveys.survey,
+    "memory": resident.memory,
 }
 
 #: Those that are only measured when they are named: other tools need minutes for the same.
-SLOW = ("trace", "diagnose", "tap")
+SLOW = ("trace", "diagnose", "survey", "tap")
 
 #: What has no other tool beside it and no clock: (what, the test that holds it).
 HELD: tuple[tuple[str, str], ...] = (

@@ -1,4 +1,4 @@
-"""A plain `netprobe trace` is read without typer, and as typer would read it."""
+"""A plain `netprobe trace` or `netprobe agent` is read without typer, and as typer would read it."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netprobe.cli import app, quick, tracing
+from netprobe.cli import app, quick, resident, tracing
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,6 +64,45 @@ def test_everything_else_is_left_to_typer(line: str, read: list[Any]) -> None:
     """Mistakes and help above all."""
     assert quick.run(line.split()) is None
     assert read == []
+
+
+AGENT_WORDS = st.sampled_from(
+    [
+        *("a", "", "--once", "--once=1", "--json", "-h", "--help", "--", "--nothing", "--every", "5m", "--every=1h"),
+        *(
+            "--every=",
+            "--state",
+            "/var/x",
+            "--state=/var/y",
+            "-x",
+            "--config",
+            "/etc/z",
+            "--ca-file",
+            "--ca-file=c.pem",
+        ),
+    ]
+)
+
+
+@given(words=st.lists(AGENT_WORDS, max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_an_agent_is_started_as_typer_starts_it(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it is left to typer."""
+    begun: list[dict[str, Any]] = []
+    monkeypatch.setattr(resident, "start", lambda **how: begun.append(how))
+    code = quick.run(["agent", *words])
+    if code is not None:
+        assert app.run(["agent", *words]) == code == 0
+        assert begun[:1] == begun[1:]
+
+
+@pytest.mark.parametrize("line", ["agent", "agent --once", "agent --state /var/lib/x --every 5m", "agent --config=/x"])
+def test_plain_agents_are_started_without_typer(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a unit says."""
+    begun: list[dict[str, Any]] = []
+    monkeypatch.setattr(resident, "start", lambda **how: begun.append(how))
+    assert quick.run(line.split()) == 0
+    assert len(begun) == 1
 
 
 def test_a_failure_has_the_same_words(capfd: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ GROUPS = {
     "certificates": Group(services.certificates, services.certificate_seeds),
     "http": Group(services.heads, services.head_seeds),
     "tls": Group(services.records, services.record_seeds),
+    "helper": Group(services.words, services.word_seeds),
     "files": Group(machine.files, machine.file_seeds),
     "netlink": Group(machine.rows, machine.row_seeds),
 }

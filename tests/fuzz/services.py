@@ -6,10 +6,13 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from netprobe.live import (
     certificate,
     connection,
     dns,
+    quic_words,
 )
 from netprobe.model.record import to_json
 from netprobe.model.services import (
@@ -19,6 +22,8 @@ from netprobe.model.services import (
     Fetch,
     Handshake,
     Lookup,
+    QuicHandshake,
+    QuicHandshaken,
     Response,
     Transport,
 )
@@ -156,6 +161,7 @@ def head_seeds() -> Iterator[bytes]:
     yield b"HTTP/1.1 302 Found\r\nLocation: http://a/\r\nVia: 1.1 b\r\nVia: 1.1 c\r\nContent-Length: 0\r\n\r\n"
     yield b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 \xff\r\nRetry-After: 9\r\n\r\nabc"
     yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    yield b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 40
 
 
 def records(data: bytes) -> None:
@@ -183,3 +189,31 @@ def record_seeds() -> Iterator[bytes]:
     yield b"\x15\x03\x01\0\2\2\x28"  # an alert: handshake failure
     yield b"\x16\x03\x03\0\x2e\2\0\0\x2a\x03\x03" + bytes(32) + b"\0\x13\x01\0\0\x04\0\x2b\0\0"
     yield b"HTTP/1.1 403 Forbidden\r\n\r\n"
+
+
+def words(data: bytes) -> None:
+    """What the QUIC helper says, which reads strangers' bytes all day, is messages or refused."""
+    rest = data
+    while True:
+        try:
+            cut = quic_words.unpack(rest)
+            if cut is None:
+                return
+            message, after = cut
+            told = msgspec.json.decode(message, type=quic_words.Told)
+        except ValueError:
+            return
+        assert len(after) < len(rest)
+        rest = after
+        to_json(told)
+
+
+def word_seeds() -> Iterator[bytes]:
+    asked = QuicHandshake("192.0.2.80", server_name="www.example.com")
+    shown = Certificate("CN=a", "CN=b", ("www.example.com",), 0.0, 1e9)
+    done = QuicHandshaken(
+        asked, "done", initial_s=0.01, handshake_s=0.02, version="QUICv1", alpn="h3", certificate=shown
+    )
+    yield quic_words.pack(quic_words.Told(1, done, 9, 9999))
+    failed = QuicHandshaken(asked, "handshake", "closed", "why", 0x128)
+    yield quic_words.pack(quic_words.Told(1, failed)) + quic_words.pack(quic_words.Told(2, failed))

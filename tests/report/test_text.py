@@ -1,15 +1,19 @@
 """The answer in plain words."""
 
 import re
+import unicodedata
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netprobe.diagnosis.causes import tables
 from netprobe.model.verdict import Component
+from netprobe.report.details import details
 from netprobe.report.lines import render
 from netprobe.report.text import SHOWN_FOR, answer
-from tests.report.samples import sample
+from tests.report.samples import sample, soiled, whose
 
 #: What a person at home would have to look up.
 JARGON = re.compile(
@@ -103,3 +107,12 @@ def test_a_hostile_sentence_cannot_touch_the_terminal() -> None:
     text = render(answer(msgspec.structs.replace(report, verdict=verdict), {}))
     assert "\x1b" not in text
     assert "\x07" not in text
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=40, deadline=None)
+def test_any_text_at_all_can_be_shown(dirt: str) -> None:
+    """Whatever stands in any field of a report: neither the answer nor the measurements carry what acts."""
+    report = soiled(sample("sni-reset"), dirt)
+    text = render(answer(report, {})) + render(details(report, whose, width=110))
+    assert not [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}]
