@@ -78,6 +78,7 @@ class Cards:
         )
         self._by_metric = tuple(sorted(self.all, key=lambda card: card.metric))
         self._leaseless = tuple(fault for fault in scenario.faults if fault.kind == "no_lease")
+        self.lasting = not self._leaseless  # what they have never changes
 
     def of(self, device: str) -> Card | None:
         """The card whose device is called `device`."""
@@ -85,7 +86,7 @@ class Cards:
 
     def leased(self, card: Card, now: float) -> bool:
         """Whether its network has given it an address, and the routes that come with it."""
-        return not self._leaseless or not any(card.node in fault.at and fault.active(now) for fault in self._leaseless)
+        return self.lasting or not any(card.node in fault.at and fault.active(now) for fault in self._leaseless)
 
     def made_up(self, card: Card, now: float) -> tuple[str, ...]:
         """The addresses that it has given itself for want of another (RFC 3927), with prefix lengths."""
@@ -94,7 +95,7 @@ class Cards:
 
     def routed(self, now: float) -> tuple[Card, ...]:
         """Those with a default route, the one that counts first. A route stays when its cable is pulled, as Linux's."""
-        if not self._leaseless:
+        if self.lasting:
             return self._by_metric
         return tuple(card for card in self._by_metric if self.leased(card, now))
 

@@ -79,7 +79,9 @@ class Network:
         if origin is None or origin in epoch.down:
             return
         if not self._edges.translate or self._edges.begins(origin, packet, now, epoch):
-            self._set_out(packet, origin, now, epoch)
+            self._travel(packet, origin, now, epoch)
+            if self._late:
+                self._follow(epoch)
 
     def next_at(self) -> float | None:
         """When the next packet comes out; None when nothing is under way."""
@@ -130,9 +132,8 @@ class Network:
 
     # --- forwarding
 
-    def _set_out(self, packet: Packet, origin: str, now: float, epoch: Epoch, via: str = "") -> None:
-        """Let it travel, and then what those send who have seen it pass."""
-        self._travel(packet, origin, now, epoch, via)
+    def _follow(self, epoch: Epoch) -> None:
+        """Let travel what those send who have seen a packet pass."""
         while self._late:
             self._travel(*self._late.pop(0), epoch)
 
@@ -230,7 +231,9 @@ class Network:
         leaves = gate.cross(packet.size, at, epoch.loads.get(gate.ends, 0.0))
         if leaves is not None:
             near, far = gate.ends
-            self._set_out(packet, near, leaves, epoch, far)
+            self._travel(packet, near, leaves, epoch, far)
+            if self._late:
+                self._follow(epoch)
 
     # --- address translation
 

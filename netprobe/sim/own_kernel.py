@@ -36,6 +36,7 @@ class OwnKernel:
     ) -> None:
         self._client = scenario.client
         self._cards = cards
+        self._found: dict[tuple[str, str], Card | None] = {}  # by destination and link, where it never changes
         self._owner = {address: card for card in cards.all for address in card.own}
         self._network = network
         self._clock = clock
@@ -43,6 +44,14 @@ class OwnKernel:
 
     def card(self, destination: str, link: str) -> Card | None:
         """The card by which a packet leaves: `link` where it is bound to one, else as the routes say. None: by none."""
+        if not self._cards.lasting:
+            return self._card(destination, link)
+        key = (destination, link)
+        if key not in self._found:
+            self._found[key] = self._card(destination, link)
+        return self._found[key]
+
+    def _card(self, destination: str, link: str) -> Card | None:
         now = self._clock.now
         if trouble(destination) != NO_ROUTE:
             return None

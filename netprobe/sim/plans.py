@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from netprobe.sim.balancing import five_tuple, hash_of
@@ -14,6 +14,8 @@ from netprobe.sim.links import Gate
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Router, Scenario
 from netprobe.sim.routing import Ends, Nodes, Routing, Way, clients
+
+_FLOWS = 4096  # whose ways are remembered
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,6 +69,7 @@ class _Fork:
     place: int
     by_packet: bool
     branches: "list[list[Nodes] | _Fork | Plan]"
+    flows: dict[str, Plan] = field(default_factory=dict)  # what was found from here before
 
 
 class Plans:
@@ -175,21 +178,29 @@ class Plans:
         nodes = ways[0]
         return self._make(self._routing.along(nodes, epoch.wires), nodes[0], nodes[-1], epoch)
 
-    def _balanced(self, choice: "Plan | _Fork", packet: Packet | None, epoch: Epoch) -> Plan:
+    def _balanced(self, first: _Fork, packet: Packet | None, epoch: Epoch) -> Plan:
         """Which of several ways: each router on it that has a choice makes its own; without a packet the first."""
         flow = five_tuple(packet) if packet else ""
+        if flow in first.flows:
+            return first.flows[flow]
+        choice: Plan | _Fork = first
+        again = True  # the same way for the next packet of this flow
         while isinstance(choice, _Fork):
             fork = choice
             if not packet:
                 number = 0
             elif fork.by_packet:
-                number = self._draw.getrandbits(32)
+                again, number = False, self._draw.getrandbits(32)
             else:
                 number = hash_of(f"{self._seed}/{fork.at}/{flow}")
             branch = fork.branches[number % len(fork.branches)]
             if isinstance(branch, list):
                 branch = fork.branches[number % len(fork.branches)] = self._fork(branch, fork.place + 1, epoch)
             choice = branch
+        if again:
+            if len(first.flows) >= _FLOWS:
+                first.flows.clear()
+            first.flows[flow] = choice
         return choice
 
     def _make(self, way: Way, origin: str, node: str, epoch: Epoch) -> Plan:

@@ -150,7 +150,8 @@ class VirtualVantage:
         if packet.size > card.mtu:  # a raw socket does not fragment
             self._emit(token, Reply(ReplyKind.SEND_FAILED, packet.source, 0.0, error="EMSGSIZE"))
             return
-        self._probes.update(dict.fromkeys(keys, (token, now)))
+        for key in keys:
+            self._probes[key] = (token, now)
         self._packets += 1
         self._bytes += packet.size
         self._clock.send(packet, CLIENT)
