@@ -213,6 +213,13 @@ def several_resolvers_fail(view: View) -> Indices:
     return tuple(i for i, _ in failed) if len({a.lookup.resolver for _, a in failed}) > 2 else ()
 
 
+def several_answers(view: View) -> Indices:
+    """One question about the platform draws several answers, and those about other names do not."""
+    if any(a.responses > 1 for _, a in view.facts.control_answers):
+        return ()
+    return tuple(i for i, a in view.facts.platform_answers if a.responses > 1)
+
+
 def _served(view: View, role: str = "") -> list[tuple[str, Found[Response]]]:
     """The best answer of each name of the platform (of a role)."""
     found = []
@@ -388,6 +395,7 @@ SEEN: dict[str, Callable[[View], Indices]] = {
         connections_by_chance,
         nowhere_addresses,
         answered_at_once,
+        several_answers,
         several_resolvers_fail,
         login_fails,
         upload_fails,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from netprobe.model.services import Answer, Lookup
 from netprobe.sim import packet as ip
 from netprobe.sim import wirebytes
@@ -12,12 +14,14 @@ from netprobe.sim.routing import CLIENT
 from netprobe.sim.tcp import Tcp, mss_over
 
 _KNUTH = 2654435761
+_LINGER_S = 0.05  # after an answer, for another: as the live vantage waits
 
 
 class Question:
     """One lookup: asked `attempts` times, spread over its time, until something is answered.
 
-    What is too long for a datagram is asked for again by TCP (RFC 7766).
+    What is too long for a datagram is asked for again by TCP (RFC 7766). The first answer counts; of more to the same
+    question the number is kept, as whoever forges one is quicker than who was asked.
     """
 
     def __init__(
@@ -33,6 +37,8 @@ class Question:
         self._done = done
         self._sent_s: dict[int, float] = {}  # by message id
         self._timers: list[Timer] = []
+        self._answer: Answer | None = None  # the first
+        self._answered = -1  # its message id
         self.packets_sent = 0
         self.bytes_sent = 0
 
@@ -53,10 +59,21 @@ class Question:
             return
         if packet.source != self._lookup.resolver or answer.ident not in self._sent_s or self.tcp is not None:
             return
-        if answer.truncated:
+        if self._answer is not None:
+            more = answer.ident == self._answered
+            self._answer = replace(self._answer, responses=self._answer.responses + more)
+        elif answer.truncated:
             self._over_tcp()
-            return
-        self._finish(answer)
+        else:
+            self._linger(answer)
+
+    def _linger(self, answer: wirebytes.DnsAnswer) -> None:
+        """Wait a moment for more answers to the same question."""
+        now = self._clock.now
+        self._answer, self._answered = told(self._lookup, answer, now - self._sent_s[answer.ident]), answer.ident
+        for timer in self._timers[:-1]:
+            timer.cancel()
+        self._timers.append(self._clock.at(now + _LINGER_S, self._finish))
 
     def icmp_error(self, error: Packet) -> None:
         """Linux hands unreachables to a socket that asked for them; a TTL that ran out is no answer."""
@@ -126,6 +143,9 @@ class Question:
             self.tcp.close()
             self.packets_sent += self.tcp.packets_sent
             self.bytes_sent += self.tcp.bytes_sent
+        if self._answer is not None:
+            self._done(self._answer)
+            return
         if answer is None:
             self._done(Answer(self._lookup, error=error))
             return
