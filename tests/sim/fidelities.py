@@ -32,6 +32,7 @@ from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, 
 from netprobe.model.record import from_json
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
+from netprobe.model.verdict import Verdict
 from netprobe.probing.run import run
 from netprobe.probing.survey import survey
 from netprobe.sim import library
@@ -223,9 +224,14 @@ def calm(seen: Observations) -> Observations:
     )
 
 
+def judged(scenario: Scenario, seen: Observations) -> Verdict:
+    """The verdict that follows from what was seen."""
+    return diagnose(calm(seen), load_platform(), _networks().lookup, symptom=scenario.symptom)
+
+
 def verdict_of(scenario: Scenario, seen: Observations) -> str:
-    """The component and the cause that follow from what was seen."""
-    verdict = diagnose(calm(seen), load_platform(), _networks().lookup, symptom=scenario.symptom)
+    """Its component and its cause."""
+    verdict = judged(scenario, seen)
     return f"{verdict.component.value}: {verdict.cause}"
 
 
