@@ -227,17 +227,29 @@ class Facts:
         return tuple(r for r in sorted(set(asked)) if r not in self.configured)
 
     def at_home(self, address: str) -> bool:
-        """Whether `address` is this machine, the home router, on the same link, or like a second router at home."""
+        """Whether `address` is this machine, the home router, on the same link, or like a second router at home.
+
+        What a machine that is `attached` to its provider has on its link is the provider's.
+        """
         gateway = self.host.gateway if self.host else ""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        if parsed.is_loopback or address == gateway or address in self.own_addresses:
+        if parsed.is_loopback or address in self.own_addresses:
+            return True
+        if self.attached and is_public(address) and parsed.version == 4:
+            return False
+        if address == gateway:
             return True
         if address.startswith(_HOME_ROUTERS) and is_private(gateway):
             return True
         return any(parsed in net for net in self._home_networks)
+
+    @cached_property
+    def attached(self) -> bool:
+        """Whether the next hop is the provider's: it and this machine have public addresses, so none translates."""
+        return self.host is not None and is_public(self.host.gateway) and any(map(is_public, self.own_addresses))
 
     @cached_property
     def _home_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

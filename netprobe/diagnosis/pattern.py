@@ -294,13 +294,14 @@ class _Judge:
                 f"The ways to {count} reach the network that serves them and end there, at {last}.",
                 facts,
             )
-        if zones == {Segment.ISP} and not any(self._cached_at_isp(b) for b in breaks):
+        far = [b for b in breaks if not self._cached_at_isp(b)]
+        if zones == {Segment.ISP} and far:
             passing = self.paths.carried(deepest.address)
             others = f"; {len(passing)} other place(s) are reached through the same router" if passing else ""
             sentence = f"The ways to {count} end inside your provider's network, at {last}{others}."
-            if any(self.paths.filters(b.destination) for b in breaks):
+            if any(self.paths.filters(b.destination) for b in far):
                 return Place("isp_prohibited", f"{sentence} The router says that it filters.", facts)
-            if self._only_platform_is_dropped(breaks, deepest):
+            if self._only_platform_is_dropped(far, deepest):
                 return Place("isp_platform_only", sentence, facts)
             return Place("isp_platform_unsure", sentence, facts)
         filter_ = self._filter_of_many()

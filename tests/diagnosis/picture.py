@@ -135,6 +135,7 @@ class Picture:
 
     link: bool = True
     lease: bool = True
+    address: str = "192.168.1.23/24"  # of this machine
     made_up: tuple[str, ...] = ()  # addresses that the device gave itself for want of a lease
     gateway: str = HOME
     gateway_answers: bool = True
@@ -197,7 +198,7 @@ class Picture:
         return Observation(at_s, purpose, subject, fact)
 
     def _host(self) -> HostState:
-        addresses = ("192.168.1.23/24",) if self.lease else self.made_up
+        addresses = (self.address,) if self.lease else self.made_up
         link = Link("eth0", "up" if self.link else "down", self.link, addresses)
         wall = NOW_S + self.clock_off_s
         if not (self.link and self.lease):

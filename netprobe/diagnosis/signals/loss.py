@@ -167,7 +167,8 @@ def _of_everything(view: View, noticed: list[_Count], told: str, facts: tuple[in
     pooled = _pooled(noticed)
     if len({_owner(c) for c in noticed}) < 2:
         return Finding("unclear", f"{told}, and nothing else was there to compare with.", facts)
-    asked = next(((i, t) for i, t in view.facts.losses if view.facts.at_home(t.destination)), None)
+    places = {place.address for place in (*view.edges, *view.controls)}
+    asked = next(((i, t) for i, t in view.facts.losses if t.destination not in places), None)
     if asked is None:
         return Finding("line", f"{told}, at home or on the line: your home router does not answer pings.", facts)
     tests = (i for i, t in view.facts.rates if t.flow.destination == asked[1].destination)
