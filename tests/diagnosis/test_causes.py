@@ -325,6 +325,10 @@ AMBIGUOUS: dict[str, tuple[Picture, bool]] = {
         False,
     ),
     "a server that cuts off one name itself": (healthy.but(shaken={"151.0.1.10": ended("reset")}, named=None), False),
+    "a home's name server passes on a failure, and a public one is silent": (
+        healthy.but(answers=here(HOME, LATE_SERVFAIL, LATE_SERVFAIL), silent=("9.9.9.9",), ways=cut(("9.9.9.9",), 5)),
+        False,
+    ),
     "all edges silent inside their networks": (healthy.but(silent=EDGES, ways=cut(EDGES, 7)), False),
     "ways that part where the provider ends": (healthy.but(closer=flows(EDGES[0], ISP[2])), False),
     "ways that part at routers whose owners are unknown": (CAUSES["isp.core.branch"], True),

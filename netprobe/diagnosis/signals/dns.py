@@ -45,10 +45,22 @@ def configured(view: View) -> Finding | None:
     told = f"Your name server {first} ({_WHOSE[locus]}) finds {of(0, len(answers))} names"
     if locus is Locus.HOME:
         state, why = _home_resolver(view, [a for _, a in answers], kinds)
+        silent = [
+            r
+            for r in facts.independent
+            if {names.kind(a) for _, a in names.at(r, facts.control_answers)} == {Kind.SILENT}
+        ]
+        if state in _ASKS_ANOTHER and silent and len(silent) < len(facts.independent):
+            state = "home_asks_somebody"
+            why += f"; whom it asks is not known, and {silent[0]} does not answer either"
         return Finding(state, f"{told}{why}.", indices)
     fails = {Locus.ISP: "isp_fails", Locus.WELL_KNOWN: "public_fails", Locus.OUTSIDE: "outside_fails"}
     how = "it says that it failed" if kinds - {Kind.SILENT} else "it does not answer"
     return Finding(fails[locus], f"{told}: {how}.", indices)
+
+
+#: A home's name server is well and has none that it could ask: mostly the provider's.
+_ASKS_ANOTHER = frozenset({"home_waits", "home_passes_on"})
 
 
 def _home_resolver(view: View, answers: list[Answer], kinds: set[Kind]) -> tuple[str, str]:
@@ -211,6 +223,7 @@ SIGNALS = (
             "home_fails",
             "home_fails_itself",
             "home_passes_on",
+            "home_asks_somebody",
             "isp_fails",
             "outside_fails",
             "public_fails",
