@@ -137,6 +137,7 @@ class Facts:
         self.control_answers = self._of("lookup.control", Answer)
         self.resolver_trains = self._of("resolver.train", Train)
         self.resolver_paths = self._of("resolver.path", Path)
+        self.missing = self._of("lookup.missing", Answer)
         self.fresh_platform = self._of("lookup.fresh.platform", Answer)
         self.fresh_control = self._of("lookup.fresh.control", Answer)
         self.names_again = self._of(AGAIN, Answer)

@@ -220,6 +220,11 @@ def several_answers(view: View) -> Indices:
     return tuple(i for i, a in view.facts.platform_answers if a.responses > 1)
 
 
+def made_up(view: View) -> Indices:
+    """A name that nobody has is given an address."""
+    return tuple(i for i, a in view.facts.missing if a.usable)
+
+
 def _served(view: View, role: str = "") -> list[tuple[str, Found[Response]]]:
     """The best answer of each name of the platform (of a role)."""
     found = []
@@ -397,6 +402,7 @@ SEEN: dict[str, Callable[[View], Indices]] = {
         answered_at_once,
         several_answers,
         several_resolvers_fail,
+        made_up,
         login_fails,
         upload_fails,
         live_fails,

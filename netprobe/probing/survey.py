@@ -70,6 +70,7 @@ def survey(
         begin = [
             _all(_gateway(facts)),
             _all(_lookups(platform, targets, resolvers)),
+            _all(_missing(platform.controls, resolvers, f"{facts.wall_clock_s:.0f}")),
             _all(_anycast_controls(platform.controls, echoes=echoes)),
         ]
         if facts.global_link_v6:
@@ -135,6 +136,13 @@ def _lookups(
             yield Observe("lookup.platform", target.name, lookup(target.name, resolver))
         for name in control_names if rank else [c.name for c in platform.controls if not c.address]:
             yield Observe("lookup.control", name, lookup(name, resolver))
+
+
+def _missing(controls: Sequence[Control], configured: Sequence[str], stamp: str) -> Iterable[Session[Observation]]:
+    """A name that nobody has, below an unrelated one: does an own resolver make up an answer all the same?"""
+    for parent in [c.name for c in controls if not c.address][:1]:
+        for resolver in configured:
+            yield Observe("lookup.missing", parent, lookup(f"np{stamp}.{parent}", resolver))
 
 
 def _one_per_zone(platform: Platform, targets: Sequence[Target]) -> list[Target]:
