@@ -14,9 +14,9 @@ from netprobe.cli.settings import Settings
 from netprobe.diagnosis.causes import tables
 from netprobe.engine import SYMPTOM_ROLES, diagnose
 from netprobe.live import host, quic
-from netprobe.live.connection import Trust
 from netprobe.live.privilege import Reach, Wires, separate
 from netprobe.live.services import load_trust
+from netprobe.live.trust import Trust
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.probes import Protocol
 from netprobe.model.report import Report

@@ -154,6 +154,11 @@ class Facts:
         self.loss_paths = [*self._of("edge.loss.path", Path), *self._of("control.loss.path", Path)]
         self.flow_tests = [*self._of("edge.flows", FlowTest), *self._of("control.flows", FlowTest)]
         self.branches = [*self._of("edge.branch", Path), *self._of("control.branch", Path)]
+        delays = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.delay", Train)]
+        self.delays = [*self.losses, *delays]
+        self.delay_paths = [f for what in ("edge", "control") for f in self._of(f"{what}.delay.path", Path)]
+        self.delay_paths += self.loss_paths
+        self.speeds = {p: self._of(p, Response) for p in ("edge.speed", "edge.speed.other", "control.speed")}
         self.rates = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.rate", RateTest)]
         self.resolver_selves = self._of("resolver.self", Answer)
         self.quic = {p: self._of(p, QuicHandshaken) for p in _QUIC}

@@ -186,7 +186,10 @@ GATES: tuple[Gate, ...] = (
         ("home", "line", "isp", "transit", "platform", "unclear"),
         ("dns.configured", "reach.controls", "reach.platform", "ipv6.reach", *_SERVED),
         "so much loss on the way may be the reason",
-        spares=("works", "all", "fine", "quick", "reset_by_name", "drop_by_name", "notice", "maintenance", "absent"),
+        spares=(
+            *("works", "all", "fine", "quick", "reset_by_name", "drop_by_name", "notice", "maintenance", "absent"),
+            "cut_alike",  # loss ends nothing after the same amount everywhere
+        ),
     ),
     Gate(
         "ipv6.reach",

@@ -8,7 +8,6 @@ import errno
 import re
 import socket
 import ssl
-import struct
 from collections.abc import Callable, Sequence
 
 import h11
@@ -19,55 +18,21 @@ from netprobe.live.certificate import read
 from netprobe.live.hearing import Ear, Hearing
 from netprobe.live.page import headers, request, title
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.live.tcp_info import counted
 from netprobe.live.text import clean
+from netprobe.live.trust import HTTP_1, Trust
 from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, Response
 from netprobe.probing.arrivals import Arrivals
 
 _CHUNK = 65536
-_HTTP = ("http/1.1",)  # in ALPN (RFC 7301)
 _READS_AT_ONCE = 16
 _HEAD_LIMIT = 65536  # bytes of status line and headers that are read before the answer counts as malformed
 _MOST_INTERIM = 32  # answers of 1xx before the one that counts (RFC 9110, 15.2)
 _DETAIL_LIMIT = 200
-_IP_TCP_BYTES = 52  # headers of a segment with time stamps
-_SEGMENTS_AT, _BYTES_AT = 136, 200  # tcpi_segs_out and tcpi_bytes_sent in struct tcp_info of linux/tcp.h
-_TCP_INFO_BYTES = 208
 _CUT = frozenset({"refused", "reset", "closed", "expired"})
 _CONTRADICTION_S = 0.15  # how much later than a forged end the answer may come, beside a round trip
 #: OpenSSL's reasons for an alert that the other side sent; other reasons are our own complaint about its bytes.
 _ALERT = re.compile(r"ALERT|^TLSV1|^SSLV3")
-
-
-class Trust:
-    """TLS contexts, made with the first handshake that needs them: the system's store is large."""
-
-    def __init__(self, ca_file: str | None = None) -> None:
-        self._ca_file = ca_file
-        self._contexts: dict[bool, ssl.SSLContext] = {}
-
-    def authorities(self) -> list[bytes]:
-        """Whom it trusts, in DER, as far as that has been read; empty where the system's store is looked into later."""
-        return self.context(verify=True).get_ca_certs(binary_form=True)
-
-    def context(self, *, verify: bool, alpn: Sequence[str] = _HTTP) -> ssl.SSLContext:
-        """A context that trusts `ca_file`, else SSL_CERT_FILE, else the system; or everybody.
-
-        What is wrapped next offers `alpn`: OpenSSL copies that, so that one store serves all protocols.
-
-        Raises OSError (ssl.SSLError too) when `ca_file` cannot be read.
-        """
-        if verify not in self._contexts:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if not verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            elif self._ca_file:
-                context.load_verify_locations(cafile=self._ca_file)
-            else:
-                context.load_default_certs()  # honours SSL_CERT_FILE and SSL_CERT_DIR
-            self._contexts[verify] = context
-        self._contexts[verify].set_alpn_protocols(alpn)
-        return self._contexts[verify]
 
 
 class Conversation:
@@ -96,7 +61,7 @@ class Conversation:
         self._sock: socket.socket | None = None
         self._timer: Timer | None = None
         self._tls: ssl.SSLObject | None = None
-        self._alpn: Sequence[str] = _HTTP
+        self._alpn: Sequence[str] = HTTP_1
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = b""
         self._phase = "connect"
@@ -112,6 +77,8 @@ class Conversation:
         self._body = b""
         self._body_bytes = 0
         self._arrivals = Arrivals()
+        self._before: int | None = None  # bytes that were acknowledged before the request
+        self._uploaded = 0  # bytes of the request that were acknowledged
 
     # -- the course of things -----------------------------------------------------------------------------------------
 
@@ -144,7 +111,9 @@ class Conversation:
         if self._timer:
             self._timer.cancel()
         if self._sock is not None:
-            self._count(*_sent(self._sock))
+            packets, size, acknowledged = counted(self._sock)
+            self._count(packets, size)
+            self._uploaded = acknowledged - self._before if self._before is not None else 0
             self._reactor.forget(self._sock.fileno())
             if self._handshake.hello_ttl:
                 errors.set_ttl(self._sock, errors.DEFAULT_TTL)  # the other side may know that it is over
@@ -230,6 +199,7 @@ class Conversation:
             self._outgoing.write(sent)
         else:
             self._tls.write(sent)
+        self._before = counted(self._sock).acknowledged
         self._flush()
         self._phase_began = self._reactor.now()
         self._arrivals.asked(self._phase_began)
@@ -395,6 +365,7 @@ class Conversation:
                 headers=headers(answer) if answer else {},
                 title=title(self._body),
                 body_bytes=self._body_bytes,
+                uploaded_bytes=max(0, self._uploaded),
                 **self._arrivals.told(error, self._reactor.now()),
             )
         )
@@ -409,16 +380,3 @@ def _tls_error(error: ssl.SSLError) -> tuple[str, str]:
         return "closed", ""
     reason = error.reason or str(error)
     return "alert", reason if _ALERT.search(reason) else f"not acceptable TLS: {reason}"
-
-
-def _sent(sock: socket.socket) -> tuple[int, int]:
-    """Packets and bytes (headers included) that the kernel has sent for this connection so far."""
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    except OSError:
-        return 0, 0
-    if len(info) < _TCP_INFO_BYTES:
-        return 0, 0
-    (segments,) = struct.unpack_from("@I", info, _SEGMENTS_AT)
-    (payload,) = struct.unpack_from("@Q", info, _BYTES_AT)
-    return segments, segments * _IP_TCP_BYTES + payload

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import msgspec
 
 from netprobe.live import chance, dns_message
-from netprobe.live.connection import Conversation, Trust
+from netprobe.live.connection import Conversation
 from netprobe.live.reactor import Reactor
 from netprobe.live.text import clean
+from netprobe.live.trust import Trust
 from netprobe.model.services import Answer, Handshaken, Lookup, Response, Transport
 from netprobe.probing.name_stream import carriage, handshake_of, protocols
 

@@ -15,7 +15,7 @@ _TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{0,2000})", re.IGNORECASE)
 def request(fetch: Fetch) -> h11.Request:
     """The head of the request, as it is sent."""
     fields = [
-        ("Host", fetch.handshake.server_name or fetch.handshake.address),
+        ("Host", fetch.host or fetch.handshake.server_name or fetch.handshake.address),
         ("User-Agent", _USER_AGENT),
         ("Accept", "*/*"),
         ("Connection", "close"),

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from netprobe.live import CannotMeasure, host
-from netprobe.live.connection import Conversation, Trust
+from netprobe.live.connection import Conversation
 from netprobe.live.dns import Question
 from netprobe.live.hearing import Hearing
 from netprobe.live.quic import Speaker
 from netprobe.live.reactor import Reactor
+from netprobe.live.trust import Trust
 from netprobe.model.host import HostState
 from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake, Transport
 from netprobe.probing.port import Outcome

@@ -22,8 +22,8 @@ from netprobe.model.services import Fetch, Handshake, Lookup, QuicHandshake
 from netprobe.probing.port import Event, Outcome, Over, Request, Usage
 
 if TYPE_CHECKING:
-    from netprobe.live.connection import Trust
     from netprobe.live.services import Services
+    from netprobe.live.trust import Trust
 
 _DESCRIPTORS = 4096  # held ports and connections of hundreds of edges at once
 

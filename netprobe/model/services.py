@@ -170,7 +170,8 @@ class QuicHandshaken(Fact, frozen=True, tag="quic_handshaken"):
 class Fetch(Record, frozen=True):
     """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read.
 
-    The request has a body of `upload_bytes` zeros.
+    The request has a body of `upload_bytes` zeros. `host` is whom it asks for where that is not the handshake's
+    `server_name`: on the way only the latter can be read.
     """
 
     handshake: Handshake
@@ -178,6 +179,7 @@ class Fetch(Record, frozen=True):
     method: str = "GET"
     body_limit: int = 65536
     upload_bytes: int = 0
+    host: str = ""
 
 
 class Response(Fact, frozen=True, tag="response"):
@@ -190,7 +192,9 @@ class Response(Fact, frozen=True, tag="response"):
     `arrived_bytes` is what the connection brought once the request had left, readable or not: a TLS record that is cut
     tells nothing else. Of a time-out, `quiet_s` is how long nothing had come before it; None where nothing came at all.
     `pause_s` is the longest time without a byte between the request and the first that could be read: a server that
-    thinks is silent, a way that is slow is not.
+    thinks is silent, a way that is slow is not. `curve` is when they came: (seconds since the request, bytes so far),
+    at most a few dozen points. `uploaded_bytes` are those of the request, with what TLS adds, that the other side's
+    kernel had acknowledged at the end.
     """
 
     fetch: Fetch
@@ -204,6 +208,8 @@ class Response(Fact, frozen=True, tag="response"):
     arrived_bytes: int = 0
     quiet_s: float | None = None
     pause_s: float | None = None
+    curve: tuple[tuple[float, int], ...] = ()
+    uploaded_bytes: int = 0
 
 
 #: The headers that a Response keeps.

@@ -11,7 +11,9 @@ class Region(Record, frozen=True):
 
 
 class Target(Record, frozen=True):
-    """A name of the platform: a name is stable, an address never is. `path` is what a fetch asks for."""
+    """A name of the platform: a name is stable, an address never is. `path` is what a fetch asks for,
+    `large_path` what is known to be larger than 64 KB; empty: nothing is.
+    """
 
     name: str
     role: str
@@ -19,6 +21,7 @@ class Target(Record, frozen=True):
     data_centre: str = ""
     path: str = "/"
     essential: bool = False
+    large_path: str = ""
 
 
 class Control(Record, frozen=True):
@@ -26,7 +29,7 @@ class Control(Record, frozen=True):
 
     `address` is set where the service has a well-known anycast address, so that it needs no DNS, and `address_v6` where
     it has one of IPv6 too. `resolver` says that it answers DNS queries too. `vendor` marks another customer of a CDN
-    vendor that serves the platform.
+    vendor that serves the platform. `large_path` is a page of it that is known to be larger than 64 KB.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Control(Record, frozen=True):
     vendor: str = ""
     path: str = "/"
     address_v6: str = ""
+    large_path: str = ""
 
 
 class Platform(Record, frozen=True):
@@ -63,3 +67,4 @@ class Edge(Record, frozen=True):
     role: str
     vendor: str = ""
     resolver: str = ""
+    large_path: str = ""

@@ -8,6 +8,7 @@ from netprobe.model.report import Observation
 from netprobe.model.services import Answer, Fetch, Handshake, Handshaken, Response
 from netprobe.model.targets import Control, Edge, Platform
 from netprobe.probing.ask import about_itself, fetch, handshake, lookup
+from netprobe.probing.delays import measure_delays
 from netprobe.probing.flows import compare_flows, is_split
 from netprobe.probing.interference import REFUSALS
 from netprobe.probing.locate import locate
@@ -19,11 +20,14 @@ from netprobe.probing.quic import look_into_silence
 from netprobe.probing.regions import look_elsewhere
 from netprobe.probing.run import Plan, Session, gather
 from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
+from netprobe.probing.speed import compare_by_name
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 from netprobe.probing.zones import ask_zones
 
 DNS = 53
+UPLOAD = "upload"  # the symptom that only packets on the way there can explain
+SLOW = "slow"  # the one that only large pages can show
 PATIENCE_S = 6.0  # for a resolver that has not answered anything in the usual time
 SECOND_LOOK_EDGES = 4  # failed edges that are looked at again: a guest does not hammer
 CALM_TURNS = 4
@@ -52,14 +56,14 @@ def second_look(
     platform: Platform,
     *,
     stamp: str,
-    uploading: bool = False,
+    symptom: str = "",
     locating: bool = False,
 ) -> Plan[list[Observation]]:
     """What failed, once more and from another side: chance, name, address, protocol, or size?
 
-    `controls` are those with an address; `stamp` makes names that nobody has asked for before. `uploading`: what is
-    sent does not get there, says the user, and nothing that is fetched would show it. `locating`: where a name alone
-    breaks the handshake, it is found out at which hop.
+    `controls` are those with an address; `stamp` makes names that nobody has asked for before. `symptom` is
+    what the user sees: of `upload`, nothing that is fetched would show it; with `slow`, large pages are fetched in any
+    case. `locating`: where a name alone breaks the handshake, it is found out at which hop.
     """
     failed = {
         (o.subject, o.fact.fetch.handshake.address): o.fact.handshaken
@@ -94,13 +98,18 @@ def second_look(
     if locating:
         looked += yield from _locate(looked, other_name)
     looked += yield from look_into_silence(found, controls)
-    looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=uploading)
+    looked += yield from ask_sizes([*found, *looked], edges, controls, uploading=symptom == UPLOAD)
+    looked += yield from compare_by_name(found, edges, controls, wanted=symptom == SLOW)
     hosts = [o.fact for o in found if isinstance(o.fact, HostState)]
     flows = yield from compare_flows(found, edges, controls)
     looked += flows
     if any(isinstance(o.fact, FlowTest) and is_split(o.fact) for o in flows):
         return looked  # what else there is to count would be the dead branch again
-    looked += yield from count_losses([*found, *looked], edges, controls, hosts[0].gateway if hosts else "")
+    gateway = hosts[0].gateway if hosts else ""
+    counted = yield from count_losses([*found, *looked], edges, controls, gateway)
+    looked += counted
+    if not any(o.purpose.endswith(".loss") for o in counted):  # else there is more than enough to see it in
+        looked += yield from measure_delays([*found, *looked], edges, controls, gateway)
     for doubt in _doubts(found, resolvers):  # only when everything else is over: these are about milliseconds
         looked += yield from _calmly(*doubt, stamp)
     return looked

@@ -37,7 +37,6 @@ from netprobe.topology.addresses import network_of
 MAX_RESOLVERS = 3
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
-UPLOAD = "upload"  # the symptom that only packets on the way there can explain
 PUBLIC_RESOLVERS = 2  # that are asked over another uplink, whose own resolver nobody knows
 HEAD_START_S = 0.3  # of the ways to the silent, before they are asked for pages
 PASSING_PATHS = 2  # destinations that answer whose way is traced, for comparison
@@ -94,7 +93,7 @@ def survey(
             resolvers,
             platform,
             stamp=f"{facts.wall_clock_s:.0f}",
-            uploading=symptom == UPLOAD,
+            symptom=symptom,
             locating=locating,
         )
         looked += yield from over_v6.look_at_sizes(found, edges_v6, controls_v6)
@@ -178,7 +177,10 @@ def choose_edges(targets: Sequence[Target], configured: Sequence[str], answers: 
             if len(chosen) < EDGES_PER_NAME and not known.intersection(answer.addresses):
                 chosen.setdefault(answer.addresses[0], answer.lookup.resolver)
                 known.update(answer.addresses)
-        edges += [Edge(address, target.name, target.role, target.vendor, by) for address, by in chosen.items()]
+        edges += [
+            Edge(address, target.name, target.role, target.vendor, by, target.large_path)
+            for address, by in chosen.items()
+        ]
     return tuple(edges)
 
 

@@ -71,6 +71,7 @@ class Conversation:
         self._phase = "connect"
         self._ending = False
         self._arrivals = Arrivals()
+        self._before = 0  # bytes that were acknowledged before the request
         self._began_s = 0.0
         self._connect_s: float | None = None
         self._tls_s: float | None = None
@@ -166,6 +167,7 @@ class Conversation:
             self._end("")
             return
         request = _request(self._fetch)
+        self._before = self.tcp.bytes_acknowledged
         self._arrivals.asked(self._clock.now)
         self.tcp.send(wirebytes.tls_record(wirebytes.APPLICATION, request) if self._handshake.server_name else request)
 
@@ -175,7 +177,8 @@ class Conversation:
             self._arrivals.read()
         self._answer += data
         head, end, body = self._answer.partition(b"\r\n\r\n")
-        if end and len(body) >= int(_fields(head).get("content-length", "0")):
+        limit = self._fetch.body_limit if self._fetch else 0
+        if end and len(body) >= min(int(_fields(head).get("content-length", "0")), limit):
             self._end("")
 
     # --- the end
@@ -233,13 +236,14 @@ class Conversation:
                 headers={key: value for key, value in fields.items() if key in HEADERS_THAT_MATTER},
                 title=title[1] if title else "",
                 body_bytes=len(body),
+                uploaded_bytes=self.tcp.bytes_acknowledged - self._before if self._handshaken else 0,
                 **self._arrivals.told(error, self._clock.now),
             )
         )
 
 
 def _request(fetch: Fetch) -> bytes:
-    host, size = fetch.handshake.server_name or fetch.handshake.address, fetch.upload_bytes
+    host, size = fetch.host or fetch.handshake.server_name or fetch.handshake.address, fetch.upload_bytes
     length = f"Content-Length: {size}\r\n" if size else ""
     head = f"{fetch.method} {fetch.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}\r\n"
     return head.encode() + bytes(size)

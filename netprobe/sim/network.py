@@ -28,7 +28,7 @@ from netprobe.sim.routing import CLIENT, Routing, has_v6_everywhere, node_addres
 
 SERVERS = "servers"
 DNS_PORT = 53
-_FLOWS = 65536  # ends whose packets are kept in order
+_FLOWS = 65536  # flows whose packets are kept in order
 
 
 class Delivery(Struct, frozen=True, gc=False):
@@ -65,7 +65,7 @@ class Network:
         self._end = Ends(scenario, self._owner, lambda a: (domains_v6 if ":" in a else domains).cell(a)).end
         self._interfaces = Interfaces(scenario)
         self._limiters: dict[str, Limiter] = {}
-        self._last: dict[tuple[str, str], float] = {}
+        self._last: dict[tuple[str, str, int, int], float] = {}
         self._queue: list[tuple[float, int, str | Gate, Packet]] = []
         self._count = 0
         self._late: list[tuple[Packet, str, float]] = []  # what injectors send once they have seen a copy of the packet
@@ -418,8 +418,8 @@ class Network:
         return not asks or self._may_answer(node, packet.source, at, epoch)
 
     def _deliver(self, packet: Packet, node: str, at: float) -> None:
-        """Schedule it, never before an earlier packet between the same ends: jitter delays, it does not overtake."""
-        ends = (packet.source, packet.destination)
+        """Schedule it, never before an earlier packet of the same flow: jitter delays, it does not overtake."""
+        ends = (packet.source, packet.destination, packet.source_port, packet.destination_port)
         last = self._last
         before = last.get(ends, 0.0)
         if before > at:

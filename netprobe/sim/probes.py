@@ -4,7 +4,8 @@ from netprobe.model.probes import Flow, Probe, Protocol
 from netprobe.sim import packet as ip
 from netprobe.sim.packet import Packet
 from netprobe.sim.quic import headers
-from netprobe.sim.tcp import mss_over, syn_options
+from netprobe.sim.tcp import mss_over
+from netprobe.sim.tcp_options import syn_options
 
 _PORT_BASE = {Protocol.TCP: 33000, Protocol.ACK: 25000, Protocol.UDP: 43000, Protocol.QUIC: 43000}
 _PORTS = 8000

@@ -1,19 +1,27 @@
 """One end of a TCP connection in virtual time: as much of RFC 9293 as a handshake and a request need.
 
-There is no window and no reordering; loss is made good by retransmission with exponential back-off (RFC 6298), so a
-broken way ends in the same silence as in life. Segments are as large as both sides allow (RFC 9293, 3.7.1) and smaller
-once a router says that they do not fit (RFC 1191).
+What is under way is bounded as in life (`congestion`), and loss is made good: by fast retransmission, and by time-outs
+with exponential back-off (RFC 6298), so a broken way ends in the same silence. Segments are as large as both sides
+allow (RFC 9293, 3.7.1) and smaller once a router says that they do not fit (RFC 1191). The receiver has room for all.
 """
 
 from collections import deque
-from functools import lru_cache
 from typing import Protocol
 
 from netprobe.model.probes import Reply, ReplyKind
-from netprobe.model.replies import TcpHeader, parse_options
+from netprobe.model.replies import TcpHeader
 from netprobe.sim import packet as ip
 from netprobe.sim.clockwork import Clockwork, Timer
+from netprobe.sim.congestion import Window
 from netprobe.sim.packet import Packet
+from netprobe.sim.tcp_options import (
+    COOKIE_MSS,
+    COOKIE_MSS_V6,
+    cookie_options,
+    offered_mss,
+    read_options,
+    syn_options,
+)
 
 SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1
 _MIN_RTO_S = 0.2  # Linux's TCP_RTO_MIN, added to the round trip
@@ -21,12 +29,9 @@ _ATTEMPTS = 7
 _HEADERS, _HEADERS_V6 = 40, 60  # RFC 9293, 3.7.1: an MTU less the IP and TCP headers is the MSS
 _ETHERNET = 1500
 _LEAST, _LEAST_V6 = 48, 1220  # bytes of a segment over the narrowest link that IP allows (RFC 8200, 5)
-_DEFAULT = 536  # of a peer that offers none (RFC 9293, 3.7.1)
 _MODULUS = 1 << 32
 _NUMBERED = ip.SYN | ip.FIN  # flags that take a sequence number
-
-
-_options = lru_cache(maxsize=256)(parse_options)  # most segments have the same ones
+_EARLY = 512  # segments that are kept until what is before them has come
 
 
 def header_of(packet: Packet) -> TcpHeader:
@@ -37,7 +42,7 @@ def header_of(packet: Packet) -> TcpHeader:
         sequence=packet.seq,
         acknowledges=packet.ack,
         length=len(packet.payload),
-        options=_options(packet.options),
+        options=read_options(packet.options),
         tos=0 if ":" in packet.source else packet.tos,  # of IPv6 a raw socket shows no header
         dont_fragment=packet.dont_fragment and ":" not in packet.source,
     )
@@ -46,39 +51,6 @@ def header_of(packet: Packet) -> TcpHeader:
 def mss_over(mtu: int, address: str) -> int:
     """The largest segment that packets to `address` carry over a link of this MTU."""
     return mtu - (_HEADERS_V6 if ":" in address else _HEADERS)
-
-
-@lru_cache(maxsize=256)
-def syn_options(mss: int = _ETHERNET - _HEADERS) -> bytes:
-    """What a SYN of Linux offers: MSS, SACK, time stamps, window scale."""
-    return b"\x02\x04" + mss.to_bytes(2, "big") + bytes.fromhex("0402080a000000010000000001030307")
-
-
-#: What Linux's cookies have room for (net/ipv4/syncookies.c, net/ipv6/syncookies.c).
-_COOKIE_MSS, _COOKIE_MSS_V6 = (536, 1300, 1440, 1460), (1220, 1420, 1440, 8940)
-_COOKIE_BITS = 6  # of a time stamp: window scale, SACK, ECN
-
-
-def cookie_options(offered: bytes, mss: int, now: float) -> bytes:
-    """The options of a SYN-ACK that is a SYN cookie, as Linux sends it.
-
-    What the client offered is kept in the low bits of the time stamp; of a client without time stamps nothing is kept.
-    """
-    options = {option.name: option.value for option in _options(offered)}
-    start = b"\x02\x04" + mss.to_bytes(2, "big")
-    if "timestamps" not in options:
-        return start
-    scale = options.get("window_scale")
-    bits = (15 if scale is None else scale & 15) | ("sack" in options) << 4
-    stamp = round(now * 1e3) >> _COOKIE_BITS << _COOKIE_BITS | bits
-    sack, scaled = ("sack" in options) * b"\x04\x02", b"" if scale is None else b"\x01\x03\x03\x07"
-    echo = (options["timestamps"] or 0).to_bytes(4, "big")
-    return start + (sack or b"\x01\x01") + b"\x08\x0a" + stamp.to_bytes(4, "big") + echo + scaled
-
-
-def offered_mss(options: bytes) -> int:
-    """The MSS that the options of a SYN offer."""
-    return next((option.value for option in _options(options) if option.name == "mss"), _DEFAULT)
 
 
 def as_reply(packet: Packet, rtt_s: float) -> Reply:
@@ -138,15 +110,20 @@ class Tcp:
         self.peer_isn = 0
         self.packets_sent = 0
         self.bytes_sent = 0
+        self.bytes_acknowledged = 0
         self._next = iss
         self._ident = iss >> 16  # Linux: none in a SYN or SYN-ACK, then a counter of the connection's own
         self._label = iss >> 12  # IPv6: of the whole connection (RFC 6437, 3)
         self._expected = 0
         self._unacked: deque[tuple[int, int, bytes]] = deque()  # sequence number, flags, data
+        self._flight = 0  # of them under way; the rest waits for room in the window
+        self._window = Window()
+        self._recover = 0  # the number behind all that had left when a loss was noticed
+        self._early: dict[int, Packet] = {}
         self._timer: Timer | None = None
         self._rto_s = SYN_TIMEOUT_S
         self._attempts = 0
-        self._sent_s = 0.0
+        self._timed: tuple[int, float] | None = None  # the number behind a segment, and when that left
         self._finishing = False
         self._cookie = False
         self._offer = syn_options(self._mss)
@@ -167,10 +144,15 @@ class Tcp:
             return
         self._cookie = True
         self._offer = cookie_options(syn.options, self._mss, self._clock.now)
-        kept = _COOKIE_MSS_V6 if self._over_v6 else _COOKIE_MSS
+        kept = COOKIE_MSS_V6 if self._over_v6 else COOKIE_MSS
         self._segment = max((mss for mss in kept if mss <= self._segment), default=kept[0])
         self._transmit(self._next, ip.SYN | ip.ACK, b"")
         self._next = (self._next + 1) % _MODULUS
+
+    @property
+    def _sending(self) -> int:
+        """The number of what leaves next."""
+        return self._unacked[self._flight][0] if self._flight < len(self._unacked) else self._next
 
     @property
     def stateless(self) -> bool:
@@ -185,7 +167,7 @@ class Tcp:
     def close(self) -> None:
         """Send a FIN and forget the rest: nobody here waits for the other side to finish."""
         if self.state == "established":
-            self._transmit(self._next, ip.FIN | ip.ACK, b"")
+            self._transmit(self._sending, ip.FIN | ip.ACK, b"")
         self._stop()
 
     def finish(self) -> None:
@@ -197,7 +179,7 @@ class Tcp:
     def reset(self) -> None:
         """End it with a RST (RFC 9293, 3.10.5); what was not delivered is lost."""
         if self.state == "established":
-            self._transmit(self._next, ip.RST | ip.ACK, b"")
+            self._transmit(self._sending, ip.RST | ip.ACK, b"")
         self._stop()
 
     def abort(self) -> None:
@@ -206,7 +188,7 @@ class Tcp:
 
     def challenge(self) -> None:
         """Answer a segment that is out of place with where we are (RFC 9293, 3.10.7.4)."""
-        self._transmit(self._next, ip.ACK, b"")
+        self._transmit(self._sending, ip.ACK, b"")
 
     def receive(self, packet: Packet) -> None:
         """A segment of this connection."""
@@ -222,17 +204,20 @@ class Tcp:
             self._agree(packet)
             self._acknowledged(packet.ack)
             self.state = "established"
-            self._transmit(self._next, ip.ACK, b"")
+            self._transmit(self._sending, ip.ACK, b"")
             self.upper.connected()
             return
         if packet.flags & ip.SYN:
             self._again()
             return
         if packet.flags & ip.ACK:
+            first = self._unacked[0][0] if self._flight else None
             self._acknowledged(packet.ack)
             if self.state == "syn-received":
                 self.state = "established"
                 self.upper.connected()
+            elif packet.ack == first and not (packet.payload or packet.flags & ip.FIN):
+                self._repeated()
         self._take(packet)
 
     def icmp_error(self, error: Packet) -> None:
@@ -260,8 +245,8 @@ class Tcp:
             for start in range(0, len(data) or 1, size):
                 pieces.append(((seq + start) % _MODULUS, flags, data[start : start + size]))
         self._unacked = pieces
-        for piece in pieces:
-            self._transmit(*piece)
+        self._flight = 0
+        self._fill()
 
     def _reset(self, packet: Packet) -> None:
         if self.state == "syn-sent":
@@ -271,68 +256,99 @@ class Tcp:
             self._end("reset", packet)
 
     def _take(self, packet: Packet) -> None:
-        length = len(packet.payload)
-        if not length and not packet.flags & ip.FIN:
+        if not packet.payload and not packet.flags & ip.FIN:
             return
         if packet.seq != self._expected:
-            self._transmit(self._next, ip.ACK, b"")
+            if (packet.seq - self._expected) % _MODULUS < _MODULUS // 2 and len(self._early) < _EARLY:
+                self._early[packet.seq] = packet
+            self._transmit(self._sending, ip.ACK, b"")
             return
-        self._expected = (self._expected + length + bool(packet.flags & ip.FIN)) % _MODULUS
-        unanswered = len(self._unacked)
-        if length:
-            self.upper.received(packet.payload)
-        if packet.flags & ip.FIN and self.state != "closed":
-            self._transmit(self._next, ip.ACK, b"")
-            self._end("closed", packet)
-        elif self.state != "closed" and len(self._unacked) == unanswered:  # else the answer carries the ACK
-            self._transmit(self._next, ip.ACK, b"")
+        said = self.packets_sent
+        due: Packet | None = packet
+        while due is not None and self.state != "closed":
+            self._expected = (due.seq + len(due.payload) + bool(due.flags & ip.FIN)) % _MODULUS
+            if due.payload:
+                self.upper.received(due.payload)
+            if due.flags & ip.FIN and self.state != "closed":
+                self._transmit(self._sending, ip.ACK, b"")
+                self._end("closed", due)
+            due = self._early.pop(self._expected, None) if self._early else None
+        if self.state != "closed" and self.packets_sent == said:  # else the answer carries the ACK
+            self._transmit(self._sending, ip.ACK, b"")
 
     def _queue(self, flags: int, data: bytes) -> None:
         self._unacked.append((self._next, flags, data))
-        self._transmit(self._next, flags, data)
         self._next = (self._next + len(data) + bool(flags & _NUMBERED)) % _MODULUS
-        if self._timer is None:
+        self._fill()
+
+    def _fill(self) -> None:
+        """Send what there is room for."""
+        while self._flight < len(self._unacked) and self._window.has_room(self._flight):
+            seq, flags, data = self._unacked[self._flight]
+            self._flight += 1
+            if self._timed is None and not self._attempts:
+                self._timed = ((seq + len(data) + bool(flags & _NUMBERED)) % _MODULUS, self._clock.now)
+            self._transmit(seq, flags, data)
+        if self._timer is None and self._flight:
             self._attempts = 0
-            self._sent_s = self._clock.now
             self._arm()
 
     def _arm(self) -> None:
         self._timer = self._clock.at(self._clock.now + self._rto_s * 2**self._attempts, self._again)
 
-    def _again(self) -> None:
-        """Retransmit the first segment that is not acknowledged."""
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _again(self) -> None:
+        """Retransmit the first segment that is not acknowledged, and behind it whatever else has not arrived."""
+        self._disarm()
         if not self._unacked:
             return
         self._attempts += 1
         if self._attempts >= _ATTEMPTS:
             self._end("timeout", None)
             return
-        self._transmit(*self._unacked[0])
+        self._window.timed_out(self._flight)
+        self._flight = 1
+        self._retransmit()
         self._arm()
 
+    def _retransmit(self) -> None:
+        self._timed = None  # nobody knows which of the two will be acknowledged (Karn)
+        self._transmit(*self._unacked[0])
+
+    def _repeated(self) -> None:
+        """The other side has got something, and not what comes first."""
+        if self._window.repeated(self._flight):
+            self._recover = self._sending
+            self._retransmit()
+        self._fill()
+
     def _acknowledged(self, upto: int) -> None:
-        progress = False
+        arrived = 0
         while self._unacked:
             seq, flags, data = self._unacked[0]
             end = (seq + len(data) + bool(flags & _NUMBERED)) % _MODULUS
             if (upto - end) % _MODULUS >= _MODULUS // 2:
                 break
             self._unacked.popleft()
-            progress = True
-        if not progress:
+            self.bytes_acknowledged += len(data)
+            arrived += 1
+        if not arrived:
             return
-        if not self._attempts:
-            self._rto_s = _MIN_RTO_S + (self._clock.now - self._sent_s)
+        self._flight = max(0, self._flight - arrived)
+        if self._timed is not None and (upto - self._timed[0]) % _MODULUS < _MODULUS // 2:
+            self._rto_s = _MIN_RTO_S + (self._clock.now - self._timed[1])
+            self._timed = None
         self._attempts = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._unacked:
-            self._arm()
-        elif self._finishing:
+        self._disarm()
+        whole = (upto - self._recover) % _MODULUS < _MODULUS // 2
+        if self._window.acknowledged(arrived, whole=whole) and self._flight:
+            self._retransmit()
+        self._fill()
+        if not self._unacked and self._finishing:
             self._end("closed", None)
 
     def _transmit(self, seq: int, flags: int, data: bytes) -> None:
@@ -362,6 +378,6 @@ class Tcp:
     def _stop(self) -> None:
         self.state = "closed"
         self._unacked.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._early.clear()
+        self._flight = 0
+        self._disarm()

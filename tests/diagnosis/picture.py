@@ -165,6 +165,7 @@ class Picture:
     late_s: float = 0.0  # how late the measurement was at worst
     overdue_s: float = 0.0  # of the 20 seconds that it takes
     load: float | None = None
+    latency_s: float = 0.01  # of routers
     closer: tuple[Observation, ...] = ()  # what else a second look saw
     six: bool = False  # the machine has IPv6; what it sees over it is in `closer`
 
@@ -253,9 +254,13 @@ class Picture:
         routers = self.ways.get(address, way(address))
         kind = ReplyKind.RST if address in self.refusing else ReplyKind.SYN_ACK
         gone = self.errors_dropped
-        expired = Reply(ReplyKind.TIME_EXCEEDED, "", 0.01, icmp_type=11, icmp_code=0, dropped_locally=gone)
+        expired = Reply(ReplyKind.TIME_EXCEEDED, "", self.latency_s, icmp_type=11, icmp_code=0, dropped_locally=gone)
         replies = [msgspec.structs.replace(expired, source=r) if r else None for r in routers]
-        replies += [None] * 5 if ends else [Reply(kind, address, 0.02, dropped_locally=address in self.dropped)]
+        replies += (
+            [None] * 5
+            if ends
+            else [Reply(kind, address, max(0.02, self.latency_s), dropped_locally=address in self.dropped)]
+        )
         if address in self.forbidden:
             hop = Hop(1, (Exchange(1, 1, 1.0, Reply(ReplyKind.SEND_FAILED, "", 0.0, error="EPERM")),))
             return Path(Flow(Protocol.TCP, address, 443), (hop,), reached=False)

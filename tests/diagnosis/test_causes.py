@@ -41,6 +41,8 @@ from tests.diagnosis.picture import (
     rates,
     sizes,
 )
+from tests.diagnosis.two_names import page, pairs
+from tests.diagnosis.waiting import delays
 
 ASKED = Lookup("", "")
 TIMEOUT = Answer(ASKED, error="timeout")
@@ -92,6 +94,11 @@ CAUSES: dict[str, Picture] = {
     "isp.quic.blocked": offering.but(closer=quic(*EVERYBODY, ends=AT_ISP)),
     "isp.access.outage": nothing,
     "isp.access.loss": healthy.but(closer=(*losses(*EVERYTHING), rates(HOME, (20.0, 150, 150)))),
+    "home.line.saturated": healthy.but(closer=delays(0.3), latency_s=0.3),
+    "isp.access.congested": healthy.but(
+        closer=(*losses(*EVERYTHING), rates(HOME, (20.0, 150, 150)), *delays(0.15, lost=4)), latency_s=0.15
+    ),
+    "transit.peering.congested": healthy.but(closer=delays(0.08, 0.06, *BEHIND_A, lost=8)),
     "isp.core.blackhole": healthy.but(silent=EVERYTHING, ways=cut(EVERYTHING, 3)),
     "isp.core.branch": healthy.but(closer=flows(EDGES[0], ISP[1])),
     "isp.routing.loop": healthy.but(silent=EVERYTHING, ways=loops(EVERYTHING, ISP[1], ISP[2])),
@@ -108,6 +115,7 @@ CAUSES: dict[str, Picture] = {
     "policy.dns.tampering": healthy.but(resolvers=(ISP_RESOLVER,), answers=here(ISP_RESOLVER, SLOW_LOOPBACK, None)),
     "policy.ip.block": healthy.but(silent=EDGES, ways=cut(EDGES, 2)),
     "policy.throttle.cutoff": healthy.but(dying=dict(zip(EDGES, (13_000, 13_600, 12_900, 13_500), strict=False))),
+    "policy.throttle.speed": healthy.but(closer=pairs(*[(page(130), page(20_000))] * 3)),
     "policy.quic.drop": offering.but(closer=quic(*QUIC_ASKED, name_only=True)),
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),

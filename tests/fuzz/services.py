@@ -13,6 +13,7 @@ from netprobe.live import (
     connection,
     dns,
     quic_words,
+    trust,
 )
 from netprobe.model.record import to_json
 from netprobe.model.services import (
@@ -140,7 +141,7 @@ def heads(data: bytes) -> None:
     """An HTTP answer, in pieces, is a response with bounded, printable headers, and one outcome comes of it."""
     ended = Ended()
     clock: Any = Clock()
-    talk = connection.Conversation(_FETCH, clock, connection.Trust(), ended, lambda *_: None)
+    talk = connection.Conversation(_FETCH, clock, trust.Trust(), ended, lambda *_: None)
     cut = len(data) // _PIECES + 1
     sock: Any = Stream(*(data[at : at + cut] for at in range(0, len(data), cut)))
     talk._sock = sock
@@ -182,7 +183,7 @@ def records(data: bytes) -> None:
 
 
 _TLS = Handshake("192.0.2.80", 443, "example.com", verify=False)
-_TRUST = connection.Trust()
+_TRUST = trust.Trust()
 
 
 def record_seeds() -> Iterator[bytes]:

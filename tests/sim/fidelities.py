@@ -56,14 +56,16 @@ JOBS = 6  # scenarios at a time: they mostly wait
 def drawn(scenario: Scenario) -> bool:
     """Whether chance decides what is asked, so that no two runs put the same questions: loss, limits and balancing.
 
-    Also where many places are one in truth, by a redirect: of two connections from one port the first is served.
+    Also where many places are one in truth, by a redirect: of two connections from one port the first is served; and
+    where much is lost in front of a throttle: how much comes through it in a time is up to the sender.
     """
     return (
         any(link.leaving(near).loss for link in scenario.links for near in link.ends)
         or any(fault.kind == "link" and 0 < fault.loss < 1 for fault in scenario.faults)
         or any(router.balance for router in scenario.routers)
         or any(
-            fault.fraction < 1.0 or fault.kind in {"congestion", "overload", "redirect"} for fault in scenario.faults
+            fault.fraction < 1.0 or fault.kind in {"congestion", "overload", "redirect", "throttle"}
+            for fault in scenario.faults
         )
         or any(f.kind == "rate_limit" and set(f.at) & {s.name for s in scenario.servers} for f in scenario.faults)
     )

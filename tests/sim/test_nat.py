@@ -9,7 +9,7 @@ from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Nat, Scenario
 from netprobe.sim.rewriting import clamp_mss, set_end, set_quoted_end
-from netprobe.sim.tcp import offered_mss, syn_options
+from netprobe.sim.tcp_options import offered_mss, syn_options
 from netprobe.sim.virtual import VirtualVantage
 from tests.sim.small import CLIENT, RESOLVER, ROUTERS, SERVER, datagram, echo, fault, line, segment
 from tests.sim.test_network import only, outcome

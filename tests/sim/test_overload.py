@@ -12,7 +12,7 @@ from netprobe.probing.cookies import cookie_signs
 from netprobe.sim.packet import SYN
 from netprobe.sim.records import Fault
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import cookie_options, syn_options
+from netprobe.sim.tcp_options import cookie_options, syn_options
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, World
 from tests.sim import real_scenario

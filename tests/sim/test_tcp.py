@@ -9,7 +9,8 @@ from netprobe.sim.network import SERVERS, Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Fault, Link
 from netprobe.sim.routing import CLIENT
-from netprobe.sim.tcp import Tcp, offered_mss
+from netprobe.sim.tcp import Tcp
+from netprobe.sim.tcp_options import offered_mss
 from tests.sim import small
 from tests.sim.small import SERVER, fault, line
 

@@ -19,7 +19,7 @@ from netprobe.sim import prefixes
 from netprobe.sim.network import Delivery, Network
 from netprobe.sim.packet import Packet
 from netprobe.sim.records import Entry, Link, Nat, Router, Scenario
-from netprobe.sim.tcp import offered_mss, syn_options
+from netprobe.sim.tcp_options import offered_mss, syn_options
 from netprobe.sim.virtual import VirtualVantage
 from tests.sim.small import (
     CLIENT_V6,

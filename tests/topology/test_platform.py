@@ -108,7 +108,7 @@ def test_another_platform_is_another_file(tmp_path: Path) -> None:
             "zzz =",
             (
                 "unknown key 'zzz' in [[target]] 'www.mine.example'"
-                " (known: name, role, vendor, data_centre, path, essential)"
+                " (known: name, role, vendor, data_centre, path, essential, large_path)"
             ),
         ),
         ("zones =", "zone =", "unknown key 'zone' at the top (did you mean 'zones'?)"),

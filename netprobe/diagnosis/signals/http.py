@@ -68,9 +68,9 @@ def status(view: View) -> Finding | None:
     indices = tuple(i for i, _ in failed.values())
     stalled = [f for k, f in failed.items() if k in stalling]
     if len(stalled) == len(failed):
-        begun = [f for f in stalled if f[1].arrived_bytes > TICKETS_BYTES]
+        begun = [r for r in (_farthest(view, *k) for k in failed) if r.arrived_bytes > TICKETS_BYTES]
         if 2 * len(begun) > len(stalled):
-            return _cut(view, [f[1] for f in begun], total, indices)
+            return _cut(view, begun, total, indices)
         return Finding(
             "stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices
         )
@@ -104,24 +104,50 @@ def status(view: View) -> Finding | None:
 def _cut(view: View, begun: list[Response], total: int, facts: tuple[int, ...]) -> Finding:
     """Answers that begin and do not end: do they crawl, or go dead, and all after the same amount?"""
     told = f"{of(len(begun), total)} of the platform's servers begin to answer"
-    sizes = sorted(response.arrived_bytes for response in begun)
     if 2 * sum((r.quiet_s or 0.0) < DEAD_S for r in begun) > len(begun):
         rate = median(8e-3 * r.arrived_bytes / r.fetch.handshake.timeout_s for r in begun)
         return Finding("crawls", f"{told}, and what they send comes at {rate:.0f} kbit/s.", facts)
-    networks = {view.facts.edges[r.fetch.handshake.address].network for r in begun}
+    most = _most(view, begun)
+    sizes = sorted(most.values())
     amount = (
         f"{sizes[0] / 1e3:.0f} to {sizes[-1] / 1e3:.0f} KB"
         if sizes[-1] - sizes[0] >= 1000
         else f"{sizes[-1] / 1e3:.0f} KB"
     )
-    if len(networks) > 1 and sizes[-1] <= min(ALIKE * sizes[0], CAP_BYTES):
+    if len(most) > 1 and sizes[-1] <= min(ALIKE * sizes[0], CAP_BYTES):
         return Finding(
             "cut_alike",
-            f"{told}, and nothing comes any more after {amount}, at {len(networks)} delivery networks that have "
+            f"{told}, and nothing comes any more after {amount}, at {len(most)} delivery networks that have "
             "nothing to do with each other.",
             facts,
         )
     return Finding("cut", f"{told}, and nothing comes any more after {amount}.", facts)
+
+
+def _farthest(view: View, name: str, address: str) -> Response:
+    """Of all answers that have stalled the one that brought most, in whatever segments."""
+    tried = [r for _, r in view.facts.edges[address].fetches if r.fetch.handshake.server_name == name]
+    small = [r for _, r in view.facts.small_fetches if r.fetch.handshake.address == address]
+    return max((*tried, *small), key=lambda r: r.arrived_bytes)
+
+
+def _most(view: View, begun: list[Response]) -> dict[str, int]:
+    """What each delivery network has brought over one connection at the most, however often it was asked.
+
+    Whoever counts on the way also counts what is lost behind it and comes again, so that less may arrive. Where several
+    were asked in small segments, which fit everywhere, only those count.
+    """
+    facts = view.facts
+    small = [r for _, r in facts.small_fetches]
+    networks = {
+        facts.edges[r.fetch.handshake.address].network for r in small if r.fetch.handshake.address in facts.edges
+    }
+    most: dict[str, int] = {}
+    for response in (*begun, *small):
+        network = facts.edges[response.fetch.handshake.address].network
+        if network in networks or len(networks) <= 1:
+            most[network] = max(most.get(network, 0), response.arrived_bytes)
+    return most
 
 
 def _stalls(view: View, name: str, address: str) -> bool:

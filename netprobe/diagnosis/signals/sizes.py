@@ -125,9 +125,10 @@ def _located(view: View, holes: list[tuple[_Tested, BlackHole]], facts: tuple[in
     size = min(hole.size for _, hole in holes)
     between = f"behind {view.who(near[1]) or 'this device'} and before {view.who(far[1])}"
     told = f"Packets of {size} bytes and more to {len(holes)} place(s) die {between}, and nobody says so"
-    if near[0] != far[0] - 1:
-        return Finding("far", f"{told}.", facts)
-    state, where = _WHERE.get(view.paths.segment_of(near[1]), ("far", "farther out"))
+    segment = view.paths.segment_of(near[1])
+    if near[0] != far[0] - 1 and view.paths.segment_of(far[1]) is not segment:
+        return Finding("far", f"{told}.", facts)  # whoever is silent between them may be of either
+    state, where = _WHERE.get(segment, ("far", "farther out"))
     return Finding(state, f"{told}: {where}.", facts)
 
 
