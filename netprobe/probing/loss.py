@@ -123,7 +123,7 @@ def path_loss(hops: Sequence[Counted], destination: Counted) -> PathLoss | None:
     return PathLoss(interval, after, agreeing, only_destination=not agreeing)
 
 
-def is_cleaner(hop: Counted, destination: Counted) -> bool:
+def is_cleaner(hop: Counted, destination: Counted, deviations: float = _CLEANER) -> bool:
     """Whether a hop loses so much less that it must stand before the loss (likelihood-ratio test of two fractions).
 
     Not by whether their intervals are apart: of two equal counts one in 400 is called cleaner so, and of a hop without
@@ -133,7 +133,7 @@ def is_cleaner(hop: Counted, destination: Counted) -> bool:
         return False
     apart = _own_fraction(hop.lost, hop.sent) + _own_fraction(destination.lost, destination.sent)
     same = _own_fraction(hop.lost + destination.lost, hop.sent + destination.sent)
-    return 2.0 * (apart - same) > _CLEANER**2
+    return 2.0 * (apart - same) > deviations**2
 
 
 def _own_fraction(lost: int, sent: int) -> float:

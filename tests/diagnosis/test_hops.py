@@ -134,3 +134,22 @@ def test_every_place_of_the_picture_was_counted() -> None:
     trains = [o.fact for o in seen.observations() if o.purpose.endswith(".loss") and isinstance(o.fact, Train)]
     assert {t.destination for t in trains} == {HOME, *EVERYTHING}
     assert [t.destination for t in trains if t.lost] == [LOSSY]
+
+
+@pytest.mark.parametrize("lucky", [1, 2])
+def test_who_loses_least_among_many_that_lose_is_not_clean(lucky: int) -> None:
+    """At 12 % one place in eighty loses one of fifty or none: it says nothing of where the others' loss is."""
+    counted_all = losses(*EVERYTHING, lost=6, router=6)
+    seen = [
+        structs.replace(o, fact=structs.replace(o.fact, exchanges=_with_lost(o.fact.exchanges, lucky - 1)))
+        if isinstance(o.fact, Train) and o.fact.destination in EVERYTHING[:lucky]
+        else o
+        for o in counted_all
+    ]
+    component = healthy.but(closer=(*seen, rates(HOME, (20.0, 150, 132)))).verdict().component
+    assert component == "home"
+
+
+def _with_lost(exchanges: tuple[Exchange, ...], lost: int) -> tuple[Exchange, ...]:
+    answered = exchanges[-1].reply
+    return tuple(structs.replace(x, reply=None if n < lost else answered) for n, x in enumerate(exchanges))

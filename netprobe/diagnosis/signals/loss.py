@@ -27,6 +27,7 @@ from netprobe.topology.addresses import is_public, is_shared, network_of
 from netprobe.topology.segments import Segment
 
 _SURE = 0.999
+_CHOSEN = 4.5  # standard deviations: the two of nine places that lost least lose less than the others by 3.5 by chance
 _FULL_TTL = 64  # beyond all routers
 _ENOUGH = 20  # probes in passing that say something
 NOTICED = 0.05  # lost there and back, surely: from there on pages are late and videos stop
@@ -113,6 +114,12 @@ def _phase(train: Train) -> list[RatePhase]:
     return [RatePhase((len(times) - 1) / (times[-1] - times[0]), len(times), train.answered)]
 
 
+def _apart(clean: Sequence[_Count], lossy: Sequence[_Count]) -> bool:
+    """Whether places that look clean surely lose less than the others, though they were chosen for it."""
+    (sent, lost), (many, gone) = ((sum(c.sent for c in part), sum(c.lost for c in part)) for part in (clean, lossy))
+    return is_cleaner(Counted(0, sent, lost), Counted(0, many, gone), _CHOSEN)
+
+
 def _pooled(counts: Sequence[_Count]) -> Interval:
     return wilson(sum(c.lost for c in counts), sum(c.sent for c in counts))
 
@@ -124,14 +131,16 @@ def loss(view: View) -> Finding | None:
         return _in_passing(view)
     facts = tuple(c.index for c in counts)
     honest = [c for c in counts if not c.limits]
-    clean = [c for c in honest if c.clean]
+    clean, lossy = [c for c in honest if c.clean], [c for c in honest if not c.clean]
+    if clean and not _apart(clean, lossy):
+        clean, lossy = [], honest  # those that look clean are lossy places' luck
     # Where nothing is clean, one loss is taken to be all places'; else those that lose surely, and those like them.
-    noticed = [c for c in honest if not c.clean] if not clean else [c for c in honest if c.noticed]
+    noticed = [c for c in lossy if c.noticed] if clean else lossy
     if noticed and clean:
-        noticed = [c for c in honest if c.noticed or (not c.clean and exceeds(_pooled([c]), _pooled(clean)))]
-        between = [c for c in honest if not c.clean and c not in noticed]
-        if between and _pooled(between).low >= NOTICED:  # none of them surely, but all of them together
-            noticed = [c for c in honest if not c.clean]
+        noticed = [c for c in lossy if c.noticed or exceeds(_pooled([c]), _pooled(clean))]
+    between = [c for c in lossy if c not in noticed]
+    if between and _pooled(between).low >= NOTICED:  # none of them surely, but all of them together
+        noticed = lossy
     if not noticed or (not clean and _pooled(noticed).low < NOTICED):
         if len(honest) < len(counts):
             told = f"{of(len(counts) - len(honest), len(counts))} places answer few probes a second, and lose nothing"
