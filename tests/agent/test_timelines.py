@@ -54,7 +54,11 @@ WATCHED: dict[str, tuple[float, tuple[Told, ...], tuple[str, ...]]] = {
         (Told("isp.core.blackhole", 60.0, 4560.0),),
         ("none.app_device", "isp.core.blackhole", "none.app_device"),
     ),
-    "attack-filtered-then-over": (240.0, (), ("none.app_device",)),
+    "attack-filtered-then-over": (
+        240.0,
+        (Told("platform.edge.loss", 60.0, 1860.0),),
+        ("none.app_device", "platform.edge.loss", "none.app_device"),
+    ),
     "platform-announced-again": (
         20.0,
         (Told("platform.maintenance", 90.0, 180.0),),
