@@ -71,8 +71,8 @@ WATCHED: dict[str, tuple[float, tuple[Told, ...], tuple[str, ...]]] = {
     ),
     "evening-of-two-troubles": (
         600.0,
-        (Told("isp.access.loss", 3600.0, 9000.0), Told("platform.origin.error", 9000.0, 12600.0)),
-        ("none.app_device", "isp.access.loss", "platform.origin.error", "none.app_device"),
+        (Told("isp.access.congested", 3600.0, 9000.0), Told("platform.origin.error", 9000.0, 12600.0)),
+        ("none.app_device", "isp.access.congested", "platform.origin.error", "none.app_device"),
     ),
 }
 
