@@ -19,7 +19,7 @@ from netprobe.model.unsent import NOT_CARRIED
 from netprobe.probing import regions, zones
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
 from netprobe.probing.names_again import AGAIN, SECURE
-from netprobe.topology.addresses import is_private, is_public, network_of
+from netprobe.topology.addresses import is_private, is_public
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
 
@@ -27,11 +27,9 @@ T = TypeVar("T")
 Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
-OVER_V6 = "v6."
 UPLINK = "uplink."  # what the purposes of observations over another uplink begin with
 _HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
 _QUIC = ("edge.quic", "edge.quic.again", "control.quic", "control.quic.again", "quic.other", "quic.elsewhere")
-SITE_V6 = 56  # bits of the prefix that a home gets
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
 
@@ -119,7 +117,7 @@ def _set_out(path: Path) -> bool:
 class Facts:
     """All observations of one survey, by what they were measured for.
 
-    What was measured over IPv6 stands apart, in Facts of its own: `OverV6`.
+    What was measured over IPv6 stands apart, in Facts of its own: `facts_v6`.
     """
 
     over = ""  # what stands before the purposes of these observations
@@ -342,47 +340,6 @@ class Facts:
             if isinstance(o.fact, Path) and (":" in o.fact.flow.destination) == bool(self.over)
             if _carried(o.fact) and not o.link
         ]
-
-
-class OverV6(Facts):
-    """What the same survey has measured over IPv6. The way out of the home is that of IPv6.
-
-    Routers in the /56 of this machine's address are at home: that is what homes get at the most by far (RFC 6177).
-    There is no home where the gateway of IPv4 has a public address: it is the provider's.
-
-    Where nobody announces a router's address, it is the provider's if registries gave it to whom they gave this
-    machine's: nothing translates IPv6 addresses on the way, so its own is one of the provider's.
-    """
-
-    over = OVER_V6
-
-    def _hosts(self) -> list[Found[HostState]]:
-        found = [(i, o.fact) for i, o in enumerate(self.observations) if isinstance(o.fact, HostState)]
-        return [
-            (
-                i,
-                structs.replace(
-                    h,
-                    default_link=h.global_link_v6,
-                    gateway="" if is_public(h.gateway) else h.gateway_v6,
-                    neighbour=h.neighbour_v6,
-                ),
-            )
-            for i, h in found
-        ]
-
-    @cached_property
-    def _home_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        own = self.host.address_v6 if self.host and self.host.gateway else ""
-        site = [ipaddress.ip_network((own, SITE_V6), strict=False)] if own else []
-        return [*super()._home_networks, *site]
-
-    def origin(self, address: str) -> Origin | None:
-        """Whose network announces `address`, or must be its owner."""
-        found, own = super().origin(address), self.host.address_v6 if self.host else ""
-        if found is None and own and network_of(address, wide=True) == network_of(own, wide=True):
-            return super().origin(own)
-        return found
 
 
 def best_fetch(fetches: Iterable[Found[Response]]) -> Found[Response] | None:

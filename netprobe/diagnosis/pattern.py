@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from netprobe.diagnosis.facts import Destination, Facts, OverV6, Reach
+from netprobe.diagnosis.facts import Destination, Facts, Reach
+from netprobe.diagnosis.facts_v6 import OverV6
 from netprobe.diagnosis.names import Names
 from netprobe.diagnosis.paths import Break, Paths, Step
 from netprobe.topology.addresses import network_of

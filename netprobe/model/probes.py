@@ -115,8 +115,8 @@ ICMP_UNREACHABLE = 3
 #: RFC 792: protocol and port unreachable come from the host itself; RFC 4443: port unreachable and unknown next header.
 _HOST_UNREACHABLES = frozenset({(ICMP_UNREACHABLE, 2), (ICMP_UNREACHABLE, 3), (1, 4), (4, 1)})
 
-
-_RETRANSMITTED_S = 0.95  # after an answer that got lost, less what round trips differ by
+#: After so many seconds at the least a SYN or SYN-ACK is sent again (RFC 6298, 2.1), less what round trips differ by.
+RETRANSMITTED_S = 0.95
 _MOST_LATER = 7  # replies to one probe after the first
 
 
@@ -195,14 +195,19 @@ class Train(Fact, frozen=True, tag="train"):
         return sum(1 for x in self.exchanges if x.reply and x.reply.from_destination)
 
     @property
-    def lost(self) -> int:
-        """Probes that, or whose answers, were lost on the way.
+    def in_time(self) -> tuple[float, ...]:
+        """Round trips in seconds, in order, of what the destination answered at once.
 
-        A server sends a SYN-ACK again a second later (RFC 6298, 2.1): one that comes so late is not the first.
+        A SYN-ACK that comes RETRANSMITTED_S after the quickest was sent again: the first one was lost.
         """
         rtts = [x.reply.rtt_s for x in self.exchanges if x.reply and x.reply.from_destination]
-        late_s = min(rtts, default=0.0) + (_RETRANSMITTED_S if self.protocol is Protocol.TCP else math.inf)
-        return len(self.exchanges) - sum(rtt < late_s for rtt in rtts)
+        late_s = min(rtts, default=0.0) + (RETRANSMITTED_S if self.protocol is Protocol.TCP else math.inf)
+        return tuple(rtt for rtt in rtts if rtt < late_s)
+
+    @property
+    def lost(self) -> int:
+        """Probes that were lost on the way, or whose answers were."""
+        return len(self.exchanges) - len(self.in_time)
 
     @property
     def accepted(self) -> int:

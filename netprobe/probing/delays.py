@@ -5,11 +5,10 @@ never are as short as the way. So several places and the home router are asked a
 beside it every hop of one way: whoever is near must answer soon, unless something waits in front of all of them.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from netprobe.model.probes import Exchange, Path, Protocol, Train
+from netprobe.model.probes import RETRANSMITTED_S, Exchange, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Response
 from netprobe.model.targets import Control, Edge
@@ -24,7 +23,6 @@ COUNT, INTERVAL_S = 40, 0.15  # to each place
 HOP_COUNT, HOP_INTERVAL_S = 10, 0.6  # to each hop of one way: routers answer few
 EDGES, CONTROLS = 4, 3
 CHANGES_S, _BEYOND = 0.012, 3.0  # of one place's answers: seconds, and times as much as usual here
-REPEATED_S = 0.95  # RFC 6298, 2.1: after a second, less what round trips differ by
 NEAR_S = 0.1  # there and back to the nearest router behind a home's: hardly any line takes longer (satellites do)
 
 
@@ -84,19 +82,12 @@ def _changes(found: Sequence[Observation]) -> dict[str, float]:
     took: dict[str, list[float]] = {}
     for o in found:
         if isinstance(o.fact, Train):
-            took.setdefault(o.fact.destination, []).extend(once(o.fact))
+            took.setdefault(o.fact.destination, []).extend(o.fact.in_time)
         elif isinstance(o.fact, Path) and o.fact.reached and o.fact.rtt_s is not None:
             took.setdefault(o.fact.flow.destination, []).append(o.fact.rtt_s)
-        elif isinstance(o.fact, Response) and (o.fact.handshaken.connect_s or REPEATED_S) < REPEATED_S:
+        elif isinstance(o.fact, Response) and (o.fact.handshaken.connect_s or RETRANSMITTED_S) < RETRANSMITTED_S:
             took.setdefault(o.fact.fetch.handshake.address, []).append(o.fact.handshaken.connect_s or 0.0)
     return {address: max(times) - min(times) for address, times in took.items() if len(times) > 1}
-
-
-def once(train: Train) -> list[float]:
-    """Round trips of what was answered at once, in order: a SYN-ACK that comes a second later was sent again."""
-    times = list(round_trips(train.exchanges))
-    late_s = min(times, default=0.0) + (REPEATED_S if train.protocol is Protocol.TCP else math.inf)
-    return [time for time in times if time < late_s]
 
 
 def round_trips(exchanges: Sequence[Exchange]) -> Iterator[float]:

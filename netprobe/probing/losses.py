@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from netprobe.model.probes import Flow, Path, Protocol, Train
+from netprobe.model.probes import RETRANSMITTED_S, Flow, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Response
 from netprobe.model.targets import Control, Edge
@@ -38,7 +38,6 @@ EDGES, CONTROLS = 6, 3
 TESTED = 4  # destinations that are asked at other rates
 _LOST = 3  # unanswered probes that are worth a look,
 _LOST_AT_ONE = 2  # or so many in one network
-_RETRANSMITTED_S = 0.95  # a connection that took longer has lost a SYN (RFC 6298, 2.1: again after a second)
 _RATE, _FACTORS, _SENT = 5.0, (4.0, 0.25), (60, 12)  # faster and slower than they were asked before
 _OWN_FACTORS, _OWN_SENT = (4.0,), (150,)  # the own home router may be asked more: it decides who is called
 
@@ -70,7 +69,7 @@ def losing(found: Sequence[Observation]) -> Counter[str]:
     for o in found:
         if isinstance(o.fact, Train) and o.fact.answered:
             lost[o.fact.destination] += o.fact.lost
-        elif isinstance(o.fact, Response) and (o.fact.handshaken.connect_s or 0.0) > _RETRANSMITTED_S:
+        elif isinstance(o.fact, Response) and (o.fact.handshaken.connect_s or 0.0) > RETRANSMITTED_S:  # a SYN was lost
             lost[o.fact.fetch.handshake.address] += 1
     return +lost
 

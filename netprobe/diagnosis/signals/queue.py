@@ -13,7 +13,7 @@ from netprobe.diagnosis.facts import Destination
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal
 from netprobe.model.probes import Train
-from netprobe.probing.delays import NEAR_S, once, round_trips
+from netprobe.probing.delays import NEAR_S, round_trips
 from netprobe.probing.loss import is_significant
 from netprobe.probing.throughput import ks_probability
 
@@ -58,14 +58,14 @@ def _timed(view: View) -> list[_Timed]:
     places = {place.address: place for place in (*view.edges, *view.controls)}
     found = {}
     for index, train in view.facts.delays:
-        times = tuple(sorted(once(train)))
+        times = tuple(sorted(train.in_time))
         if train.destination in places and len(times) >= _FEWEST:
-            place, drift = places[train.destination], _drift(once(train))
+            place, drift = places[train.destination], _drift(train.in_time)
             found[train.destination] = _Timed(place, index, times, len(train.exchanges), drift)
     return list(found.values())
 
 
-def _drift(times: list[float]) -> float:
+def _drift(times: Sequence[float]) -> float:
     """Von Neumann's ratio (1941): how much neighbours in time differ, in variances of all."""
     middle = fmean(times)
     variance = fmean((time - middle) ** 2 for time in times)
