@@ -5,6 +5,7 @@ beyond the home router answers as soon as it does anywhere near a home, everythi
 only some places lose packets, and answers from just these change more than others', they are behind a full queue.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
