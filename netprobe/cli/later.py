@@ -11,6 +11,9 @@ from collections.abc import Sequence
 _LOOKUPS = (
     "encodings.idna",
     "netprobe.live.services",
+    "netprobe.live.dns_message",
+    "netprobe.live.dns_stream",
+    "netprobe.probing.name_stream",
     "dns.message",
     "dns.exception",
     *(f"dns.rdtypes.ANY.{kind}" for kind in ("CNAME", "DNAME", "NS", "OPT", "PTR", "SOA", "TXT", "TSIG")),
