@@ -104,7 +104,13 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
         case RateTest() | FlowTest() | Multipath():
             return fact.flow
         case HostState():
-            over_v6 = (fact.global_link_v6, fact.address_v6, fact.gateway_v6, _confirmed(fact.neighbour_v6))
+            # Whom nobody has asked over IPv6 for a while the kernel forgets, and says nothing of.
+            over_v6 = (
+                fact.global_link_v6,
+                fact.address_v6,
+                fact.gateway_v6,
+                _confirmed(fact.neighbour_v6) or "reachable",
+            )
             return fact.default_link, fact.gateway, _confirmed(fact.neighbour), fact.resolvers, over_v6
 
 
@@ -186,6 +192,7 @@ def _lies(scenario: Scenario) -> bool:
 _PLACED_BY_TIME = ("verdict: virtual policy: policy.dns.tampering", "verdict: virtual home: home.dns.blocklist")
 _PATHS = tuple(f"{over}{what}.path " for over in ("", "v6.") for what in ("edge", "control"))
 _LATE_S = 0.01
+_TRAINS = ("edge.train ", "control.train ")
 _OF_TIMES = (".delay", ".delay.path")
 _NOBODY_HAS = re.compile(r"^np\d+(-\d+)?(?=\.)")  # a name made of the hour, which differs
 
@@ -193,6 +200,11 @@ _NOBODY_HAS = re.compile(r"^np\d+(-\d+)?(?=\.)")  # a name made of the hour, whi
 def _limits(scenario: Scenario) -> bool:
     """Whether a fault lets a router answer one probe at once."""
     return any(fault.kind == "rate_limit" and fault.burst == 1 for fault in scenario.faults)
+
+
+def _swallows_large(scenario: Scenario) -> bool:
+    """Whether servers send again and again what never arrives, while others are asked."""
+    return any(fault.match.larger_than for fault in scenario.faults)
 
 
 #: All that may differ. What scenarios/README.md says that the kernel's routers do otherwise shows here where it counts.
@@ -215,6 +227,13 @@ EXPLAINED = (
         Fidelity.KERNEL,
         _PATHS,
         "without netem wires take no time, so that probes of two traces come to a limiter that answers one at once closer together",
+    ),
+    Explained(
+        _swallows_large,
+        Fidelity.KERNEL,
+        _TRAINS,
+        "servers that send again what never arrives keep a late machine busy, so that SYN-ACKs of others come after their time",
+        when_late=True,
     ),
     Explained(
         _limits,
