@@ -21,7 +21,8 @@ from netprobe.sim.world import World
 
 pytestmark = [pytest.mark.packets, pytest.mark.slow, pytest.mark.patient]
 SCENARIO = Path(__file__).parents[2] / "scenarios/timelines/isp-outage-begins-and-ends.toml"
-BEGIN_S, END_S = 6.0, 48.0  # a round in an outage takes ten seconds, on a busy machine twenty: one at least lies in it whole
+#: A round in an outage takes ten seconds, on a busy machine twenty: one at least lies in it whole.
+BEGIN_S, END_S = 6.0, 48.0
 PATIENCE_S = 105.0
 
 
