@@ -153,3 +153,16 @@ def test_who_loses_least_among_many_that_lose_is_not_clean(lucky: int) -> None:
 def _with_lost(exchanges: tuple[Exchange, ...], lost: int) -> tuple[Exchange, ...]:
     answered = exchanges[-1].reply
     return tuple(structs.replace(x, reply=None if n < lost else answered) for n, x in enumerate(exchanges))
+
+
+def test_who_loses_a_little_does_not_share_a_great_loss() -> None:
+    """Three of 220 are more than any way loses, and still another thing than a quarter: not all ways lose alike."""
+    lossy = [a for a in EVERYTHING if a != EVERYTHING[0]]
+    seen = [
+        structs.replace(o, fact=structs.replace(o.fact, exchanges=_with_lost(o.fact.exchanges * 4, 3)))
+        if isinstance(o.fact, Train) and o.fact.destination == EVERYTHING[0]
+        else o
+        for o in losses(*lossy, lost=13)
+    ]
+    verdict = healthy.but(closer=(*seen, rates(HOME, (20.0, 150, 150)))).verdict()
+    assert verdict.component == "undetermined", verdict.cause

@@ -132,6 +132,9 @@ def loss(view: View) -> Finding | None:
     facts = tuple(c.index for c in counts)
     honest = [c for c in counts if not c.limits]
     clean, lossy = [c for c in honest if c.clean], [c for c in honest if not c.clean]
+    # Who loses a little, as any place may, and surely much less than the others, does not share their loss.
+    better = [c for c in lossy if not c.noticed and len(lossy) > 1 and _apart([c], [o for o in lossy if o is not c])]
+    clean, lossy = [*clean, *better], [c for c in lossy if c not in better]
     if clean and not _apart(clean, lossy):
         clean, lossy = [], honest  # those that look clean are lossy places' luck
     # Where nothing is clean, one loss is taken to be all places'; else those that lose surely, and those like them.
@@ -193,7 +196,8 @@ def _of_everything(view: View, noticed: list[_Count], told: str, facts: tuple[in
     if gateway.low >= NOTICED:
         return Finding("home", f"{told}, and {router}: it begins before it.", facts)
     if gateway.high < NOTICED and exceeds(pooled, gateway):
-        state = _beyond_all(view, noticed)
+        # One place that may be clean is enough to doubt that all ways share what loses.
+        state = "unclear" if any(c.clean for c in noticed) else _beyond_all(view, noticed)
         return Finding(state, f"{told}, {router}: it happens behind it, on the part that all ways share.", facts)
     return Finding("line", f"{told}, {router}: at home or on the line.", facts)
 
