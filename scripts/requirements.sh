@@ -13,7 +13,7 @@ pin() {
     local file=$1 purpose=$2
     shift 2
     "$folder/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-        --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@" --output-file "$folder/pins"
+        --no-header --no-annotate "$@" --output-file "$folder/pins"
     {
         echo "# $purpose"
         echo "# Made from pyproject.toml by \`make requirements\`; do not edit."

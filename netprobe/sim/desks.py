@@ -6,7 +6,12 @@ Bytes in, bytes out: the same for servers in virtual time and for real ones.
 from collections.abc import Callable
 from typing import Protocol
 
-from netprobe.probing import http2
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset
+from h2.exceptions import H2Error
+
+from netprobe.probing.http2 import MESSAGE, Http2Error
 from netprobe.sim import wirebytes
 
 Say = Callable[[bytes], None]
@@ -15,8 +20,7 @@ Ask = Callable[[bytes, Say], None]
 
 TLS_PORT = 853  # RFC 7858, 3.1
 _MOST_WAITING = 100  # questions of one connection that are not whole
-_OK = b"\x88"  # :status 200
-_NOT_ALLOWED = http2.literal(8, b"405")
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Desk(Protocol):
@@ -48,48 +52,56 @@ class PostedDesk:
     def __init__(self, ask: Ask, say: Say) -> None:
         self._ask = ask
         self._say = say
-        self._buffer = b""
-        self._greeted = False
+        self._first = b""  # until it is clear what the client speaks
+        self._connection = H2Connection(H2Configuration(client_side=False))
+        self._connection.initiate_connection()
         self._bodies: dict[int, bytes] = {}  # by stream
 
     def received(self, data: bytes) -> None:
         """Take whole frames."""
-        self._buffer += data
-        if not self._greeted:
-            if not takes(self._buffer):
-                msg = "no HTTP/2"
-                raise http2.Http2Error(msg)
-            if len(self._buffer) < len(http2.PREFACE):
-                return
-            self._greeted, self._buffer = True, self._buffer[len(http2.PREFACE) :]
-            self._say(http2.frame(http2.SETTINGS, 0, 0))
-        while (found := http2.split_frame(self._buffer)) is not None:
-            kind, flags, stream, payload, self._buffer = found
-            self._frame(kind, flags, stream, payload)
+        if not takes(self._first + data):
+            msg = "no HTTP/2"
+            raise Http2Error(msg)
+        self._first = (self._first + data)[: len(_PREFACE)]
+        try:
+            for event in self._connection.receive_data(data):
+                self._event(event)
+        except H2Error as error:
+            raise Http2Error(str(error)) from None
+        self._flush()
 
-    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind in {http2.SETTINGS, http2.PING} and not flags & http2.ACK:
-            self._say(http2.frame(kind, http2.ACK, 0, payload if kind == http2.PING else b""))
-        elif kind == http2.RST_STREAM:
-            self._bodies.pop(stream, None)
-        elif kind == http2.HEADERS and len(self._bodies) < _MOST_WAITING:
-            self._bodies.setdefault(stream, b"")
-        elif kind == http2.DATA and stream in self._bodies:
-            self._bodies[stream] += http2.content(kind, flags, payload)
-            if payload:
-                self._say(http2.frame(http2.WINDOW_UPDATE, 0, 0, len(payload).to_bytes(4)))
-        if kind in {http2.HEADERS, http2.DATA} and flags & http2.END_STREAM and stream in self._bodies:
-            self._asked(stream, self._bodies.pop(stream))
+    def _event(self, event: Event) -> None:
+        match event:
+            case RequestReceived() if len(self._bodies) < _MOST_WAITING:
+                self._bodies[event.stream_id] = b""
+            case DataReceived() if event.stream_id in self._bodies:
+                self._bodies[event.stream_id] += event.data
+                self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case StreamReset():
+                self._bodies.pop(event.stream_id, None)
+            case StreamEnded() if event.stream_id in self._bodies:
+                self._asked(event.stream_id, self._bodies.pop(event.stream_id))
 
     def _asked(self, stream: int, question: bytes) -> None:
-        if not question:
-            self._say(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, _NOT_ALLOWED))
+        if question:
+            self._ask(question, lambda answer: self._answer(stream, answer))
             return
-        fields = _OK + http2.literal(31, b"application/dns-message")
-        head = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, fields)
-        self._ask(question, lambda answer: self._say(head + http2.frame(http2.DATA, http2.END_STREAM, stream, answer)))
+        self._connection.send_headers(stream, [(":status", "405")], end_stream=True)
+
+    def _answer(self, stream: int, answer: bytes) -> None:
+        try:
+            self._connection.send_headers(stream, [(":status", "200"), ("content-type", MESSAGE)])
+            self._connection.send_data(stream, answer, end_stream=True)
+        except H2Error:
+            return  # the client has gone
+        self._flush()
+
+    def _flush(self) -> None:
+        data = self._connection.data_to_send()
+        if data:
+            self._say(data)
 
 
 def takes(first: bytes) -> bool:
     """Whether a connection that begins so may speak HTTP/2 (RFC 9113, 3.4)."""
-    return first.startswith(http2.PREFACE[: len(first)])
+    return _PREFACE.startswith(first[: len(_PREFACE)])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from hpack import Encoder
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
 from netprobe.live import (
     certificate,
@@ -28,7 +30,7 @@ from netprobe.model.services import (
     Response,
     Transport,
 )
-from netprobe.probing import http2, name_stream
+from netprobe.probing import name_stream
 from tests.fuzz.doubles import Clock, Ended, Later, Stream
 
 _LOOKUP = Lookup("www.example.com", "192.0.2.53")
@@ -104,11 +106,13 @@ def streams(data: bytes) -> None:
 def stream_seeds() -> Iterator[bytes]:
     answer = b"\x12\x34\x81\x80" + bytes(8)
     yield b"\0" + struct.pack("!H", len(answer)) + answer
-    settings = http2.frame(http2.SETTINGS, 0, 0, bytes(6))
+    settings = SettingsFrame().serialize()
+    end = DataFrame(1, answer, flags=["END_STREAM"]).serialize()
+    # As HPACK has it: 200 and 404 by their numbers, a change of the table's size and 503 in clear, 503 in Huffman's code.
     for status in (b"\x88", b"\x8d", b"\x3f\xe1\x1f\x08\x03503", b"\x48\x83\x6c\x0c\xff"):
-        head = http2.frame(http2.HEADERS, http2.END_HEADERS, 1, status + http2.literal(31, b"application/dns-message"))
-        yield b"\1" + settings + head + http2.frame(http2.DATA, http2.END_STREAM, 1, answer)
-    yield b"\1" + settings + http2.frame(http2.PING, 0, 0, bytes(8)) + http2.frame(http2.GOAWAY, 0, 0, bytes(8))
+        fields = status + Encoder().encode([("content-type", "application/dns-message")])
+        yield b"\1" + settings + HeadersFrame(1, fields, flags=["END_HEADERS"]).serialize() + end
+    yield b"\1" + settings + PingFrame(opaque_data=bytes(8)).serialize() + GoAwayFrame().serialize()
 
 
 def certificates(data: bytes) -> None:

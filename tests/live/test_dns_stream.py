@@ -11,10 +11,10 @@ from pathlib import Path
 
 import dns.message
 import pytest
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
 from netprobe.live.vantage import LiveVantage
 from netprobe.model.services import Answer, Lookup, Transport
-from netprobe.probing import http2
 from netprobe.probing.ask import Ask
 from netprobe.probing.run import gather, run
 from tests.live.live_authority import Authority
@@ -203,12 +203,8 @@ def http2_answer(status: bytes, body: Callable[[bytes], bytes], *, more: bytes =
     def handle(connection: socket.socket) -> None:
         query = posted(connection)
         answer = body(query)
-        connection.sendall(
-            http2.frame(http2.SETTINGS, 0, 0)
-            + more
-            + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, status)
-            + http2.frame(http2.DATA, http2.END_STREAM, 1, answer)
-        )
+        frames = HeadersFrame(1, status, flags=["END_HEADERS"]), DataFrame(1, answer, flags=["END_STREAM"])
+        connection.sendall(SettingsFrame().serialize() + more + b"".join(frame.serialize() for frame in frames))
 
     return handle
 
@@ -238,14 +234,14 @@ HUFFMAN_503 = b"\x08\x83\x6c\x0c\xff"  # "503": 011011 00000 011001, and ones to
     [
         (http2_answer(b"\x88", right), ("h2",), "", 200),
         (http2_answer(b"\x3f\xe1\x1f\x08\x03200", right), ("h2",), "", 200),
-        (http2_answer(b"\x88", right, more=http2.frame(http2.PING, 0, 0, bytes(8))), ("h2",), "", 200),
+        (http2_answer(b"\x88", right, more=PingFrame(opaque_data=bytes(8)).serialize()), ("h2",), "", 200),
         (http2_answer(b"\x8d", lambda _: b"not found"), ("h2",), "status", 404),
         (http2_answer(HUFFMAN_503, lambda _: b""), ("h2",), "status", 503),
         (http2_answer(b"\x88", lambda _: b"<html>"), ("h2",), "malformed", 200),
         (http2_answer(b"\x90", right), ("h2",), "malformed", 0),
         (http2_answer(b"", right), ("h2",), "malformed", 0),
-        (saying(http2.frame(http2.GOAWAY, 0, 0, bytes(8))), ("h2",), "malformed", 0),
-        (saying(http2.frame(http2.RST_STREAM, 0, 1, bytes(4))), ("h2",), "malformed", 0),
+        (saying(SettingsFrame().serialize() + GoAwayFrame().serialize()), ("h2",), "malformed", 0),
+        (saying(SettingsFrame().serialize() + RstStreamFrame(1).serialize()), ("h2",), "malformed", 0),
         (saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ("h2",), "malformed", 0),
         (saying(b""), ("h2",), "closed", 0),
         (silence, (), "malformed", 0),
