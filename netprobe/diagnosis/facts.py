@@ -251,6 +251,23 @@ class Facts:
         return any(parsed in net for net in self._home_networks)
 
     @cached_property
+    def own_mbit(self) -> tuple[float | None, float | None]:
+        """What the link that counts sent and received a second, between the first and the last look at the machine.
+
+        In Mbit/s; None where the kernel did not say, or nobody looked twice. The probes are little of it.
+        """
+        if len(self.hosts) < 2:
+            return None, None
+        (first, before), (last, after) = self.hosts[0], self.hosts[-1]
+        took_s = self.observations[last].at_s - self.observations[first].at_s
+        links = [next((x for x in h.links if x.name == h.default_link), None) for h in (before, after)]
+        if took_s <= 0 or links[0] is None or links[1] is None:
+            return None, None
+        counts = ((links[0].tx_bytes, links[1].tx_bytes), (links[0].rx_bytes, links[1].rx_bytes))
+        sent, received = (None if a is None or b is None else 8e-6 * (b - a) / took_s for a, b in counts)
+        return sent, received
+
+    @cached_property
     def attached(self) -> bool:
         """Whether the next hop is the provider's: it and this machine have public addresses, so none translates."""
         return self.host is not None and is_public(self.host.gateway) and any(map(is_public, self.own_addresses))

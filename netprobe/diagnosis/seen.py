@@ -78,31 +78,22 @@ def several_uplinks(view: View) -> Indices:
     return _host(view, lambda host, _: len(host.uplinks) > 1)
 
 
-def _own_mbit(view: View) -> tuple[float, float, Indices] | None:
-    """What the link that counts sent and received a second during the measurement."""
-    if len(view.facts.hosts) < 2:
-        return None
-    (a, first), (b, last) = view.facts.hosts[0], view.facts.hosts[-1]
-    took_s = view.facts.observations[b].at_s - view.facts.observations[a].at_s
-    before, after = (next((x for x in host.links if x.name == host.default_link), None) for host in (first, last))
-    if before is None or after is None or took_s <= 0:
-        return None
-    if before.tx_bytes is None or before.rx_bytes is None or after.tx_bytes is None or after.rx_bytes is None:
-        return None
-    sent, received = after.tx_bytes - before.tx_bytes, after.rx_bytes - before.rx_bytes
-    return 8e-6 * sent / took_s, 8e-6 * received / took_s, (a, b)
-
-
 def own_traffic(view: View) -> Indices:
     """This machine itself sends or loads much during the measurement."""
-    told = _own_mbit(view)
-    return told[2] if told and (told[0] >= _BUSY_MBIT[0] or told[1] >= _BUSY_MBIT[1]) else ()
+    sent, received = view.facts.own_mbit
+    busy = (sent or 0.0) >= _BUSY_MBIT[0] or (received or 0.0) >= _BUSY_MBIT[1]
+    return _first_and_last(view) if busy else ()
 
 
 def own_idle(view: View) -> Indices:
     """This machine itself sends next to nothing during the measurement."""
-    told = _own_mbit(view)
-    return told[2] if told and told[0] <= _IDLE_MBIT and told[1] <= _BUSY_MBIT[1] else ()
+    sent, received = view.facts.own_mbit
+    idle = sent is not None and sent <= _IDLE_MBIT and received is not None and received <= _BUSY_MBIT[1]
+    return _first_and_last(view) if idle else ()
+
+
+def _first_and_last(view: View) -> Indices:
+    return view.facts.hosts[0][0], view.facts.hosts[-1][0]
 
 
 def not_sent(view: View) -> Indices:

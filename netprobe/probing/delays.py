@@ -12,12 +12,11 @@ from netprobe.model.probes import RETRANSMITTED_S, Exchange, Path, Protocol, Tra
 from netprobe.model.report import Observation
 from netprobe.model.services import Response
 from netprobe.model.targets import Control, Edge
-from netprobe.probing.losses import HopRounds
+from netprobe.probing.losses import HopRounds, spread
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS
+from netprobe.probing.questions import steadily
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.train import TrainSession
-from netprobe.topology.addresses import network_of
 
 COUNT, INTERVAL_S = 40, 0.15  # to each place
 HOP_COUNT, HOP_INTERVAL_S = 10, 0.6  # to each hop of one way: routers answer few
@@ -38,8 +37,8 @@ def measure_delays(
     if not beyond or (min(beyond) < NEAR_S and not alone):
         return []
     there = {o.fact.destination for o in found if isinstance(o.fact, Train) and o.fact.answered}
-    places = _apart([("edge", e.name, e.address) for e in edges if e.address in there])[:EDGES]
-    places += _apart([("control", c.name, a) for c, a in controls if a in there])[:CONTROLS]
+    places = spread([("edge", e.name, e.address) for e in edges if e.address in there], {})[:EDGES]
+    places += spread([("control", c.name, a) for c, a in controls if a in there], {})[:CONTROLS]
     answers = {(o.fact.protocol, o.fact.destination) for o in found if isinstance(o.fact, Train) and o.fact.answered}
     batch: list[Session[Observation]] = []
     for what, name, address in places:
@@ -59,8 +58,7 @@ def measure_delays(
 
 
 def _steadily(protocol: Protocol, address: str) -> TrainSession:
-    port = 0 if protocol is Protocol.ICMP else HTTPS
-    return TrainSession(protocol, address, port=port, count=COUNT, interval_s=INTERVAL_S)
+    return steadily(protocol, address, count=COUNT, interval_s=INTERVAL_S)
 
 
 def _round_trips(found: Sequence[Observation], gateway: str) -> dict[str, list[float]]:
@@ -92,11 +90,4 @@ def _changes(found: Sequence[Observation]) -> dict[str, float]:
 
 def round_trips(exchanges: Sequence[Exchange]) -> Iterator[float]:
     """Of those that were answered."""
-    return (x.reply.rtt_s for x in exchanges if x.reply and x.reply.rtt_s is not None)
-
-
-def _apart(places: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """One place a network, then the rest."""
-    each = list({place[2]: place for place in reversed(places)}.values())[::-1]
-    first = {network_of(place[2], wide=True): place for place in reversed(each)}.values()
-    return [p for p in each if p in first] + [p for p in each if p not in first]
+    return (x.reply.rtt_s for x in exchanges if x.reply)

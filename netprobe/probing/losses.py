@@ -11,7 +11,7 @@ are asked more (`ask_more`) before anybody says that all is well.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from netprobe.model.services import Response
 from netprobe.model.targets import Control, Edge
 from netprobe.probing.loss import is_significant
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS
+from netprobe.probing.questions import HTTPS, steadily
 from netprobe.probing.rate_limit import RateLimitSession
 from netprobe.probing.rounds import Rounds
 from netprobe.probing.run import Plan, Session
@@ -64,13 +64,19 @@ class HopRounds(Rounds):
 
 
 def losing(found: Sequence[Observation]) -> Counter[str]:
-    """Lost probes by address, of the kind that the address does answer; a late connection counts as one."""
+    """Lost probes by address, of the kind that the address does answer; a late connection counts as one.
+
+    An echo that is not answered counts where SYNs are not: servers limit their echo replies.
+    """
+    trains = [o.fact for o in found if isinstance(o.fact, Train) and o.fact.answered]
+    by_syns = {train.destination for train in trains if train.protocol is Protocol.TCP}
     lost: Counter[str] = Counter()
-    for o in found:
-        if isinstance(o.fact, Train) and o.fact.answered:
-            lost[o.fact.destination] += o.fact.lost
-        elif isinstance(o.fact, Response) and (o.fact.handshaken.connect_s or 0.0) > RETRANSMITTED_S:  # a SYN was lost
-            lost[o.fact.fetch.handshake.address] += 1
+    for train in trains:
+        if train.protocol is Protocol.TCP or train.destination not in by_syns:
+            lost[train.destination] += train.lost
+    for response in (o.fact for o in found if isinstance(o.fact, Response)):
+        if (response.handshaken.connect_s or 0.0) > RETRANSMITTED_S:  # a SYN was lost
+            lost[response.fetch.handshake.address] += 1
     return +lost
 
 
@@ -91,8 +97,8 @@ def count_losses(
         return []
     answers = {(o.fact.protocol, o.fact.destination) for o in found if isinstance(o.fact, Train) and o.fact.answered}
     there = {address for _, address in answers}
-    places = _spread([("edge", e.name, e.address) for e in edges if e.address in there], lost)[:EDGES]
-    places += _spread([("control", c.name, a) for c, a in controls if a in there], lost)[:CONTROLS]
+    places = spread([("edge", e.name, e.address) for e in edges if e.address in there], lost)[:EDGES]
+    places += spread([("control", c.name, a) for c, a in controls if a in there], lost)[:CONTROLS]
     ways = {o.fact.flow.destination: o.fact for o in found if isinstance(o.fact, Path) and o.fact.reached}
     batch: list[Session[Observation]] = []
     for what, name, address in places:
@@ -113,22 +119,16 @@ def ask_more(found: Sequence[Observation], edges: Sequence[Edge]) -> Iterable[Se
 
     Only where every place of it answers SYNs, and no loss of them has been seen that is looked into anyhow.
     """
-    syns = [o for o in found if not (isinstance(o.fact, Train) and o.fact.protocol is Protocol.ICMP)]
-    trains = [o.fact for o in syns if o.purpose == "edge.train" and isinstance(o.fact, Train)]
-    if not all(train.answered for train in trains) or worth_a_look(losing(syns)):
+    trains = [o.fact for o in found if o.purpose == "edge.train" and isinstance(o.fact, Train)]
+    if not all(t.answered for t in trains if t.protocol is Protocol.TCP) or worth_a_look(losing(found)):
         return
     served = {o.fact.fetch.handshake.address for o in found if isinstance(o.fact, Response) and o.fact.handshaken.done}
     each = {network_of(e.address, wide=True): e for e in reversed(edges) if e.address in served}
     for edge in reversed(each.values()):
-        train = TrainSession(
-            Protocol.TCP,
-            edge.address,
-            port=HTTPS,
-            count=MORE_COUNT,
-            interval_s=MORE_INTERVAL_S,
-            first_label=_MORE_LABEL,
+        more = steadily(
+            Protocol.TCP, edge.address, count=MORE_COUNT, interval_s=MORE_INTERVAL_S, first_label=_MORE_LABEL
         )
-        yield Observe("edge.train", edge.name, train)
+        yield Observe("edge.train", edge.name, more)
 
 
 def _hops(places: Sequence[Place], found: Sequence[Observation]) -> Iterable[Session[Observation]]:
@@ -150,46 +150,39 @@ def _hops(places: Sequence[Place], found: Sequence[Observation]) -> Iterable[Ses
 
 
 def _calm(protocol: Protocol, address: str) -> TrainSession:
-    port = 0 if protocol is Protocol.ICMP else HTTPS
-    return TrainSession(protocol, address, port=port, count=COUNT, interval_s=INTERVAL_S)
+    return steadily(protocol, address, count=COUNT, interval_s=INTERVAL_S)
 
 
 def _at_other_rates(looked: Sequence[Observation]) -> Iterable[Session[Observation]]:
     """Destinations that lose while others do not, at other rates; the home router, where most do, and who does not."""
     counted = [(o, o.fact) for o in looked if o.purpose in _COUNTED and isinstance(o.fact, Train)]
     lossy = [(o, t) for o, t in counted if is_significant(t.lost, len(t.exchanges))]
-    if 2 * len(lossy) > len(counted):
+    most_lose = 2 * len(lossy) > len(counted)
+    if most_lose:
         gateways = [(o, o.fact) for o in looked if o.purpose == "gateway.loss" and isinstance(o.fact, Train)]
         yield from (_test(o, train, _OWN_FACTORS, _OWN_SENT) for o, train in gateways)
     if len(lossy) == len(counted):
         return
-    doubtful = lossy
-    if 2 * len(lossy) > len(counted):  # those that look clean may have been lucky
-        doubtful = [*lossy, *((o, t) for o, t in counted if (o, t) not in lossy)]
+    # Where most lose, those that look clean may have been lucky.
+    doubtful = [*lossy, *(pair for pair in counted if pair not in lossy)] if most_lose else lossy
     each = {network_of(train.destination, wide=True): (o, train) for o, train in reversed(doubtful)}
-    most = TESTED if doubtful is lossy else len(doubtful)
-    yield from (_test(o, train, _FACTORS, _SENT) for o, train in list(each.values())[::-1][:most])
+    asked = list(each.values())[::-1]
+    yield from (_test(o, train, _FACTORS, _SENT) for o, train in (asked if most_lose else asked[:TESTED]))
 
 
 def _test(counted: Observation, train: Train, factors: Sequence[float], sent: Sequence[int]) -> Observe:
     """So many echo requests at `factors` of the rate at which `train` was sent; of SYNs, which nobody limits, more."""
     if train.protocol is Protocol.TCP:
-        again = TrainSession(
-            Protocol.TCP,
-            train.destination,
-            port=HTTPS,
-            count=SYNS_AGAIN,
-            interval_s=SYNS_INTERVAL_S,
-            first_label=_SYNS_LABEL,
-        )
+        to = train.destination
+        again = steadily(Protocol.TCP, to, count=SYNS_AGAIN, interval_s=SYNS_INTERVAL_S, first_label=_SYNS_LABEL)
         return Observe(counted.purpose, counted.subject, again)
     flow = Flow(Protocol.ICMP, train.destination)
     test = RateLimitSession(flow, 64, rate=_RATE, factors=factors, fewest=sent, most=sent)
     return Observe(f"{counted.purpose.partition('.')[0]}.rate", counted.subject, test)
 
 
-def _spread(places: Sequence[Place], lost: Counter[str]) -> list[Place]:
+def spread(places: Sequence[Place], lost: Mapping[str, int]) -> list[Place]:
     """One place a network, those that lost most first; then the rest."""
-    ranked = sorted({place[2]: place for place in reversed(places)}.values(), key=lambda place: -lost[place[2]])
+    ranked = sorted({place[2]: place for place in reversed(places)}.values(), key=lambda place: -lost.get(place[2], 0))
     first = {network_of(place[2], wide=True): place for place in reversed(ranked)}.values()
     return [p for p in ranked if p in first] + [p for p in ranked if p not in first]

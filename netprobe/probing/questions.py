@@ -11,7 +11,7 @@ from netprobe.model.targets import Edge
 from netprobe.probing.ask import fetch
 from netprobe.probing.observe import Observe
 from netprobe.probing.run import Plan, Session
-from netprobe.probing.train import TrainSession
+from netprobe.probing.train import FIRST_LABEL, TrainSession
 
 HTTPS = 443
 TRAIN_COUNT = 3
@@ -33,6 +33,14 @@ def trains(
             protocol, address, port=port, count=count, interval_s=TRAIN_INTERVAL_S, timeout_s=timeout_s
         )
         yield Observe(f"{what}.train", subject, session)
+
+
+def steadily(
+    protocol: Protocol, address: str, *, count: int, interval_s: float, first_label: int = FIRST_LABEL
+) -> TrainSession:
+    """So many echo requests to an address, or SYNs to its service, at one pace."""
+    port = 0 if protocol is Protocol.ICMP else HTTPS
+    return TrainSession(protocol, address, port=port, count=count, interval_s=interval_s, first_label=first_label)
 
 
 def can_echo(host: HostState) -> bool:

@@ -9,7 +9,7 @@ from netprobe.probing.port import Outcome, Request
 
 _FULL_TTL = 64
 _CONTRADICTION_S = 0.15  # how much later than a forged reset the answer may come, beside a round trip
-_LABEL_BASE = 100  # labels below belong to traceroutes, whose flow must stay constant
+FIRST_LABEL = 100  # labels below belong to traceroutes, whose flow must stay constant
 
 
 class TrainSession:
@@ -27,7 +27,7 @@ class TrainSession:
         count: int = 3,
         interval_s: float = 0.1,
         timeout_s: float = 1.0,
-        first_label: int = _LABEL_BASE,
+        first_label: int = FIRST_LABEL,
     ) -> None:
         self._train = (protocol, destination, port)
         self._first_label = first_label

@@ -141,24 +141,11 @@ def _line(view: View, timed: list[_Timed], gateway: list[Train], quickest: float
             "waits", f"{told}, and times change: a queue is full, and nobody saw on which side of it.", facts
         )
     told = f"{told}, it does in {1e3 * at_home:.0f}, and beyond it times change by up to {1e3 * swings[-1]:.0f} ms"
-    if (mbit := _own_mbit(view)) >= _OWN_BUSY_MBIT:
+    if (mbit := view.facts.own_mbit[0] or 0.0) >= _OWN_BUSY_MBIT:
         return Finding("line_own", f"{told}: the line's queue is full, and this device sends {mbit:.1f} Mbit/s.", facts)
     if lost > _LOSES:
         return Finding("line_lossy", f"{told}: a queue that all share is full, and loses {100 * lost:.0f} %.", facts)
     return Finding("line", f"{told}: the line's queue is full, and hardly anything is lost there.", facts)
-
-
-def _own_mbit(view: View) -> float:
-    """What this device has sent between its first and its last look at itself, in Mbit/s; its probes are little."""
-    hosts = view.facts.hosts
-    if len(hosts) < 2:
-        return 0.0
-    (first, before), (last, after) = hosts[0], hosts[-1]
-    sent = [next((x.tx_bytes for x in h.links if x.name == h.default_link), None) for h in (before, after)]
-    took_s = view.facts.observations[last].at_s - view.facts.observations[first].at_s
-    if sent[0] is None or sent[1] is None or took_s <= 0:
-        return 0.0
-    return 8e-6 * (sent[1] - sent[0]) / took_s
 
 
 SIGNALS = (

@@ -94,21 +94,19 @@ def sizes(view: View) -> Finding | None:
         return Finding("back_some", f"{told}: large ones die on the way back. From others they arrive.", facts)
     narrow = [(s, mtu) for t in proven if t.sizes for s, mtu in t.sizes[1].told if view.facts.at_home(s)]
     told = f"{told}, and from nowhere else do they arrive: large packets die on the way back"
-    fits = [
-        f for f in view.facts.fitting_fetches if f[1].fetch.handshake.address in {t.destination.address for t in proven}
-    ]
-    if narrow and any(_stalls(response) for _, response in fits):
-        router, mtu = narrow[0]
+    if not narrow:
+        return Finding("back_line", f"{told}, on the part of it that all share.", facts)
+    router, mtu = narrow[0]
+    places = {t.destination.address for t in proven}
+    fits = [f for f in view.facts.fitting_fetches if f[1].fetch.handshake.address in places]
+    if any(_stalls(response) for _, response in fits):
         told = f"{told}, even those that fit the narrow line ({mtu} bytes) of your home router {router}"
         return Finding("back_line", f"{told}.", (*facts, *(i for i, _ in fits)))
-    if narrow:
-        router, mtu = narrow[0]
-        return Finding(
-            "back_home",
-            f"{told}. Your home router {router} has a narrow line ({mtu} bytes), and lets connections exceed it.",
-            facts,
-        )
-    return Finding("back_line", f"{told}, on the part of it that all share.", facts)
+    return Finding(
+        "back_home",
+        f"{told}. Your home router {router} has a narrow line ({mtu} bytes), and lets connections exceed it.",
+        facts,
+    )
 
 
 def _overlap(holes: list[tuple[_Tested, BlackHole]]) -> bool:
