@@ -23,6 +23,9 @@ from tests.live.live_network import SERVER, Network
 
 ROOT = Path(__file__).parents[2]
 NETPROBE = [sys.executable, "-m", "netprobe"]
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can become somebody else and give files away: `make test` runs as root"
+)
 FILTERED = bool(seccomp.worker_filter(seccomp.machine()))
 
 #: A worker that says what it is, what it may not do any more, and what it measures all the same.
@@ -123,7 +126,7 @@ def _python_for_everybody() -> tuple[str, str]:
         return sys.executable, path
     other = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
     if not (Path(other).exists() and privilege._may_enter(Path(packages), (4321, 4321))):
-        pytest.skip("interpreter and packages lie where only root may read them")
+        pytest.skip("no other user may read any interpreter here, so that nobody could be the worker")
     return other, path
 
 
@@ -235,10 +238,9 @@ def test_a_paced_run_is_never_refused() -> None:
     assert limits.LARGEST_PROBE >= 9000
 
 
+@as_root
 def test_who_owns_the_records_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their owner goes before who called sudo, who goes before nobody; root's own choose among the others."""
-    if os.geteuid() != 0:
-        pytest.skip("only root has a choice")
     monkeypatch.setattr(privilege, "_may_enter", lambda _place, _user: True)
     records = tmp_path / "records"
     records.mkdir()
@@ -253,19 +255,17 @@ def test_who_owns_the_records_keeps_them(tmp_path: Path, monkeypatch: pytest.Mon
     assert worker_user() != (0, 4322), "root is nobody to become"
 
 
+@as_root
 def test_records_where_only_root_may_enter_stay_roots(tmp_path: Path) -> None:
     """Nobody else could keep them: the worker has root's number then, without any capability."""
-    if os.geteuid() != 0:
-        pytest.skip("only root has a choice")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert worker_user(closed / "state") is None
 
 
+@as_root
 def test_only_records_are_handed_over(tmp_path: Path) -> None:
     """A folder that was named by mistake keeps its owner, and what only looks like records stays root's."""
-    if os.geteuid() != 0:
-        pytest.skip("only root gives files away")
     user = (4321, 4321)
     other = tmp_path / "etc"
     other.mkdir()

@@ -13,9 +13,9 @@ from netprobe.live import codec, dissect, replies
 from netprobe.live.dissect import EchoReply, IcmpError, Segment
 from netprobe.model.probes import Reply
 from netprobe.probing.injection import Grade, Heard, injected
+from tests.samples import SAMPLES, recorded
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
-pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
+pytestmark = recorded
 
 _NEIGHBOUR_SOLICITATION = 135  # RFC 4861
 _LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0}  # pcap's link types: Ethernet, raw, Linux cooked, raw IPv4

@@ -15,9 +15,9 @@ from netprobe.live.wire import HEADER_FIRST
 from netprobe.model.probes import Protocol
 from netprobe.model.replies import parse_options
 from tests.live.live_desk import Desk
+from tests.samples import SAMPLES, recorded
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
-pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
+pytestmark = recorded
 
 TRACES = sorted(path.stem for path in SAMPLES.glob("atlas-replay/*.net"))
 VECTORS = json.loads((SAMPLES / "trippy-vectors" / "vectors.json").read_text()) if SAMPLES.is_dir() else {}

@@ -60,6 +60,12 @@ os.write(1, json.dumps(said).encode())
 """
 
 
+filtered = pytest.mark.skipif(
+    not seccomp.worker_filter(seccomp.machine()),
+    reason=f"system calls have other numbers on {seccomp.machine()}, and there is no filter for it",
+)
+
+
 def attempts(program: str, calls: tuple[str, ...]) -> dict[str, int]:
     """What became of each attempt under `program`."""
     words = [sys.executable, "-c", _ATTEMPTS, program, ",".join(calls)]
@@ -73,7 +79,7 @@ def test_the_numbers_are_the_kernels(column: int) -> None:
     """Each system call has the number that the kernel's headers give it, where those are installed."""
     path, pattern = _HEADERS[column]
     if not path.exists():
-        pytest.skip(f"{path} is not installed")
+        pytest.skip(f"only the kernel's headers tell its numbers, and {path} is not installed")
     theirs = {name: int(number) for name, number in re.findall(pattern, path.read_text())}
     wrong = {
         name: (row[column], theirs[name])
@@ -97,7 +103,7 @@ def test_an_unknown_machine_has_no_filter() -> None:
         assert seccomp.broker_filter(machine)
 
 
-@pytest.mark.skipif(not seccomp.worker_filter(seccomp.machine()), reason="no table for this machine")
+@filtered
 def test_the_worker_cannot_get_back_what_it_gave_up() -> None:
     """No raw socket, no other family, no namespace, no program, no tracing: as if it had no right; the rest works."""
     call = {name: row[0 if seccomp.machine() == "x86_64" else 1] for name, row in seccomp.NUMBERS.items()}
@@ -109,7 +115,7 @@ def test_the_worker_cannot_get_back_what_it_gave_up() -> None:
     assert set(said.values()) == {0}, said
 
 
-@pytest.mark.skipif(not seccomp.broker_filter(seccomp.machine()), reason="no table for this machine")
+@filtered
 def test_the_broker_can_do_nothing_but_serve() -> None:
     """It opens no file, no raw socket and no connection any more, and starts nothing."""
     said = attempts("broker_filter", ("execve", "ptrace", "clone", "unshare", "bpf", "mount"))

@@ -8,10 +8,10 @@ import pytest
 
 from netprobe.probing.interference import Interference, Manner, interference
 from netprobe.recorded import centrace, pcap
+from tests.samples import SAMPLES, recorded
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "centrace"
-recorded = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the recorded samples are not beside the repository")
-LABELS = list(csv.DictReader((SAMPLES / "labels.csv").read_text().splitlines())) if SAMPLES.is_dir() else []
+CAPTURES = SAMPLES / "centrace"
+LABELS = list(csv.DictReader((CAPTURES / "labels.csv").read_text().splitlines())) if CAPTURES.is_dir() else []
 
 #: What CenTrace calls a device that it has located, one at the server itself, and none.
 LOCATED, AT_SERVER, NOTHING = "CAN_IDENTIFY_SERVER", "ENDPOINT_FIREWALL", "NO_OBSERVED_CENSORSHIP"
@@ -19,7 +19,7 @@ LOCATED, AT_SERVER, NOTHING = "CAN_IDENTIFY_SERVER", "ENDPOINT_FIREWALL", "NO_OB
 
 def compared(endpoint: str, name: str) -> Interference:
     """What the captures of a name and of those with another one say together."""
-    captures = sorted(SAMPLES.glob(f"{endpoint}_{name}_*.pcap"))
+    captures = sorted(CAPTURES.glob(f"{endpoint}_{name}_*.pcap"))
     minded = [path for path in captures if path.stem.split("_")[2] == name]
     other = [path for path in captures if path not in minded]
     assert minded
@@ -52,7 +52,7 @@ def test_recorded_devices_are_placed(label: dict[str, str]) -> None:
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: f"{label['endpoint']}-{label['test_domain']}")
 def test_a_name_compared_with_itself_is_not_minded(label: dict[str, str]) -> None:
     """The other name's captures against themselves show nothing."""
-    paths = sorted(SAMPLES.glob(f"{label['endpoint']}_*_example.com*.pcap"))
+    paths = sorted(CAPTURES.glob(f"{label['endpoint']}_*_example.com*.pcap"))
     other = [h for path in paths for h in centrace.read(path)]
     assert interference(other, other).manner is Manner.NONE
 
