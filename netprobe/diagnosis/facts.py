@@ -17,6 +17,7 @@ from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
 from netprobe.probing import regions, zones
+from netprobe.probing.constancy import RECHECKS
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
 from netprobe.probing.names_again import AGAIN, SECURE
 from netprobe.topology.addresses import is_private, is_public
@@ -158,6 +159,7 @@ class Facts:
         self.delay_paths += self.loss_paths
         self.speeds = {p: self._of(p, Response) for p in ("edge.speed", "edge.speed.other", "control.speed")}
         self.rates = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.rate", RateTest)]
+        self.rechecks = sorted(i for what in RECHECKS for i in self._indices.get(what, ()))
         self.resolver_selves = self._of("resolver.self", Answer)
         self.quic = {p: self._of(p, QuicHandshaken) for p in _QUIC}
         self.quic_probes = [*self._of("edge.quic.probe", Train), *self._of("control.quic.probe", Train)]

@@ -125,6 +125,13 @@ GATES: tuple[Gate, ...] = (
         ),
     ),
     Gate(
+        "network.constant",
+        ("changing",),
+        (*_NAMES, "path.mtu", "path.branch", "ipv6.reach", "tls.certificates", *_SERVED),
+        "the network changed while it was measured",
+        spares=(*_ANSWERED, "absent"),
+    ),
+    Gate(
         "host.link",
         ("down", "no_route", "no_address", "dead_route"),
         ("gateway.answers", "host.firewall", "host.clock", *_NAMES, *_REACH, *_SERVICE, "ipv6.reach"),

@@ -17,6 +17,7 @@ from netprobe.model.services import (
 from netprobe.probing.port import Outcome, Request
 from netprobe.probing.run import Session
 
+LOOKUP_TIMEOUT_S = 2.0
 _GRACE_S = 60.0  # the vantage answers within the request's own time-out; this only bounds a broken vantage
 
 
@@ -89,7 +90,7 @@ class Pause:
         """Nothing."""
 
 
-def lookup(name: str, resolver: str, record_type: str = "A", *, timeout_s: float = 2.0) -> Session[Answer]:
+def lookup(name: str, resolver: str, record_type: str = "A", *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Session[Answer]:
     """Ask `resolver` for the records of `record_type` that `name` has: its IPv4 addresses."""
     return Ask(Lookup(name=name, resolver=resolver, record_type=record_type, timeout_s=timeout_s))  # type: ignore[return-value]
 

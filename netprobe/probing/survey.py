@@ -23,6 +23,7 @@ from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing import over_v6
 from netprobe.probing.ask import Pause, inspect, lookup
+from netprobe.probing.constancy import has_changed, recheck
 from netprobe.probing.losses import ask_more
 from netprobe.probing.observe import Observe
 from netprobe.probing.questions import HTTPS, can_echo, pages, patience_s, trains
@@ -35,6 +36,7 @@ from netprobe.probing.uplinks import other_uplinks
 from netprobe.topology.addresses import network_of
 
 MAX_RESOLVERS = 3
+ATTEMPTS = 2  # at a picture of a network that does not change while it is taken
 EDGES_PER_NAME = 2  # addresses of one name that are measured: the first of the own resolver's, the first of another's
 FAILING_PATHS = 3  # destinations that do not answer whose way is traced, at once
 PUBLIC_RESOLVERS = 2  # that are asked over another uplink, whose own resolver nobody knows
@@ -59,17 +61,36 @@ def survey(
     `symptom` is what the user sees, where that asks for something that nothing else does. `locating`: find the hop at
     which a name is minded, at the price of asking for it again and again. `all_uplinks`: what fails over the first
     uplink is asked over the others too, which may cost by the megabyte.
+
+    What changes meanwhile is measured again, as it is then; of the time before, only what shows the change is kept.
     """
+    rechecks: list[Observation] = []
+    for _ in range(ATTEMPTS):
+        found, again, changed = yield from _measure(
+            platform, targets, symptom=symptom, locating=locating, all_uplinks=all_uplinks
+        )
+        rechecks += again
+        if not changed:
+            break
+    return (*found, *rechecks)
+
+
+def _measure(
+    platform: Platform, targets: Sequence[Target], *, symptom: str, locating: bool, all_uplinks: bool
+) -> Plan[tuple[list[Observation], list[Observation], bool]]:
+    """All of it once; then what was asked a second time, and whether that says that the network has changed."""
     (host,) = yield [Observe("host", "self", inspect())]
     facts: HostState = host.fact
     found: list[Observation] = [host]
+    again: list[Observation] = []
+    stamp = f"{facts.wall_clock_s:.0f}"
     if facts.default_link or facts.global_link_v6:
         resolvers = tuple(dict.fromkeys(facts.resolvers[:MAX_RESOLVERS]))
         echoes = can_echo(facts)
         begin = [
             _all(_gateway(facts)),
             _all(_lookups(platform, targets, resolvers)),
-            _all(_missing(platform.controls, resolvers, f"{facts.wall_clock_s:.0f}")),
+            _all(_missing(platform.controls, resolvers, stamp)),
             _all(_anycast_controls(platform.controls, echoes=echoes)),
         ]
         if facts.global_link_v6:
@@ -85,6 +106,9 @@ def survey(
             _all(failing_resolvers(found, resolvers)),
         ]
         found += _flat(second)
+        again += yield from recheck(found, resolvers, stamp, later=False)
+        if has_changed(found, again):
+            return found, again, True
         beside = [o for o in found if o.purpose.startswith(over_v6.OVER)]
         looked = yield from second_look(
             [o for o in found if o not in beside],
@@ -92,7 +116,7 @@ def survey(
             named,
             resolvers,
             platform,
-            stamp=f"{facts.wall_clock_s:.0f}",
+            stamp=stamp,
             symptom=symptom,
             locating=locating,
         )
@@ -102,8 +126,9 @@ def survey(
         if all_uplinks:
             public = [c.address for c in platform.controls if c.resolver][:PUBLIC_RESOLVERS]
             found += yield from other_uplinks(found, facts, edges, named, targets, public)
+        again += yield from recheck(found, resolvers, stamp, later=True)
         found.append((yield [Observe("host", "self", inspect())])[0])
-    return tuple(found)
+    return found, again, has_changed(found, again)
 
 
 def _all(sessions: Iterable[Session[Any]]) -> Plan[list[Observation]]:

@@ -3,6 +3,7 @@
 from netprobe.diagnosis.signals import (
     branch,
     busy,
+    constancy,
     dns,
     firewall,
     forgery,
@@ -27,6 +28,7 @@ from netprobe.diagnosis.signals.base import Finding, Signal
 SIGNALS: tuple[Signal, ...] = (
     *home.SIGNALS,
     *busy.SIGNALS,
+    *constancy.SIGNALS,
     *firewall.SIGNALS,
     *uplinks.SIGNALS,
     *dns.SIGNALS,
