@@ -46,6 +46,21 @@ class Blocks(NamedTuple):
     ports: int
     ident_base: int
 
+    @property
+    def probe_ports(self) -> range:
+        """Those of probes.
+
+        A server keeps the ports of a connection in mind for a minute after its end (TIME-WAIT, RFC 9293, 3.6.1). A SYN
+        from such a port draws an acknowledgement of what is long over, and would count as lost.
+        """
+        return range(self.first_port, self.first_port + self.ports - len(self.connection_ports))
+
+    @property
+    def connection_ports(self) -> range:
+        """Those of connections that the own kernel holds and that are listened to: the last quarter."""
+        end = self.first_port + self.ports
+        return range(end - self.ports // 4, end)
+
 
 def assemble(program: Sequence[Instruction]) -> bytes:
     """The program as an array of `struct sock_filter`, jumps resolved."""

@@ -18,7 +18,7 @@ from netprobe.live.certificate import read
 from netprobe.live.hearing import Ear, Hearing
 from netprobe.live.page import headers, request, title
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
-from netprobe.live.tcp_info import counted
+from netprobe.live.tcp_info import connected_after, counted
 from netprobe.live.text import clean
 from netprobe.live.trust import HTTP_1, Trust
 from netprobe.model.services import Certificate, Fetch, Handshake, Handshaken, Response
@@ -129,7 +129,7 @@ class Conversation:
             return
         errors.troubles(self._sock)
         errors.want_errors(self._sock, on=False)  # from here on TCP is as patient as it is everywhere
-        self._connect_s = self._next_phase()
+        self._connect_s = connected_after(self._sock, self._next_phase())
         if self._handshake.hello_ttl:
             errors.set_ttl(self._sock, self._handshake.hello_ttl)
         if not self._handshake.server_name:

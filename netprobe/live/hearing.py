@@ -1,7 +1,8 @@
 """What the raw TCP socket shows of the connections that the own kernel holds: TTL, IP identification, options, resets.
 
 A connection whose source port lies in the wire's block passes the filter that the probes' answers pass, so that its
-segments come to us beside the kernel. Only headers are kept, and only those that tell who ended the connection.
+segments come to us beside the kernel. Probes never come from such a port. Only headers are kept, and only those that
+tell who ended the connection.
 """
 
 import errno
@@ -42,8 +43,9 @@ class Hearing:
 
         Such a connection takes a port that the kernel chooses, and is not heard.
         """
-        for _ in range(_ATTEMPTS):
-            own = self._blocks.first_port + chance.below(self._blocks.ports)
+        ports = self._blocks.connection_ports
+        for _ in range(_ATTEMPTS if ports else 0):
+            own = ports[chance.below(len(ports))]
             try:
                 sock.bind(("", own))
             except OSError as error:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _ACKED_AT, _SEGMENTS_AT, _BYTES_AT = 120, 136, 200  # tcpi_bytes_acked, tcpi_segs_out, tcpi_bytes_sent
+_HEARD_AT, _RTT_AT, _SENT_AGAIN_AT = 56, 68, 100  # tcpi_last_ack_recv, tcpi_rtt, tcpi_total_retrans
 _SIZE = 208
 
 
@@ -29,3 +30,20 @@ def counted(sock: socket.socket) -> Counted:
     (acknowledged,) = struct.unpack_from("@Q", info, _ACKED_AT)
     (payload,) = struct.unpack_from("@Q", info, _BYTES_AT)
     return Counted(segments, segments * _IP_TCP_BYTES + payload, acknowledged)
+
+
+def connected_after(sock: socket.socket, elapsed_s: float) -> float:
+    """How long the handshake of a connection took that is just noticed, `elapsed_s` after it was begun.
+
+    By the kernel's clock: who notices late has not waited any longer. Where a SYN was sent again there is no round trip
+    (Karn's algorithm, RFC 6298, 3), but the time at which the SYN-ACK came.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    except OSError:
+        return elapsed_s
+    if len(info) < _SENT_AGAIN_AT + 4:
+        return elapsed_s
+    heard_ms, rtt_us, again = (struct.unpack_from("@I", info, at)[0] for at in (_HEARD_AT, _RTT_AT, _SENT_AGAIN_AT))
+    took_s = rtt_us / 1e6 if rtt_us and not again else elapsed_s - heard_ms / 1e3
+    return took_s if 0.0 < took_s < elapsed_s else elapsed_s

@@ -23,8 +23,8 @@ from netprobe.live.reactor import READ, Reactor
 from netprobe.live.stamps import Arrival
 from netprobe.live.tap import Tap, open_tap
 
-_BLOCK_PORTS = 512
-_FIRST_BLOCK, _BLOCK_RANGE = 16384, 15872  # below the range that the kernel takes ports from by itself (32768)
+_BLOCK_PORTS = 1024
+_FIRST_BLOCK, _BLOCK_RANGE = 16384, 15360  # below the range that the kernel takes ports from by itself (32768)
 _IDLE_S = 120.0
 _STAMPS_AT_ONCE = 64  # sent packets after which their stamps are read: the kernel keeps some 200 of them
 RECEIVE_AT_ONCE = 256  # then the sessions get their turn
@@ -260,7 +260,7 @@ class HeldPorts:
     ) -> None:
         self._kind = kind
         self._family = family
-        self._free = chance.shuffled(range(blocks.first_port, blocks.first_port + blocks.ports))
+        self._free = chance.shuffled(blocks.probe_ports)
         self._held: OrderedDict[int, tuple[socket.socket, float]] = OrderedDict()  # by label, least recently used first
         self._on_hold = on_hold
         self._on_release = on_release

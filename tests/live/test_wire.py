@@ -7,22 +7,23 @@ from contextlib import ExitStack
 import pytest
 
 from netprobe.live import bpf
+from netprobe.live.hearing import Hearing
 from netprobe.live.wire import HeldPorts, open_wire, source_address
 from tests.live.live_network import SERVER, Network
 
 
 @pytest.fixture
 def blocks() -> bpf.Blocks:
-    """Four ports that were free a moment ago."""
+    """Four ports for probes and one for a connection, all of them free a moment ago."""
     with ExitStack() as stack:
-        for first in range(17000, 32000, 4):
+        for first in range(17000, 32000, 5):
             try:
-                for port in range(first, first + 4):
+                for port in range(first, first + 5):
                     stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)).bind(("", port))
             except OSError:
                 continue
             break
-    return bpf.Blocks(first, 4, 0x4200)
+    return bpf.Blocks(first, 5, 0x4200)
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -31,7 +32,7 @@ def test_a_label_keeps_its_port(blocks: bpf.Blocks, kind: socket.SocketKind) -> 
     ports = HeldPorts(kind, blocks)
     first = [ports.port(7, now) for now in (0.0, 100.0, 200.0)]
     assert len(set(first)) == 1
-    assert first[0] in range(blocks.first_port, blocks.first_port + 4)
+    assert first[0] in blocks.probe_ports
     assert ports.port(8, 200.0) not in first
     ports.close()
 
@@ -63,7 +64,7 @@ def test_ports_that_others_have_are_passed_over(blocks: bpf.Blocks) -> None:
         with pytest.raises(OSError, match="no source port left") as raised:
             ports.port(0, 0.0)
         assert raised.value.errno == errno.EADDRINUSE
-    assert ports.port(0, 0.0) in range(blocks.first_port, blocks.first_port + blocks.ports)
+    assert ports.port(0, 0.0) in blocks.probe_ports
     ports.close()
 
 
@@ -75,6 +76,19 @@ def test_the_longest_idle_goes_first(blocks: bpf.Blocks) -> None:
     assert ports.port(4, 2.0) == first[1]
     assert ports.port(0, 3.0) == first[0]
     ports.close()
+
+
+def test_probes_and_connections_have_no_port_in_common(blocks: bpf.Blocks) -> None:
+    """A server keeps a connection's port in mind after its end: a SYN from there draws no SYN-ACK, and seems lost."""
+    probes = HeldPorts(socket.SOCK_STREAM, blocks)
+    hearing = Hearing(blocks)
+    with socket.socket() as connection, socket.socket() as another:
+        ear = hearing.listen(connection, "192.0.2.1", 443, 0.0)
+        assert ear
+        assert ear.ends[2] == blocks.first_port + 4
+        assert hearing.listen(another, "192.0.2.1", 443, 0.0) is None
+        assert {probes.port(label, 0.0) for label in range(4)} == set(blocks.probe_ports)
+        probes.close()
 
 
 def test_the_source_address_is_the_kernels_choice() -> None:

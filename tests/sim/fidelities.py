@@ -192,19 +192,13 @@ def _lies(scenario: Scenario) -> bool:
 _PLACED_BY_TIME = ("verdict: virtual policy: policy.dns.tampering", "verdict: virtual home: home.dns.blocklist")
 _PATHS = tuple(f"{over}{what}.path " for over in ("", "v6.") for what in ("edge", "control"))
 _LATE_S = 0.01
-_TRAINS = ("edge.train ", "control.train ")
 _OF_TIMES = (".delay", ".delay.path")
-_NOBODY_HAS = re.compile(r"^np\d+(-\d+)?(?=\.)")  # a name made of the hour, which differs
+_NOBODY_HAS = re.compile(r"^np\d+(-\d+)?(-later)?(?=\.)")  # a name made of the hour, which differs
 
 
 def _limits(scenario: Scenario) -> bool:
     """Whether a fault lets a router answer one probe at once."""
     return any(fault.kind == "rate_limit" and fault.burst == 1 for fault in scenario.faults)
-
-
-def _swallows_large(scenario: Scenario) -> bool:
-    """Whether servers send again and again what never arrives, while others are asked."""
-    return any(fault.match.larger_than for fault in scenario.faults)
 
 
 #: All that may differ. What scenarios/README.md says that the kernel's routers do otherwise shows here where it counts.
@@ -227,13 +221,6 @@ EXPLAINED = (
         Fidelity.KERNEL,
         _PATHS,
         "without netem wires take no time, so that probes of two traces come to a limiter that answers one at once closer together",
-    ),
-    Explained(
-        _swallows_large,
-        Fidelity.KERNEL,
-        _TRAINS,
-        "servers that send again what never arrives keep a late machine busy, so that SYN-ACKs of others come after their time",
-        when_late=True,
     ),
     Explained(
         _limits,
