@@ -104,6 +104,9 @@ def score(
     worlds: Annotated[
         int, typer.Option(metavar="N", min=0, max=1_000_000, help="N generated worlds instead of files.")
     ] = 0,
+    only: Annotated[
+        str, typer.Option(metavar="CAUSE", help="Only worlds with this cause (docs/causes.md lists them).")
+    ] = "",
     repeat: Repeat = 1,
     seed: Annotated[int, typer.Option(metavar="S", help="The first seed; of worlds, the first world too.")] = 1,
     pcap: Pcap = None,
@@ -120,7 +123,9 @@ def score(
     if worlds and paths:
         msg = "--worlds generates networks instead of reading them; leave the PATHs out"
         raise typer.BadParameter(msg)
+    if only and not worlds:
+        msg = "--only chooses among generated worlds; say how many of them: --worlds N"
+        raise typer.BadParameter(msg)
     seeds = range(seed, seed + repeat)
-    numbers = range(seed, seed + worlds)
     real = "" if fidelity is ScoreFidelity.VIRTUAL else fidelity.value
-    return score_scenarios(paths or [], numbers, seeds, config, real=real, pcap=pcap, as_json=as_json)
+    return score_scenarios(paths or [], (worlds, only), seeds, config, real=real, pcap=pcap, as_json=as_json)

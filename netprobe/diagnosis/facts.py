@@ -20,7 +20,7 @@ from netprobe.probing import regions, zones
 from netprobe.probing.constancy import RECHECKS
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
 from netprobe.probing.names_again import AGAIN, SECURE
-from netprobe.topology.addresses import is_private, is_public
+from netprobe.topology.addresses import is_of_homes, is_private, is_public
 from netprobe.topology.asn import Origin
 from netprobe.topology.platform import vendor_of
 
@@ -29,7 +29,6 @@ Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
 UPLINK = "uplink."  # what the purposes of observations over another uplink begin with
-_HOME_ROUTERS = "192.168."  # what home routers number their networks from: a second one may stand behind the first
 _QUIC = ("edge.quic", "edge.quic.again", "control.quic", "control.quic.again", "quic.other", "quic.elsewhere")
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
@@ -248,7 +247,7 @@ class Facts:
             return False
         if address == gateway:
             return True
-        if address.startswith(_HOME_ROUTERS) and is_private(gateway):
+        if is_of_homes(address) and is_private(gateway):
             return True
         return any(parsed in net for net in self._home_networks)
 

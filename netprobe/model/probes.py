@@ -195,14 +195,19 @@ class Train(Fact, frozen=True, tag="train"):
         return sum(1 for x in self.exchanges if x.reply and x.reply.from_destination)
 
     @property
-    def in_time(self) -> tuple[float, ...]:
-        """Round trips in seconds, in order, of what the destination answered at once.
+    def in_turn(self) -> tuple[float | None, ...]:
+        """Round trips in seconds of each probe in turn, None of those that the destination did not answer at once.
 
         A SYN-ACK that comes RETRANSMITTED_S after the quickest was sent again: the first one was lost.
         """
-        rtts = [x.reply.rtt_s for x in self.exchanges if x.reply and x.reply.from_destination]
+        rtts = [x.reply.rtt_s if x.reply and x.reply.from_destination else math.inf for x in self.exchanges]
         late_s = min(rtts, default=0.0) + (RETRANSMITTED_S if self.protocol is Protocol.TCP else math.inf)
-        return tuple(rtt for rtt in rtts if rtt < late_s)
+        return tuple(rtt if rtt < late_s else None for rtt in rtts)
+
+    @property
+    def in_time(self) -> tuple[float, ...]:
+        """Round trips in seconds, in order, of what the destination answered at once."""
+        return tuple(rtt for rtt in self.in_turn if rtt is not None)
 
     @property
     def lost(self) -> int:

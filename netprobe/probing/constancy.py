@@ -16,14 +16,15 @@ from netprobe.probing.run import Plan, Session
 from netprobe.probing.train import TrainSession
 from netprobe.topology.addresses import network_of
 
-RECHECKS = ("recheck.train", "recheck.lookup")  # purposes of what is asked once more
+_TRAIN, _TRAIN_V6, _LOOKUP = "recheck.train", "v6.recheck.train", "recheck.lookup"
+RECHECKS = (_TRAIN, _TRAIN_V6, _LOOKUP)  # purposes of what is asked once more
 _KINDS = ("control.train", "edge.train", "v6.control.train", "v6.edge.train")
-_LOOKUPS = ("lookup.platform", "lookup.control")
 _PLACES = 3  # of each kind that answered, and of each that did not
 _QUESTIONS = 2  # to a resolver
-_SEVERAL = 2  # that changed alike
+_SEVERAL = 2  # places that changed alike
 _MANY = 20  # SYNs
 _LABEL, _LATER_LABEL = 340, 350  # of the first SYN: a server may still keep in mind those that were sent before
+_WAIT_S = 2.0  # for those that answered: a queue that grows holds answers up, and who is there is not waited for
 _SILENT_WAIT = 0.5  # times the usual patience: who was silent and answers now does so as soon as the others do
 
 
@@ -33,7 +34,7 @@ def recheck(
     """Some places that answered once more, where anything is not as it should be.
 
     `later`, when all is over, those too that were silent and have to be waited for, and the `configured` resolvers.
-    `stamp` makes names that nobody has asked for before, which no cache knows.
+    `stamp` makes names that nobody has asked for before.
     """
     if not _troubled(found):
         return []
@@ -43,7 +44,8 @@ def recheck(
 def has_changed(found: Sequence[Observation], again: Sequence[Observation]) -> bool:
     """Whether those who answered everything are silent now, or answer everything who were silent.
 
-    One of several that does may be chance, where others lose some; that of very many SYNs none comes is none.
+    Where some lose a part, one or the other does so by chance: there all must have, and that of very many SYNs none is
+    answered is no chance either.
     """
     known = _first(found)
     answered = {train.destination for _, _, train in known if train.answered} - _cut_by_name(found)
@@ -51,25 +53,25 @@ def has_changed(found: Sequence[Observation], again: Sequence[Observation]) -> b
         return True
     now = {o.fact.destination: o.fact for o in again if isinstance(o.fact, Train)}
     pairs = [(before, now[before.destination]) for _, _, before in known if before.destination in now]
+    lossy = any(train.answered and train.lost for train in (*now.values(), *(before for _, _, before in known)))
     gone = [not after.answered for before, after in pairs if _all_came(before)]
     back = [_all_came(after) for before, after in pairs if not before.answered]
-    lossy = any(train.answered and train.lost for pair in pairs for train in pair)
-    if any(sum(changed) >= (min(_SEVERAL, len(changed)) if lossy else 1) for changed in (gone, back) if changed):
+    if any(len(each) >= _SEVERAL and all(each) if lossy else any(each) for each in (gone, back)):
         return True
-    worked, works = _by_resolver(found, _LOOKUPS), _by_resolver(again, RECHECKS)
-    return any(works[resolver] != worked[resolver] for resolver in works if resolver in worked)
+    return not lossy and _other_resolvers([o for o in found if o.purpose == "lookup.control"], again)
 
 
 def _places(found: Sequence[Observation], *, later: bool) -> Iterable[Session[Observation]]:
-    usual_s, label = patience_s(found), _LATER_LABEL if later else _LABEL
+    label = _LATER_LABEL if later else _LABEL
     known, cut = _first(found), _cut_by_name(found)
     for kind in _KINDS:
         of_kind = [(subject, train) for what, subject, train in known if what == kind]
         there = [(s, t) for s, t in of_kind if _all_came(t) and t.destination not in cut]
-        yield from (_train(s, t, label, usual_s) for s, t in _over_networks(there)[:_PLACES])
+        yield from (_train(s, t, label, _WAIT_S) for s, t in _over_networks(there)[:_PLACES])
         if later:
             quiet = [(s, t) for s, t in of_kind if t.exchanges and not t.answered]
-            yield from (_train(s, t, label, usual_s * _SILENT_WAIT) for s, t in _over_networks(quiet)[:_PLACES])
+            wait_s = _SILENT_WAIT * patience_s(found)
+            yield from (_train(s, t, label, wait_s) for s, t in _over_networks(quiet)[:_PLACES])
 
 
 def _train(subject: str, before: Train, label: int, timeout_s: float) -> Session[Observation]:
@@ -82,26 +84,41 @@ def _train(subject: str, before: Train, label: int, timeout_s: float) -> Session
         timeout_s=timeout_s,
         first_label=label,
     )
-    return Observe(RECHECKS[0], subject, session)
+    return Observe(_TRAIN_V6 if ":" in before.destination else _TRAIN, subject, session)
 
 
 def _resolvers(found: Sequence[Observation], configured: Sequence[str], stamp: str) -> Iterable[Session[Observation]]:
-    parent = next((o.subject for o in found if o.purpose == "lookup.control"), "")
-    worked = _by_resolver(found, _LOOKUPS)
+    """What a resolver knew, which it still does, from its cache if need be; who knew nothing, a name of nobody's."""
     for resolver in configured:
-        if parent and resolver in worked:
-            for turn in range(_QUESTIONS):
-                yield Observe(RECHECKS[1], parent, lookup(f"np{stamp}-{turn}-later.{parent}", resolver))
+        asked = [o.fact for o in found if o.purpose == "lookup.control" and _asks(o, resolver)]
+        known = next((a.lookup.name for a in asked if isinstance(a, Answer) and _tells(a)), "")
+        parent = next((a.lookup.name for a in asked if isinstance(a, Answer)), "")
+        for turn in range(_QUESTIONS if parent else 0):
+            name = known or f"np{stamp}-{turn}-later.{parent}"
+            yield Observe(_LOOKUP, known or parent, lookup(name, resolver))
 
 
-def _by_resolver(found: Iterable[Observation], purposes: Sequence[str]) -> dict[str, bool]:
-    """Whether a resolver has told anything at all within the usual time, if only that there is no such name."""
-    told: dict[str, bool] = {}
-    for o in found:
-        if o.purpose in purposes and isinstance(o.fact, Answer) and o.fact.lookup.timeout_s <= LOOKUP_TIMEOUT_S:
-            resolver = o.fact.lookup.resolver
-            told[resolver] = told.get(resolver, False) or o.fact.rcode in {"NOERROR", "NXDOMAIN"}
-    return told
+def _asks(observation: Observation, resolver: str) -> bool:
+    """Whether it is a question to `resolver` that was waited for no longer than usual."""
+    asked = observation.fact.lookup if isinstance(observation.fact, Answer) else None
+    return asked is not None and asked.resolver == resolver and asked.timeout_s <= LOOKUP_TIMEOUT_S
+
+
+def _tells(answer: Answer) -> bool:
+    return answer.rcode in {"NOERROR", "NXDOMAIN"}
+
+
+def _other_resolvers(found: Iterable[Observation], again: Iterable[Observation]) -> bool:
+    """Whether a resolver that knew control names is of no use now, or is of use now and knew none."""
+    now: dict[str, bool] = {}
+    for o in again:
+        if o.purpose == _LOOKUP and isinstance(o.fact, Answer):
+            now[o.fact.lookup.resolver] = now.get(o.fact.lookup.resolver, False) or _tells(o.fact)
+    before = {
+        resolver: any(isinstance(o.fact, Answer) and _tells(o.fact) for o in found if _asks(o, resolver))
+        for resolver in now
+    }
+    return before != now
 
 
 def _all_came(train: Train) -> bool:

@@ -17,6 +17,7 @@ from netprobe.probing.observe import Observe
 from netprobe.probing.questions import steadily
 from netprobe.probing.run import Plan, Session
 from netprobe.probing.train import TrainSession
+from netprobe.topology.addresses import is_of_homes
 
 COUNT, INTERVAL_S = 40, 0.15  # to each place
 HOP_COUNT, HOP_INTERVAL_S = 10, 0.6  # to each hop of one way: routers answer few
@@ -70,7 +71,7 @@ def _round_trips(found: Sequence[Observation], gateway: str) -> dict[str, list[f
         elif isinstance(o.fact, Path):
             for hop in o.fact.hops:
                 for x in hop.exchanges:
-                    if x.reply and x.reply.source != gateway and hop.ttl > 1:
+                    if x.reply and x.reply.source != gateway and hop.ttl > 1 and not is_of_homes(x.reply.source):
                         took.setdefault(x.reply.source, []).append(x.reply.rtt_s)
     return took
 

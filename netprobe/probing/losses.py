@@ -35,7 +35,7 @@ HOP_COUNT, HOP_INTERVAL_S = 60, 0.2  # to each hop of one way
 HOPS = 8  # of it, from the home on
 MORE_COUNT, MORE_INTERVAL_S, _MORE_LABEL = 24, 0.03, 300  # SYNs to each network of the platform where nothing failed
 EDGES, CONTROLS = 6, 3
-TESTED = 4  # destinations that are asked at other rates
+TESTED, BESIDE = 4, 3  # destinations that lose and are asked at other rates, and those that do not
 _LOST = 3  # unanswered probes that are worth a look,
 _LOST_AT_ONE = 2  # or so many in one network
 _RATE, _FACTORS, _SENT = 5.0, (4.0, 0.25), (60, 12)  # faster and slower than they were asked before
@@ -163,11 +163,12 @@ def _at_other_rates(looked: Sequence[Observation]) -> Iterable[Session[Observati
         yield from (_test(o, train, _OWN_FACTORS, _OWN_SENT) for o, train in gateways)
     if len(lossy) == len(counted):
         return
-    # Where most lose, those that look clean may have been lucky.
-    doubtful = [*lossy, *(pair for pair in counted if pair not in lossy)] if most_lose else lossy
-    each = {network_of(train.destination, wide=True): (o, train) for o, train in reversed(doubtful)}
-    asked = list(each.values())[::-1]
-    yield from (_test(o, train, _FACTORS, _SENT) for o, train in (asked if most_lose else asked[:TESTED]))
+    # Those that look clean may have been lucky, where most lose; and what comes in bursts has to be counted beside.
+    clean = [pair for pair in counted if pair not in lossy]
+    limits = (len(lossy), len(clean)) if most_lose else (TESTED, BESIDE)
+    for group, limit in zip((lossy, clean), limits, strict=True):
+        each = {network_of(train.destination, wide=True): (o, train) for o, train in reversed(group)}
+        yield from (_test(o, train, _FACTORS, _SENT) for o, train in list(each.values())[::-1][:limit])
 
 
 def _test(counted: Observation, train: Train, factors: Sequence[float], sent: Sequence[int]) -> Observe:

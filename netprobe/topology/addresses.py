@@ -105,6 +105,11 @@ def is_private(text: str) -> bool:
     return kind(text) is Kind.PRIVATE
 
 
+def is_of_homes(text: str) -> bool:
+    """Whether it is of the block from which home routers number their networks; a second one may stand behind one."""
+    return text.startswith("192.168.")
+
+
 def is_shared(text: str) -> bool:
     """An address of a carrier-grade NAT's inside (RFC 6598)."""
     return kind(text) is Kind.SHARED

@@ -86,6 +86,17 @@ def test_generated_worlds_are_scored_like_files(capsys: pytest.CaptureFixture[st
     assert {**first, "wall_s": 0} == {**second, "wall_s": 0}
 
 
+def test_generated_worlds_of_one_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--only` draws until so many have that cause; a cause that no world has is named with the nearest one."""
+    command = ["lab", "score", "--json", "--worlds", "3", "--seed", "7", "--only", "home.line.saturated"]
+    score = json.loads(output(command, capsys))
+    assert score["runs"] == 3
+    assert set(score["confusion"]) == {"home"}
+    assert run(["lab", "score", "--worlds", "3", "--only", "home.line.saturate"]) != 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no generated world has the cause 'home.line.saturate'; did you mean 'home.line.saturated'?" in told
+
+
 @pytest.mark.parametrize(("kind", "has"), [("verdict", "verdict"), ("scenario", "fault"), ("config", "platform")])
 def test_schemas_are_json_schemas(kind: str, has: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the report, of a scenario file, and of the configuration."""

@@ -166,6 +166,7 @@ def test_the_wrong_family_is_said() -> None:
     assert done.returncode == 20
 
 
+@pytest.mark.patient
 @pytest.mark.parametrize(("scenario", "after"), [("transit-lossy", 6), ("healthy-silent-and-rate-limited", None)])
 def test_loss_is_told_from_limits(scenario: str, after: int | None) -> None:
     """Behind a TAP device: loss begins behind the hop before the one that drops; limiters and silent hops are no loss."""

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from netprobe.diagnosis.facts import Facts
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.queue import queue
+from netprobe.model.host import HostState, Link
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.report import Observation
-from tests.diagnosis.picture import BEHIND_A, Picture, origin
+from tests.diagnosis.picture import BEHIND_A, EDGES, HOME, Picture, origin
 from tests.diagnosis.waiting import delays
 
 
@@ -26,6 +29,8 @@ def said(closer: tuple[Observation, ...], latency_s: float = 0.01) -> str:
         (delays(0.3), 0.3, "line"),
         (delays(0.15, lost=4), 0.15, "line_lossy"),
         (delays(0.6, 0.001), 0.6, "far"),  # a satellite: far away, and always as far
+        (delays(0.3, 0.0, noise_s=0.03), 0.3, "far"),  # a radio, whose delays differ from packet to packet
+        (delays(0.3, 0.03, noise_s=0.03), 0.3, "line"),  # a queue behind it, which all stand in
         (delays(0.3), 0.02, "none"),  # a router beyond the home is near: nothing waits in front of it
         (delays(0.08, 0.06, *BEHIND_A, lost=8), 0.01, "some"),
         (delays(0.02, 0.0, *BEHIND_A, lost=8), 0.01, "alike"),  # lost, and not late
@@ -34,3 +39,43 @@ def said(closer: tuple[Observation, ...], latency_s: float = 0.01) -> str:
 def test_each_queue_where_it_is(closer: tuple[Observation, ...], latency_s: float, state: str) -> None:
     """Who waits, and for how long, says where."""
     assert said(closer, latency_s) == state
+
+
+@pytest.mark.parametrize(("wireless", "state"), [(False, "line"), (True, "waits")])
+def test_a_home_router_that_is_silent(wireless: bool, state: str) -> None:  # noqa: FBT001  # a parameter of the test
+    """A cable has no queue worth the name; in front of a radio one may stand as well as behind it."""
+    closer = tuple(o for o in delays(0.3) if o.purpose != "gateway.delay")
+    picture = replace(Picture(), closer=closer, latency_s=0.3)
+    observations = [
+        structs.replace(o, fact=structs.replace(o.fact, links=_links(o.fact, wireless=wireless)))
+        if isinstance(o.fact, HostState)
+        else o
+        for o in picture.observations()
+        if o.purpose != "gateway" and not isinstance(o.fact, Path)
+    ]
+    finding = queue(View(Facts(observations, picture.platform, origin)))
+    assert finding
+    assert finding.state == state
+
+
+def test_what_a_silent_home_router_says_of_expired_packets_counts() -> None:
+    """It ignores pings, and answers at TTL 1 within a millisecond."""
+    closer = tuple(o for o in delays(0.3) if o.purpose != "gateway.delay")
+    flow = Flow(Protocol.TCP, EDGES[0], 443)
+    hops = (Hop(1, (Exchange(1, 1, 20.0, Reply(ReplyKind.TIME_EXCEEDED, HOME, 0.001)),)),)
+    way = Observation(20.0, "edge.delay.path", "www.tiktok.com", Path(flow, hops, reached=True))
+    picture = replace(Picture(), closer=(*closer, way), latency_s=0.3)
+    observations = [
+        structs.replace(o, fact=structs.replace(o.fact, links=_links(o.fact, wireless=True)))
+        if isinstance(o.fact, HostState)
+        else o
+        for o in picture.observations()
+        if o.purpose != "gateway"
+    ]
+    finding = queue(View(Facts(observations, picture.platform, origin)))
+    assert finding
+    assert finding.state == "line"
+
+
+def _links(host: HostState, *, wireless: bool) -> tuple[Link, ...]:
+    return tuple(structs.replace(link, wireless=wireless) for link in host.links)

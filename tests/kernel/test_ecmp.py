@@ -32,6 +32,7 @@ def branches(graph: dict[str, Any]) -> set[tuple[str, str]]:
     return {(branch["near"], branch["far"]) for branch in graph["branches"]}
 
 
+@pytest.mark.patient
 def test_all_ways_are_found_and_no_limit_is_hit() -> None:
     """Each of 2, 3, 4 and 8 ways is found, and no router's kernel had to keep an error back on our account.
 

@@ -62,6 +62,7 @@ def test_all_ways_through_kernel_routers() -> None:
     assert len({branch["far"] for branch in found["icmp"]["branches"] if branch["near"] == "192.0.2.1"}) == 1
 
 
+@pytest.mark.patient
 def test_loss_that_a_router_makes_begins_behind_it(network: Network) -> None:
     """Packets that the first router loses: it answers all itself, and the second hop and the server show the loss."""
     with network.first.firewall("forward numgen random mod 100 < 12 drop"):
@@ -73,6 +74,7 @@ def test_loss_that_a_router_makes_begins_behind_it(network: Network) -> None:
     assert line["loss"]["destination"]["sent"] - 151 in {0, 1}  # the first pass asks twice who stays silent
 
 
+@pytest.mark.patient
 def test_limits_of_linux_are_no_loss(network: Network) -> None:
     """One error a second from the first router and from the server itself, whose answers to datagrams are errors."""
     limits = {"icmp_ratelimit": 1000}

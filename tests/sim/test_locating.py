@@ -82,6 +82,7 @@ def test_generated_worlds() -> None:
 
 
 @pytest.mark.packets
+@pytest.mark.patient
 @pytest.mark.parametrize(("name", "state"), [("sni-reset", "provider"), ("sni-drop", "provider"), ("healthy", "")])
 def test_a_diagnosis_with_real_packets_places_it(name: str, state: str) -> None:
     """Kernel connections with a small TTL: routers' words and forged ends are heard, and the evidence says where."""

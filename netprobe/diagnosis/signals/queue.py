@@ -7,6 +7,7 @@ only some places lose packets, and answers from just these change more than othe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from statistics import fmean, median
 
@@ -26,19 +27,27 @@ _LOSES = 0.065  # of probes, there and back. Heuristic: a home's few connections
 # hundreds of customers send does not, and is dropped by the tenth
 _OWN_BUSY_MBIT = 0.8  # sent by this device beside the measurement
 _SILENT = 0.5  # of probes: who loses more limits its answers, or is hardly there
-_DRIFTS = 1.0  # the mean square of what changes from one answer to the next, in variances: 2 where chance alone does
+_BY_CHANCE = 2.0  # the mean square of what changes from one answer to the next, in variances, where chance does it
+_DRIFTS = 1.0  # the same where something grows and shrinks
+_TOGETHER_S = 1.0  # apart at most are the beginnings of what is asked at the same time
 _LIKELY = 0.01  # that what changes alike looks so different
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Timed:
     """One place: its answers' round trips, in order of size, and how many probes were lost."""
 
     place: Destination
     index: int
-    times: tuple[float, ...]
-    sent: int
-    drift: float
+    train: Train
+
+    @property
+    def sent(self) -> int:
+        return len(self.train.exchanges)
+
+    @cached_property
+    def times(self) -> tuple[float, ...]:
+        return tuple(sorted(self.train.in_time))
 
     @property
     def lost(self) -> int:
@@ -59,19 +68,38 @@ def _timed(view: View) -> list[_Timed]:
     places = {place.address: place for place in (*view.edges, *view.controls)}
     found = {}
     for index, train in view.facts.delays:
-        times = tuple(sorted(train.in_time))
-        if train.destination in places and len(times) >= _FEWEST:
-            place, drift = places[train.destination], _drift(train.in_time)
-            found[train.destination] = _Timed(place, index, times, len(train.exchanges), drift)
+        if train.destination in places and len(train.in_time) >= _FEWEST:
+            found[train.destination] = _Timed(places[train.destination], index, train)
     return list(found.values())
 
 
-def _drift(times: Sequence[float]) -> float:
+def _drift(view: View, timed: Sequence[_Timed]) -> float:
+    """How much the answers that come one after the other differ, the mean of all places that were asked together.
+
+    What hits each packet by itself evens out; a queue that all stand in does not.
+    """
+    groups: dict[tuple[int, int], list[Train]] = {}
+    for t in timed:
+        began_s = view.facts.observations[t.index].at_s
+        groups.setdefault((round(began_s / _TOGETHER_S), t.sent), []).append(t.train)
+    together = max(groups.values(), key=len)
+    apart = [_from_median(train) for train in together]
+    means = [fmean(row) for moment in zip(*apart, strict=True) if (row := [x for x in moment if x is not None])]
+    return _von_neumann(means) if len(means) >= _FEWEST else _BY_CHANCE
+
+
+def _from_median(train: Train) -> list[float | None]:
+    """Of each probe in turn, how much more than usual it took; None for those that were lost."""
+    usual = median(train.in_time)
+    return [None if time is None else time - usual for time in train.in_turn]
+
+
+def _von_neumann(times: Sequence[float]) -> float:
     """Von Neumann's ratio (1941): how much neighbours in time differ, in variances of all."""
     middle = fmean(times)
     variance = fmean((time - middle) ** 2 for time in times)
     if not variance:
-        return 2.0
+        return _BY_CHANCE
     return fmean((after - before) ** 2 for before, after in pairwise(times)) / variance
 
 
@@ -129,23 +157,38 @@ def _hops_beyond(view: View, since_s: float) -> list[float]:
 def _line(view: View, timed: list[_Timed], gateway: list[Train], quickest: float, facts: tuple[int, ...]) -> Finding:
     """Nothing beyond the home is near."""
     told = f"Nothing beyond your home router answers within {1e3 * quickest:.0f} ms"
-    at_home = min((time for train in gateway for time in round_trips(train.exchanges)), default=None)
+    at_home = min(_times_at_home(view, gateway), default=None)
     swings = sorted(t.swing_s for t in timed)
     lost = sum(t.lost for t in timed) / sum(t.sent for t in timed)
     # A radio's delays differ from packet to packet; a queue grows and shrinks.
-    by_chance = lost <= _LOSES and median(t.drift for t in timed) > _DRIFTS
+    by_chance = lost <= _LOSES and _drift(view, timed) > _DRIFTS
     if median(swings) < SWING_S or by_chance:
         return Finding("far", f"{told}: all of it is far away, or waits somewhere.", facts)
-    if at_home is None or at_home > HOME_S:
+    if (at_home is None and not _wired(view)) or (at_home is not None and at_home > HOME_S):
         return Finding(
             "waits", f"{told}, and times change: a queue is full, and nobody saw on which side of it.", facts
         )
-    told = f"{told}, it does in {1e3 * at_home:.0f}, and beyond it times change by up to {1e3 * swings[-1]:.0f} ms"
+    near = "a cable leads to it" if at_home is None else f"it does in {1e3 * at_home:.0f}"
+    told = f"{told}, {near}, and beyond it times change by up to {1e3 * swings[-1]:.0f} ms"
     if (mbit := view.facts.own_mbit[0] or 0.0) >= _OWN_BUSY_MBIT:
         return Finding("line_own", f"{told}: the line's queue is full, and this device sends {mbit:.1f} Mbit/s.", facts)
     if lost > _LOSES:
         return Finding("line_lossy", f"{told}: a queue that all share is full, and loses {100 * lost:.0f} %.", facts)
     return Finding("line", f"{told}: the line's queue is full, and hardly anything is lost there.", facts)
+
+
+def _times_at_home(view: View, gateway: Sequence[Train]) -> list[float]:
+    """Round trips to the home router: of pings, or of what it says of packets that end there, pings or not."""
+    hops = [hop for _, path in view.facts.delay_paths for hop in path.hops]
+    own = [hop.exchanges for hop in hops if any(view.facts.at_home(address) for address in hop.addresses)]
+    return [time for exchanges in (*(t.exchanges for t in gateway), *own) for time in round_trips(exchanges)]
+
+
+def _wired(view: View) -> bool:
+    """Whether a cable leads to the home router, in which nothing waits."""
+    host = view.facts.host
+    link = next((x for x in host.links if x.name == host.default_link), None) if host else None
+    return link is not None and not link.wireless and not link.tunnel
 
 
 SIGNALS = (

@@ -124,7 +124,9 @@ def _located(view: View, holes: list[tuple[_Tested, BlackHole]], facts: tuple[in
     between = f"behind {view.who(near[1]) or 'this device'} and before {view.who(far[1])}"
     told = f"Packets of {size} bytes and more to {len(holes)} place(s) die {between}, and nobody says so"
     segment = view.paths.segment_of(near[1])
-    if near[0] != far[0] - 1 and view.paths.segment_of(far[1]) is not segment:
+    # The first router is the home's, whether it says so or not.
+    known = max(near[0], 0 if view.facts.attached else 1)
+    if known != far[0] - 1 and view.paths.segment_of(far[1]) is not segment:
         return Finding("far", f"{told}.", facts)  # whoever is silent between them may be of either
     state, where = _WHERE.get(segment, ("far", "farther out"))
     return Finding(state, f"{told}: {where}.", facts)

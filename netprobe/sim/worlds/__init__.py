@@ -5,11 +5,14 @@ peerings, vendors with their places and the names that they serve, and those who
 What is wrong with it is drawn from troubles.py, together with what a perfect diagnosis says about it.
 """
 
+import itertools
 import random
+from collections.abc import Iterator
 from functools import cache
 
 import msgspec
 
+from netprobe.model.hint import hint
 from netprobe.model.targets import Target
 from netprobe.sim import checks
 from netprobe.sim.records import Expect, Route, Scenario
@@ -19,7 +22,7 @@ from netprobe.sim.worlds.delivery import Delivery
 from netprobe.sim.worlds.ground import Ground
 from netprobe.sim.worlds.oddities import odd
 from netprobe.sim.worlds.plan import WorldPlan
-from netprobe.sim.worlds.troubles import pick
+from netprobe.sim.worlds.troubles import TROUBLES, pick
 from netprobe.sim.worlds.uplinks import beside
 from netprobe.sim.worlds.versions import of_both_versions, over_both
 from netprobe.topology.platform import load_platform
@@ -28,10 +31,23 @@ _TRANSLATED = 0.25  # part of the worlds whose routers translate addresses: each
 BLAMABLE = ("home", "isp", "transit", "policy", "platform")
 
 
-def generate(seed: int) -> Scenario:
-    """World number `seed`: always the same for the same number."""
+def generated(first: int, count: int, only: str = "") -> Iterator[Scenario]:
+    """`count` worlds from number `first` on; with `only`, those that can have that cause, and all of them have it.
+
+    Raises `ValueError` where no world has that cause.
+    """
+    causes = sorted({row.cause for row in TROUBLES})
+    if only and only not in causes:
+        msg = f"no generated world has the cause '{only}'; {hint(only, causes)}"
+        raise ValueError(msg)
+    drawn = (generate(number, only) for number in itertools.count(first))
+    yield from itertools.islice((world for world in drawn if only in {"", world.expect.cause}), count)
+
+
+def generate(seed: int, only: str = "") -> Scenario:
+    """World number `seed`: always the same for the same number; with `only`, what is wrong is that, where it fits."""
     world = lay_out(random.Random(f"world/{seed}"), random.Random(f"world/{seed}/v6"))
-    trouble, broken = pick(world)
+    trouble, broken = pick(world, only)
     component = trouble.cause.partition(".")[0]
     spared = {component, *trouble.also}
     never = tuple(name for name in BLAMABLE if name not in spared)

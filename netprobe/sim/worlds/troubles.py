@@ -25,8 +25,10 @@ TROUBLES = (HEALTHY, *NEAR, *OVER_V6, *BETWEEN, *FAR)
 HIDING = frozenset({"home.link.down", "home.link.no_lease", "home.gateway.dead", "isp.access.outage"})
 
 
-def pick(world: WorldPlan) -> tuple[Trouble, Scenario]:
-    """A trouble that fits, and the world with it."""
+def pick(world: WorldPlan, only: str = "") -> tuple[Trouble, Scenario]:
+    """A trouble that fits, and the world with it; with `only`, one with that cause, or none at all."""
+    if only:
+        return _draw(world, tuple(row for row in TROUBLES if row.cause == only))
     trouble, broken = _draw(world, TROUBLES)
     if trouble.cause in HIDING and world.draw.random() < _TWICE:
         second, more = _draw(world, FAR)
