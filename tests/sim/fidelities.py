@@ -309,20 +309,20 @@ def explained(scenario: Scenario, fidelity: Fidelity, real: Observations) -> tup
     return tuple(begin for row in rows for begin in row.begins if late or not row.when_late)
 
 
-def compare_once(scenario: Scenario, fidelity: Fidelity) -> list[str]:
-    """A line for each thing that `fidelity` says otherwise than virtual time."""
+def runs_of(scenario: Scenario) -> list[Observations]:
+    """What a diagnosis sees in virtual time: once, or as chance has it where it matters."""
+    seeds = CHANCES if drawn(scenario) or told_late(scenario) else (SEED,)
+    return [in_virtual_time(scenario, seed) for seed in seeds]
+
+
+def compare_once(scenario: Scenario, fidelity: Fidelity, runs: list[Observations]) -> list[str]:
+    """A line for each thing that `fidelity` says otherwise than the `runs` in virtual time."""
     try:
         real = for_real(scenario, fidelity)
     except RuntimeError as error:
         return [f"no observations: {error}"]
-    if not (drawn(scenario) or told_late(scenario)):
-        virtual = in_virtual_time(scenario)
-        found = one_by_one(virtual, real)
-        expected = {verdict_of(scenario, virtual)}
-    else:
-        runs = [in_virtual_time(scenario, seed) for seed in CHANCES]
-        found = claimed_alone(scenario, runs, real)
-        expected = {verdict_of(scenario, seen) for seen in runs}
+    found = one_by_one(runs[0], real) if len(runs) == 1 else claimed_alone(scenario, runs, real)
+    expected = {verdict_of(scenario, seen) for seen in runs}
     if (said := verdict_of(scenario, real)) not in expected:
         found.append(f"verdict: virtual {' or '.join(sorted(expected))}; real {said}")
     return [line for line in found if not line.startswith(explained(scenario, fidelity, real))]
@@ -336,9 +336,10 @@ def differences(name: str, fidelity: Fidelity) -> list[str]:
         for name, entry in scenario.names.items()
     }
     scenario = msgspec.structs.replace(scenario, names=one_address)  # servers may shuffle several
-    found = compare_once(scenario, fidelity)
+    runs = runs_of(scenario)
+    found = compare_once(scenario, fidelity, runs)
     if found:
-        again = {_about(line) for line in compare_once(scenario, fidelity)}
+        again = {_about(line) for line in compare_once(scenario, fidelity, runs)}
         found = [line for line in found if _about(line) in again]
     return found
 

@@ -63,6 +63,7 @@ def test_a_difference_is_found() -> None:
 
 @pytest.mark.packets
 @pytest.mark.patient
+@pytest.mark.timeout(240)  # two diagnoses of a minute where something differs at first, beside seven others
 @pytest.mark.parametrize(("name", "fidelity"), ROWS)
 def test_all_see_the_same(name: str, fidelity: Fidelity) -> None:
     """The same questions in the same order, to each the same kind of answer, and the same verdict on them."""
