@@ -184,9 +184,9 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "path.branch",
         ("isp", "transit", "platform", "unclear"),
-        (*_NAMES, *_REACH, "path.mtu", "path.loss", *_SERVED),
+        (*_NAMES, *_REACH, "path.mtu", "path.loss", "ipv6.reach", *_SERVED),
         "one dead branch of several explains this",
-        spares=("works", "work", "right", "fine", "quick", "light", "no", "told"),
+        spares=("works", "work", "right", "fine", "quick", "light", "no", "told", "absent", "as_v4"),
     ),
     Gate(
         "path.loss",

@@ -14,6 +14,7 @@ from statistics import fmean, median
 from netprobe.diagnosis.facts import Destination
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal
+from netprobe.diagnosis.signals.loss import NOTICED
 from netprobe.model.probes import Train
 from netprobe.probing.delays import NEAR_S, round_trips
 from netprobe.probing.loss import is_significant
@@ -30,7 +31,9 @@ _SILENT = 0.5  # of probes: who loses more limits its answers, or is hardly ther
 _BY_CHANCE = 2.0  # the mean square of what changes from one answer to the next, in variances, where chance does it
 _DRIFTS = 1.0  # the same where something grows and shrinks
 _TOGETHER_S = 1.0  # apart at most are the beginnings of what is asked at the same time
-_LIKELY = 0.01  # that what changes alike looks so different
+_LATER_S = 0.0045  # in the mean, behind the shallowest queue that holds anybody up: 50 ms, of which 15 come and go
+_LIKELY = 0.01  # that what changes alike looks so different,
+_VERY_LIKELY = 1e-5  # and where it is hardly later than others: no two ways change quite alike
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,12 @@ def queue(view: View) -> Finding | None:
         f"Answers of {len(lossy)} places that lose packets change by up to {1e3 * swing:.0f} ms, those of "
         f"{len(calm)} that do not by up to {1e3 * other:.0f}"
     )
-    larger = sorted(here)[len(here) // 2] > sorted(there)[len(there) // 2]
-    if swing < SWING_S or not larger or ks_probability(here, there) >= _LIKELY:
+    later_s = median(here) - median(there)
+    likely = _LIKELY if later_s >= _LATER_S else _VERY_LIKELY
+    if swing < SWING_S or later_s <= 0.0 or ks_probability(here, there) >= likely:
         return Finding("alike", f"{told}: it is lost, and does not wait.", facts)
+    if sum(t.lost for t in lossy) <= NOTICED * sum(t.sent for t in lossy):
+        return Finding("alike", f"{told}: so little is lost there that nobody notices.", facts)
     if not any(t.place.platform for t in lossy):
         return Finding("elsewhere", f"{told}, and none of them is the platform's.", facts)
     return Finding("some", f"{told}: they stand in a queue that is full, and the others do not.", facts)
