@@ -118,7 +118,7 @@ def score(
     The exit code is 1 if anybody was blamed wrongly; scenarios whose truth is not found yet (open) only count where
     somebody innocent was blamed.
     """
-    from netprobe.cli.laboratory import score_scenarios
+    from netprobe.cli.laboratory import draw_worlds, score_scenarios
 
     if worlds and paths:
         msg = "--worlds generates networks instead of reading them; leave the PATHs out"
@@ -128,4 +128,5 @@ def score(
         raise typer.BadParameter(msg)
     seeds = range(seed, seed + repeat)
     real = "" if fidelity is ScoreFidelity.VIRTUAL else fidelity.value
-    return score_scenarios(paths or [], (worlds, only), seeds, config, real=real, pcap=pcap, as_json=as_json)
+    drawn = draw_worlds(seed, worlds, only)
+    return score_scenarios(paths or [], drawn, seeds, config, real=real, pcap=pcap, as_json=as_json)

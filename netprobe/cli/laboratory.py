@@ -86,9 +86,19 @@ def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str, pcap
     return code if code >= 0 else _SIGNALLED - code
 
 
+def draw_worlds(first: int, count: int, only: str) -> list[Scenario]:
+    """`count` generated worlds from number `first` on; with `only`, of that cause."""
+    from netprobe.sim.worlds import generated
+
+    try:
+        return list(generated(first, count, only))
+    except ValueError as error:
+        raise Failure(f"--only: {error}") from None
+
+
 def score_scenarios(
     paths: Sequence[str],
-    worlds: tuple[int, str],
+    worlds: Sequence[Scenario],
     seeds: Sequence[int],
     config: Path | None,
     *,
@@ -96,22 +106,17 @@ def score_scenarios(
     pcap: Path | None,
     as_json: bool,
 ) -> int:
-    """Diagnose every scenario with every seed and compare; or so many generated `worlds`, all or of one cause.
+    """Diagnose every scenario (or generated world) with every seed and compare.
 
     1 when somebody was blamed wrongly where the truth can be found, or somebody innocent was anywhere.
     `real` is the fidelity of networks with real packets, empty for virtual time. `pcap` is for one run only.
     """
     from netprobe.lab.score import ScenarioScore, run_real, run_virtual, runs, score
     from netprobe.sim.world import Fidelity
-    from netprobe.sim.worlds import generated
     from netprobe.topology.platform import load_platform
 
     settings = load_settings(config)
-    count, only = worlds
-    try:
-        scenarios = list(generated(seeds[0], count, only)) if count else [load(path) for path in _files(paths)]
-    except ValueError as error:
-        raise Failure(f"--only: {error}") from None
+    scenarios = list(worlds) or [load(path) for path in _files(paths)]
     platform = load_platform(settings.platform)
     if pcap and len(scenarios) * len(seeds) != 1:
         raise Failure("--pcap: one file for one run; name one scenario, without --repeat")

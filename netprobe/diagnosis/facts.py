@@ -261,10 +261,10 @@ class Facts:
             return None, None
         (first, before), (last, after) = self.hosts[0], self.hosts[-1]
         took_s = self.observations[last].at_s - self.observations[first].at_s
-        links = [next((x for x in h.links if x.name == h.default_link), None) for h in (before, after)]
-        if took_s <= 0 or links[0] is None or links[1] is None:
+        one, other = before.link, after.link
+        if took_s <= 0 or one is None or other is None:
             return None, None
-        counts = ((links[0].tx_bytes, links[1].tx_bytes), (links[0].rx_bytes, links[1].rx_bytes))
+        counts = ((one.tx_bytes, other.tx_bytes), (one.rx_bytes, other.rx_bytes))
         sent, received = (None if a is None or b is None else 8e-6 * (b - a) / took_s for a, b in counts)
         return sent, received
 

@@ -33,12 +33,7 @@ _MOSTLY = 0.5
 
 def _host(view: View, shows: Callable[[HostState, Link | None], bool]) -> Indices:
     """The looks at the own machine that show something of it and of the link that counts."""
-    found = []
-    for index, host in view.facts.hosts:
-        link = next((x for x in host.links if x.name == host.default_link), None)
-        if shows(host, link):
-            found.append(index)
-    return tuple(found)
+    return tuple(index for index, host in view.facts.hosts if shows(host, host.link))
 
 
 def wireless(view: View) -> Indices:

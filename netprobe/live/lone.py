@@ -17,6 +17,7 @@ from netprobe.live.binding import bind
 from netprobe.live.errqueue import Departed, Failed
 from netprobe.live.identity import Identity
 from netprobe.live.reactor import READ, WRITE, Reactor, Timer
+from netprobe.live.tcp_info import connected_after, is_opening
 from netprobe.model.probes import Probe, Protocol, Reply, ReplyKind
 
 _MOST_SOCKETS = 1024
@@ -30,8 +31,6 @@ _TTL = {
     socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TTL),
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
 }
-_SYN_SENT = 2  # tcpi_state in struct tcp_info of linux/tcp.h
-_RTT_AT, _RETRANSMITS_AT, _TCP_INFO_BYTES = 68, 100, 104  # tcpi_rtt (us), tcpi_total_retrans
 _SYN_BYTES = 40  # the kernel's own SYN with its options, without the IP header
 _TIME_STAMP_BYTES = 12  # RFC 7323, appendix A
 _CLOCK_ERROR_S = 50e-6  # between the clock and a stamp brought to it
@@ -186,9 +185,8 @@ class LoneSockets:
         if error == errno.ECONNREFUSED:
             self._refused(open_)
         elif error in {0, errno.ECONNRESET, errno.EPIPE}:  # a server may accept and reset at once
-            info = open_.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-            if info[0] != _SYN_SENT:
-                self._accepted(open_, info)
+            if not is_opening(open_.sock):
+                self._accepted(open_)
         else:
             self._end(open_)
 
@@ -196,13 +194,10 @@ class LoneSockets:
         now = self._reactor.now()
         self._tell(open_, now, Reply(ReplyKind.RST, open_.probe.flow.destination, now - open_.at_s))
 
-    def _accepted(self, open_: _Open, info: bytes) -> None:
-        """The handshake is complete; the kernel has measured its round trip, in microseconds."""
+    def _accepted(self, open_: _Open) -> None:
+        """The handshake is complete; the kernel has measured its round trip."""
         now = self._reactor.now()
-        rtt_s = now - open_.at_s
-        if len(info) == _TCP_INFO_BYTES:
-            (measured,), (again,) = (struct.unpack_from("@I", info, at) for at in (_RTT_AT, _RETRANSMITS_AT))
-            rtt_s = min(rtt_s, measured * 1e-6) if measured and not again else rtt_s
+        rtt_s = connected_after(open_.sock, now - open_.at_s)
         destination = open_.probe.flow.destination
         # The kernel's ACK, with a time stamp, and its RST.
         self._count(2, 2 * (codec.header_bytes(destination) + codec.TCP.size) + _TIME_STAMP_BYTES)

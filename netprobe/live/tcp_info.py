@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 _IP_TCP_BYTES = 52  # headers of a segment with time stamps
 _ACKED_AT, _SEGMENTS_AT, _BYTES_AT = 120, 136, 200  # tcpi_bytes_acked, tcpi_segs_out, tcpi_bytes_sent
-_HEARD_AT, _RTT_AT, _SENT_AGAIN_AT = 56, 68, 100  # tcpi_last_ack_recv, tcpi_rtt, tcpi_total_retrans
+_HEARD_AT, _RTT_AT, _SENT_AGAIN_AT = 56, 68, 100  # tcpi_last_ack_recv (ms), tcpi_rtt (us), tcpi_total_retrans
+_SYN_SENT = 2  # tcpi_state, the first byte
 _SIZE = 208
 
 
@@ -20,10 +21,7 @@ class Counted(NamedTuple):
 
 def counted(sock: socket.socket) -> Counted:
     """What the kernel has counted for this connection; nothing where it does not tell."""
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
-    except OSError:
-        return Counted()
+    info = _info(sock)
     if len(info) < _SIZE:
         return Counted()
     (segments,) = struct.unpack_from("@I", info, _SEGMENTS_AT)
@@ -38,12 +36,22 @@ def connected_after(sock: socket.socket, elapsed_s: float) -> float:
     By the kernel's clock: who notices late has not waited any longer. Where a SYN was sent again there is no round trip
     (Karn's algorithm, RFC 6298, 3), but the time at which the SYN-ACK came.
     """
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
-    except OSError:
-        return elapsed_s
+    info = _info(sock)
     if len(info) < _SENT_AGAIN_AT + 4:
         return elapsed_s
     heard_ms, rtt_us, again = (struct.unpack_from("@I", info, at)[0] for at in (_HEARD_AT, _RTT_AT, _SENT_AGAIN_AT))
     took_s = rtt_us / 1e6 if rtt_us and not again else elapsed_s - heard_ms / 1e3
     return took_s if 0.0 < took_s < elapsed_s else elapsed_s
+
+
+def is_opening(sock: socket.socket) -> bool:
+    """Whether the SYN-ACK is still waited for."""
+    return _info(sock)[:1] == bytes([_SYN_SENT])
+
+
+def _info(sock: socket.socket) -> bytes:
+    """The structure, as much of it as this kernel has; nothing where it does not tell."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    except OSError:
+        return b""

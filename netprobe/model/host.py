@@ -117,6 +117,11 @@ class HostState(Fact, frozen=True, tag="host"):
     dropped_unread: int | None = None
     proxy: str = ""
 
+    @property
+    def link(self) -> Link | None:
+        """The link of the default route."""
+        return next((link for link in self.links if link.name == self.default_link), None)
+
 
 class GivenFacts(Record, frozen=True):
     """What a scenario says of its client that no kernel of a simulated network can be made to show. None: not given.
@@ -143,7 +148,7 @@ class GivenFacts(Record, frozen=True):
             for key in ("wireless", "signal_dbm", "retries", "speed_mbit", "rx_errors", "tx_errors")
             if getattr(self, key) is not None
         }
-        link = next((one for one in state.links if one.name == state.default_link), None)
+        link = state.link
         for way in ("tx", "rx"):
             rate = getattr(self, f"{way}_mbit")
             if rate is not None and link is not None:

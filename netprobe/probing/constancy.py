@@ -7,18 +7,18 @@ names that nobody knew and servers that answer. Each half is true, and together 
 from collections.abc import Iterable, Sequence
 
 from netprobe.model.probes import Protocol, Train
-from netprobe.model.report import Observation
+from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, QuicHandshaken, Response
 from netprobe.probing.ask import LOOKUP_TIMEOUT_S, lookup
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, patience_s
+from netprobe.probing.over_v6 import OVER
+from netprobe.probing.questions import TRAIN_COUNT, TRAIN_INTERVAL_S, patience_s, steadily
 from netprobe.probing.run import Plan, Session
-from netprobe.probing.train import TrainSession
-from netprobe.topology.addresses import network_of
+from netprobe.topology.addresses import one_a_network
 
-_TRAIN, _TRAIN_V6, _LOOKUP = "recheck.train", "v6.recheck.train", "recheck.lookup"
+_TRAIN, _TRAIN_V6, _LOOKUP = "recheck.train", f"{OVER}recheck.train", "recheck.lookup"
 RECHECKS = (_TRAIN, _TRAIN_V6, _LOOKUP)  # purposes of what is asked once more
-_KINDS = ("control.train", "edge.train", "v6.control.train", "v6.edge.train")
+_KINDS = tuple(f"{over}{what}.train" for over in ("", OVER) for what in ("control", "edge"))
 _PLACES = 3  # of each kind that answered, and of each that did not
 _QUESTIONS = 2  # to a resolver
 _SEVERAL = 2  # places that changed alike
@@ -58,7 +58,7 @@ def has_changed(found: Sequence[Observation], again: Sequence[Observation]) -> b
     back = [_all_came(after) for before, after in pairs if not before.answered]
     if any(len(each) >= _SEVERAL and all(each) if lossy else any(each) for each in (gone, back)):
         return True
-    return not lossy and _other_resolvers([o for o in found if o.purpose == "lookup.control"], again)
+    return not lossy and _other_resolvers(found, again)
 
 
 def _places(found: Sequence[Observation], *, later: bool) -> Iterable[Session[Observation]]:
@@ -66,59 +66,48 @@ def _places(found: Sequence[Observation], *, later: bool) -> Iterable[Session[Ob
     known, cut = _first(found), _cut_by_name(found)
     for kind in _KINDS:
         of_kind = [(subject, train) for what, subject, train in known if what == kind]
-        there = [(s, t) for s, t in of_kind if _all_came(t) and t.destination not in cut]
-        yield from (_train(s, t, label, _WAIT_S) for s, t in _over_networks(there)[:_PLACES])
+        groups = [([(s, t) for s, t in of_kind if _all_came(t) and t.destination not in cut], _WAIT_S)]
         if later:
             quiet = [(s, t) for s, t in of_kind if t.exchanges and not t.answered]
-            wait_s = _SILENT_WAIT * patience_s(found)
-            yield from (_train(s, t, label, wait_s) for s, t in _over_networks(quiet)[:_PLACES])
+            groups.append((quiet, _SILENT_WAIT * patience_s(found)))
+        for places, wait_s in groups:
+            for subject, train in one_a_network(places, lambda place: place[1].destination)[:_PLACES]:
+                yield _again(subject, train.destination, label, wait_s)
 
 
-def _train(subject: str, before: Train, label: int, timeout_s: float) -> Session[Observation]:
-    session = TrainSession(
-        Protocol.TCP,
-        before.destination,
-        port=HTTPS,
-        count=TRAIN_COUNT,
-        interval_s=TRAIN_INTERVAL_S,
-        timeout_s=timeout_s,
-        first_label=label,
+def _again(subject: str, address: str, label: int, wait_s: float) -> Session[Observation]:
+    syns = steadily(
+        Protocol.TCP, address, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S, timeout_s=wait_s, first_label=label
     )
-    return Observe(_TRAIN_V6 if ":" in before.destination else _TRAIN, subject, session)
+    return Observe(_TRAIN_V6 if ":" in address else _TRAIN, subject, syns)
 
 
 def _resolvers(found: Sequence[Observation], configured: Sequence[str], stamp: str) -> Iterable[Session[Observation]]:
     """What a resolver knew, which it still does, from its cache if need be; who knew nothing, a name of nobody's."""
     for resolver in configured:
-        asked = [o.fact for o in found if o.purpose == "lookup.control" and _asks(o, resolver)]
-        known = next((a.lookup.name for a in asked if isinstance(a, Answer) and _tells(a)), "")
-        parent = next((a.lookup.name for a in asked if isinstance(a, Answer)), "")
-        for turn in range(_QUESTIONS if parent else 0):
-            name = known or f"np{stamp}-{turn}-later.{parent}"
-            yield Observe(_LOOKUP, known or parent, lookup(name, resolver))
+        told = _told(found, resolver)
+        known = next((answer.lookup.name for answer in told if _tells(answer)), "")
+        for turn in range(_QUESTIONS if told else 0):
+            parent = told[0].lookup.name
+            yield Observe(_LOOKUP, known or parent, lookup(known or f"np{stamp}-{turn}-later.{parent}", resolver))
 
 
-def _asks(observation: Observation, resolver: str) -> bool:
-    """Whether it is a question to `resolver` that was waited for no longer than usual."""
-    asked = observation.fact.lookup if isinstance(observation.fact, Answer) else None
-    return asked is not None and asked.resolver == resolver and asked.timeout_s <= LOOKUP_TIMEOUT_S
+def _told(found: Iterable[Observation], resolver: str) -> list[Answer]:
+    """What `resolver` said of control names, of what it was not waited for any longer than usual."""
+    answers = [o.fact for o in found if o.purpose == "lookup.control" and isinstance(o.fact, Answer)]
+    return [a for a in answers if a.lookup.resolver == resolver and a.lookup.timeout_s <= LOOKUP_TIMEOUT_S]
 
 
 def _tells(answer: Answer) -> bool:
     return answer.rcode in {"NOERROR", "NXDOMAIN"}
 
 
-def _other_resolvers(found: Iterable[Observation], again: Iterable[Observation]) -> bool:
+def _other_resolvers(found: Sequence[Observation], again: Iterable[Observation]) -> bool:
     """Whether a resolver that knew control names is of no use now, or is of use now and knew none."""
     now: dict[str, bool] = {}
-    for o in again:
-        if o.purpose == _LOOKUP and isinstance(o.fact, Answer):
-            now[o.fact.lookup.resolver] = now.get(o.fact.lookup.resolver, False) or _tells(o.fact)
-    before = {
-        resolver: any(isinstance(o.fact, Answer) and _tells(o.fact) for o in found if _asks(o, resolver))
-        for resolver in now
-    }
-    return before != now
+    for answer in (o.fact for o in again if o.purpose == _LOOKUP and isinstance(o.fact, Answer)):
+        now[answer.lookup.resolver] = now.get(answer.lookup.resolver, False) or _tells(answer)
+    return any(useful != any(map(_tells, _told(found, resolver))) for resolver, useful in now.items())
 
 
 def _all_came(train: Train) -> bool:
@@ -152,24 +141,20 @@ def _cut_by_name(found: Iterable[Observation]) -> set[str]:
     }
 
 
-def _over_networks(places: Iterable[tuple[str, Train]]) -> list[tuple[str, Train]]:
-    return list({network_of(train.destination, wide=True): (subject, train) for subject, train in places}.values())
-
-
 def _troubled(found: Iterable[Observation]) -> bool:
     """Whether anything failed that a change could explain."""
-    for o in found:
-        match o.fact:
-            case Train():
-                bad = not o.fact.answered
-            case Response():
-                bad = not o.fact.status
-            case Answer():
-                bad = not o.fact.rcode
-            case QuicHandshaken():
-                bad = not o.fact.done
-            case _:
-                bad = False
-        if bad:
-            return True
-    return False
+    return any(map(_failed, (o.fact for o in found)))
+
+
+def _failed(fact: AnyFact) -> bool:
+    match fact:
+        case Train():
+            return not fact.answered
+        case Response():
+            return not fact.status
+        case Answer():
+            return not fact.rcode
+        case QuicHandshaken():
+            return not fact.done
+        case _:
+            return False

@@ -8,6 +8,7 @@ measured over IPv6, `.aaaa` behind that of a question for IPv6 addresses, over w
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from operator import itemgetter
 
 from msgspec import structs
 
@@ -20,12 +21,11 @@ from netprobe.probing.ask import fetch, lookup
 from netprobe.probing.loss import is_significant
 from netprobe.probing.losses import count_losses
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page, patience_s
+from netprobe.probing.questions import HTTPS, TRAIN_COUNT, TRAIN_INTERVAL_S, apart, page, patience_s, steadily
 from netprobe.probing.run import Plan, Session, gather
 from netprobe.probing.sizes import ask_sizes, in_small_segments, stalls
 from netprobe.probing.traceroute import Traceroute
-from netprobe.probing.train import TrainSession
-from netprobe.topology.addresses import is_global_v6, network_of
+from netprobe.topology.addresses import is_global_v6, one_a_network
 
 OVER = "v6."  # before the purpose of what was measured over IPv6
 EDGES = 12  # addresses of the platform that are asked whether they are there, different vendors first
@@ -86,8 +86,8 @@ def look(
 
 
 def _knock(what: str, subject: str, address: str) -> Session[Observation]:
-    session = TrainSession(Protocol.TCP, address, port=HTTPS, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S)
-    return Observe(f"{what}.train", subject, session)
+    syns = steadily(Protocol.TCP, address, count=TRAIN_COUNT, interval_s=TRAIN_INTERVAL_S)
+    return Observe(f"{what}.train", subject, syns)
 
 
 def _answers(observation: Observation) -> bool:
@@ -147,9 +147,5 @@ def paths(found: Sequence[Observation]) -> Iterable[Session[Observation]]:
 def _spread(found: Iterable[Observation], what: str, *, answering: bool) -> list[tuple[str, str, str]]:
     """Purpose, subject and address of a path to each that does or does not answer, one a network."""
     trains = [(o, o.fact) for o in found if o.purpose == f"{what}.train" and isinstance(o.fact, Train)]
-    each: dict[str, tuple[str, str, str]] = {}
-    for o, train in trains:
-        if _answers(o) is answering:
-            network = network_of(train.destination, wide=True)
-            each.setdefault(network, (f"{what}.path", o.subject, train.destination))
-    return list(each.values())
+    each = [(f"{what}.path", o.subject, train.destination) for o, train in trains if _answers(o) is answering]
+    return one_a_network(each, itemgetter(2))

@@ -28,19 +28,31 @@ def trains(
 ) -> Iterable[Session[Observation]]:
     """Is it there? Three SYNs to its service and three echoes; as many SYNs where this machine can send no `echoes`."""
     syns = TRAIN_COUNT if echoes else 2 * TRAIN_COUNT
-    for protocol, port, count in ((Protocol.TCP, HTTPS, syns), *([(Protocol.ICMP, 0, TRAIN_COUNT)] if echoes else [])):
-        session = TrainSession(
-            protocol, address, port=port, count=count, interval_s=TRAIN_INTERVAL_S, timeout_s=timeout_s
-        )
+    for protocol, count in ((Protocol.TCP, syns), *([(Protocol.ICMP, TRAIN_COUNT)] if echoes else [])):
+        session = steadily(protocol, address, count=count, interval_s=TRAIN_INTERVAL_S, timeout_s=timeout_s)
         yield Observe(f"{what}.train", subject, session)
 
 
 def steadily(
-    protocol: Protocol, address: str, *, count: int, interval_s: float, first_label: int = FIRST_LABEL
+    protocol: Protocol,
+    address: str,
+    *,
+    count: int,
+    interval_s: float,
+    timeout_s: float = LONGEST_WAIT_S,
+    first_label: int = FIRST_LABEL,
 ) -> TrainSession:
     """So many echo requests to an address, or SYNs to its service, at one pace."""
     port = 0 if protocol is Protocol.ICMP else HTTPS
-    return TrainSession(protocol, address, port=port, count=count, interval_s=interval_s, first_label=first_label)
+    return TrainSession(
+        protocol,
+        address,
+        port=port,
+        count=count,
+        interval_s=interval_s,
+        timeout_s=timeout_s,
+        first_label=first_label,
+    )
 
 
 def can_echo(host: HostState) -> bool:

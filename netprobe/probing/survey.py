@@ -33,7 +33,7 @@ from netprobe.probing.second_look import failing_resolvers, second_look
 from netprobe.probing.traceroute import Traceroute
 from netprobe.probing.train import TrainSession
 from netprobe.probing.uplinks import other_uplinks
-from netprobe.topology.addresses import network_of
+from netprobe.topology.addresses import network_of, one_a_network
 
 MAX_RESOLVERS = 3
 ATTEMPTS = 2  # at a picture of a network that does not change while it is taken
@@ -293,18 +293,10 @@ def _paths(
         if not control.address:
             destinations.setdefault(address, ("control.path", control.name))
     heard = _answering(found)
-    failing = _over_networks(address for address in destinations if address not in heard)[:FAILING_PATHS]
+    failing = one_a_network((address for address in destinations if address not in heard), str)[:FAILING_PATHS]
     # A neighbour that answers is the best comparison: routes part at a network that is announced.
     beside = [a for f in failing for a in destinations if a in heard and network_of(a) == network_of(f)]
     passing = [a for a in destinations if a in heard and destinations[a][0] == "edge.path"]
     wait_s = patience_s(found)
-    for address in failing + _over_networks(beside + passing)[:PASSING_PATHS]:
+    for address in failing + one_a_network(beside + passing, str)[:PASSING_PATHS]:
         yield Observe(*destinations[address], Traceroute(Flow(Protocol.TCP, address, HTTPS), last_s=wait_s))
-
-
-def _over_networks(addresses: Iterable[str]) -> list[str]:
-    """One address of each network, in order."""
-    chosen: dict[str, str] = {}
-    for address in addresses:
-        chosen.setdefault(network_of(address, wide=True), address)
-    return list(chosen.values())

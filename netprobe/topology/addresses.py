@@ -4,8 +4,12 @@ Text that is no address at all is of no kind: every question about it is answere
 """
 
 import ipaddress
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -152,3 +156,11 @@ def network_of(text: str, *, wide: bool = False) -> str:
         return ""
     length = {4: (24, 16), 6: (48, 32)}[address.version][wide]
     return str(ipaddress.ip_network((address, length), strict=False))
+
+
+def one_a_network(places: Iterable[T], address_of: Callable[[T], str]) -> list[T]:
+    """The first of the places in each network (`network_of`, wide), in order."""
+    chosen: dict[str, T] = {}
+    for place in places:
+        chosen.setdefault(network_of(address_of(place), wide=True), place)
+    return list(chosen.values())

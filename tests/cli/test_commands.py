@@ -97,6 +97,17 @@ def test_generated_worlds_of_one_cause(capsys: pytest.CaptureFixture[str]) -> No
     assert "no generated world has the cause 'home.line.saturate'; did you mean 'home.line.saturated'?" in told
 
 
+def test_a_bad_file_is_not_blamed_on_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong with a scenario is said with its file and its key."""
+    path = tmp_path / "bad.toml"
+    path.write_text('sentence = 3\nnetwork = "typical"\n')
+    assert run(["lab", "score", str(path)]) != 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith("netprobe: ")
+    assert "bad.toml" in told
+    assert "--only" not in told
+
+
 @pytest.mark.parametrize(("kind", "has"), [("verdict", "verdict"), ("scenario", "fault"), ("config", "platform")])
 def test_schemas_are_json_schemas(kind: str, has: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the report, of a scenario file, and of the configuration."""

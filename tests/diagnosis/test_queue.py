@@ -8,7 +8,7 @@ from msgspec import structs
 from netprobe.diagnosis.facts import Facts
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.queue import queue
-from netprobe.model.host import HostState, Link
+from netprobe.model.host import HostState
 from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
 from netprobe.model.report import Observation
 from tests.diagnosis.picture import BEHIND_A, EDGES, HOME, Picture, origin
@@ -41,41 +41,32 @@ def test_each_queue_where_it_is(closer: tuple[Observation, ...], latency_s: floa
     assert said(closer, latency_s) == state
 
 
+def said_at_home(closer: tuple[Observation, ...], *, wireless: bool, but: type[Path] | tuple[()] = ()) -> str:
+    """The same behind a home router that ignores pings, over a radio or a cable; without what was seen of kind `but`."""
+    pings = ("gateway", "gateway.delay")
+    picture = replace(Picture(), closer=closer, latency_s=0.3)
+    observations = [
+        structs.replace(o, fact=_over(o.fact, wireless=wireless)) if isinstance(o.fact, HostState) else o
+        for o in picture.observations()
+        if o.purpose not in pings and not isinstance(o.fact, but)
+    ]
+    finding = queue(View(Facts(observations, picture.platform, origin)))
+    return finding.state if finding else ""
+
+
+def _over(host: HostState, *, wireless: bool) -> HostState:
+    return structs.replace(host, links=tuple(structs.replace(link, wireless=wireless) for link in host.links))
+
+
 @pytest.mark.parametrize(("wireless", "state"), [(False, "line"), (True, "waits")])
 def test_a_home_router_that_is_silent(wireless: bool, state: str) -> None:  # noqa: FBT001  # a parameter of the test
     """A cable has no queue worth the name; in front of a radio one may stand as well as behind it."""
-    closer = tuple(o for o in delays(0.3) if o.purpose != "gateway.delay")
-    picture = replace(Picture(), closer=closer, latency_s=0.3)
-    observations = [
-        structs.replace(o, fact=structs.replace(o.fact, links=_links(o.fact, wireless=wireless)))
-        if isinstance(o.fact, HostState)
-        else o
-        for o in picture.observations()
-        if o.purpose != "gateway" and not isinstance(o.fact, Path)
-    ]
-    finding = queue(View(Facts(observations, picture.platform, origin)))
-    assert finding
-    assert finding.state == state
+    assert said_at_home(delays(0.3), wireless=wireless, but=Path) == state
 
 
 def test_what_a_silent_home_router_says_of_expired_packets_counts() -> None:
     """It ignores pings, and answers at TTL 1 within a millisecond."""
-    closer = tuple(o for o in delays(0.3) if o.purpose != "gateway.delay")
     flow = Flow(Protocol.TCP, EDGES[0], 443)
     hops = (Hop(1, (Exchange(1, 1, 20.0, Reply(ReplyKind.TIME_EXCEEDED, HOME, 0.001)),)),)
     way = Observation(20.0, "edge.delay.path", "www.tiktok.com", Path(flow, hops, reached=True))
-    picture = replace(Picture(), closer=(*closer, way), latency_s=0.3)
-    observations = [
-        structs.replace(o, fact=structs.replace(o.fact, links=_links(o.fact, wireless=True)))
-        if isinstance(o.fact, HostState)
-        else o
-        for o in picture.observations()
-        if o.purpose != "gateway"
-    ]
-    finding = queue(View(Facts(observations, picture.platform, origin)))
-    assert finding
-    assert finding.state == "line"
-
-
-def _links(host: HostState, *, wireless: bool) -> tuple[Link, ...]:
-    return tuple(structs.replace(link, wireless=wireless) for link in host.links)
+    assert said_at_home((*delays(0.3), way), wireless=True) == "line"

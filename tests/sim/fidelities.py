@@ -193,7 +193,7 @@ _PLACED_BY_TIME = ("verdict: virtual policy: policy.dns.tampering", "verdict: vi
 _PATHS = tuple(f"{over}{what}.path " for over in ("", "v6.") for what in ("edge", "control"))
 _LATE_S = 0.01
 _OF_TIMES = (".delay", ".delay.path")
-_NOBODY_HAS = re.compile(r"^np\d+(-\d+)?(-later)?(?=\.)")  # a name made of the hour, which differs
+_NOBODY_HAS = re.compile(r"^np[\d-]+[a-z]*(?=\.)")  # a name made of the hour, which differs
 
 
 def _limits(scenario: Scenario) -> bool:

@@ -29,7 +29,7 @@ def link(view: View) -> Finding | None:
 
 
 def _linked(host: HostState, facts: tuple[int, ...]) -> Finding:
-    routed = next((x for x in host.links if x.name == host.default_link), None)
+    routed = host.link
     if (bare := _without_lease(host)) is not None:
         made_up = f" but one that it made up, {bare.addresses[0]}" if bare.addresses else ""
         return Finding(

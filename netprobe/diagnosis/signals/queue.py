@@ -32,8 +32,8 @@ _BY_CHANCE = 2.0  # the mean square of what changes from one answer to the next,
 _DRIFTS = 1.0  # the same where something grows and shrinks
 _TOGETHER_S = 1.0  # apart at most are the beginnings of what is asked at the same time
 _LATER_S = 0.0045  # in the mean, behind the shallowest queue that holds anybody up: 50 ms, of which 15 come and go
-_LIKELY = 0.01  # that what changes alike looks so different,
-_VERY_LIKELY = 1e-5  # and where it is hardly later than others: no two ways change quite alike
+_BY_LUCK = 0.01  # that what changes alike looks so different,
+_BY_MUCH_LUCK = 1e-5  # and where it is hardly later than others: no two ways change quite alike
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ def queue(view: View) -> Finding | None:
         f"{len(calm)} that do not by up to {1e3 * other:.0f}"
     )
     later_s = median(here) - median(there)
-    likely = _LIKELY if later_s >= _LATER_S else _VERY_LIKELY
-    if swing < SWING_S or later_s <= 0.0 or ks_probability(here, there) >= likely:
+    luck = _BY_LUCK if later_s >= _LATER_S else _BY_MUCH_LUCK
+    if swing < SWING_S or later_s <= 0.0 or ks_probability(here, there) >= luck:
         return Finding("alike", f"{told}: it is lost, and does not wait.", facts)
     if sum(t.lost for t in lossy) <= NOTICED * sum(t.sent for t in lossy):
         return Finding("alike", f"{told}: so little is lost there that nobody notices.", facts)
@@ -170,7 +170,8 @@ def _line(view: View, timed: list[_Timed], gateway: list[Train], quickest: float
     by_chance = lost <= _LOSES and _drift(view, timed) > _DRIFTS
     if median(swings) < SWING_S or by_chance:
         return Finding("far", f"{told}: all of it is far away, or waits somewhere.", facts)
-    if (at_home is None and not _wired(view)) or (at_home is not None and at_home > HOME_S):
+    in_front = not _wired(view) if at_home is None else at_home > HOME_S  # of the home router, for all that is known
+    if in_front:
         return Finding(
             "waits", f"{told}, and times change: a queue is full, and nobody saw on which side of it.", facts
         )
@@ -192,8 +193,7 @@ def _times_at_home(view: View, gateway: Sequence[Train]) -> list[float]:
 
 def _wired(view: View) -> bool:
     """Whether a cable leads to the home router, in which nothing waits."""
-    host = view.facts.host
-    link = next((x for x in host.links if x.name == host.default_link), None) if host else None
+    link = view.facts.host.link if view.facts.host else None
     return link is not None and not link.wireless and not link.tunnel
 
 
