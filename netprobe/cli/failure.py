@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from netprobe.cli.console import show_json
+from netprobe.model.record import to_json
 from netprobe.model.verdict import EXIT_CANNOT_MEASURE, EXIT_USAGE
 
 _INTERRUPTED = 130
@@ -52,9 +54,7 @@ def tell(failure: Failure, *, as_json: bool) -> int:
     text = " ".join(str(failure).split())
     sys.stderr.write(f"netprobe: {text}\n")
     if as_json:
-        import json
-
-        sys.stdout.write(json.dumps({"error": text, "exit_code": failure.code}) + "\n")
+        show_json(to_json({"error": text.encode(errors="replace").decode(), "exit_code": failure.code}))
     return failure.code
 
 

@@ -21,7 +21,6 @@ _LOOKUPS = (
     "dns.rdtypes.CH.A",
 )
 _ALWAYS = (
-    "json",
     "unicodedata",
     "netprobe.live.host",
     "netprobe.model.unsent",

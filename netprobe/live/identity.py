@@ -13,6 +13,7 @@ from typing import NamedTuple
 from netprobe.model.probes import Flow, Protocol
 
 _MARK = struct.Struct("!IHHH8sI")
+_REMEMBER_FLOWS = 4096
 
 
 class Mark(NamedTuple):
@@ -34,6 +35,7 @@ class Identity:
 
     def __init__(self, secret: bytes | None = None) -> None:
         self._secret = secret or urandom(32)
+        self._constants: dict[Flow, tuple[int, int]] = {}
 
     def mark(self, flow: Flow, token: int, attempt: int = 0) -> Mark:
         """The numbers of one probe; another `attempt` gives others, should these be in use."""
@@ -45,9 +47,14 @@ class Identity:
 
     def flow_constants(self, flow: Flow) -> tuple[int, int]:
         """The low byte of the ICMP identifier and the ICMP checksum that all probes of `flow` share."""
-        digest = self._hash(f"flow {flow.protocol} {flow.destination} {flow.port} {flow.label}")
-        low, check = struct.unpack_from("!BH", digest)
-        return low, check
+        known = self._constants.get(flow)
+        if known is None:
+            if len(self._constants) >= _REMEMBER_FLOWS:
+                self._constants.clear()
+            digest = self._hash(f"flow {flow.protocol} {flow.destination} {flow.port} {flow.label}")
+            low, check = struct.unpack_from("!BH", digest)
+            known = self._constants[flow] = low, check
+        return known
 
     def flow_label(self, flow: Flow) -> int:
         """The IPv6 flow label (RFC 6437, 20 bits, never 0) that all probes of `flow` share."""

@@ -142,7 +142,7 @@ class Exchange(Record, frozen=True):
         return Exchange(self.ttl, self.sequence, self.sent_s, self.reply, (*self.later, reply)[:_MOST_LATER])
 
 
-class Hop(Record, frozen=True, omit_defaults=True):
+class Hop(Record, frozen=True, omit_defaults=True, cache_hash=True):
     """The exchanges at one TTL of one flow.
 
     With `shared_from` it was not asked on this path, but taken over from the path to that address, which shares it.

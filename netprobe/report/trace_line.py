@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from netprobe.model.probes import Hop, Multipath, Path, Reply
 from netprobe.model.record import Record, to_json
@@ -259,17 +260,23 @@ def _hops(path: Path | None, ways: Multipath | None) -> list[HopLine]:
 
 
 def _hop(hop: Hop, changed: list[ChangedLine]) -> HopLine:
+    line = _taken_over(hop) if hop.shared_from else _own(hop)
+    return replace(line, changed=changed) if changed else line
+
+
+def _own(hop: Hop) -> HopLine:
     return HopLine(
         ttl=hop.ttl,
         replies=[_reply(x.reply) for x in hop.exchanges if x.reply],
         sent=len(hop.exchanges),
         lost=hop.lost,
         shared_from=hop.shared_from,
-        changed=changed,
     )
 
 
-@lru_cache(maxsize=1024)  # a hop that many targets share is shown with each of them
+_taken_over = lru_cache(maxsize=1024)(_own)  # it is shown with each of the targets that share it
+
+
 def _reply(reply: Reply) -> ReplyLine:
     return ReplyLine(
         address=reply.source,
