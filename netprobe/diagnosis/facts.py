@@ -29,6 +29,7 @@ Found = tuple[int, T]  # the observation's index, and its fact
 OriginOf = Callable[[str], Origin | None]
 
 UPLINK = "uplink."  # what the purposes of observations over another uplink begin with
+_UNNAMED = "AS"  # begins the name of a network that is no delivery network's
 _QUIC = ("edge.quic", "edge.quic.again", "control.quic", "control.quic.again", "quic.other", "quic.elsewhere")
 ON_LINK_PREFIX = 24  # the home network's assumed width where the host gives an address without one
 
@@ -61,6 +62,11 @@ class Destination:
     trains: list[Found[Train]] = field(default_factory=list)
     paths: list[Found[Path]] = field(default_factory=list)
     fetches: list[Found[Response]] = field(default_factory=list)
+
+    @property
+    def deliverer(self) -> str:
+        """Whose server it is: a CDN's that stands in an access network's rooms is the CDN's."""
+        return self.claimed if self.claimed and self.network.startswith(_UNNAMED) else self.network
 
     @property
     def facts(self) -> tuple[int, ...]:
@@ -319,7 +325,7 @@ class Facts:
         asn = self.asn(address)
         if asn is None:
             return ""
-        return vendor_of(self.platform, asn) or f"AS{asn}"
+        return vendor_of(self.platform, asn) or f"{_UNNAMED}{asn}"
 
     def filters_attacks(self, router: str) -> bool:
         """Whether a router belongs to a network that filters attacks, and so stands in front of whoever hired it."""

@@ -67,6 +67,7 @@ _ANSWERED = (
         "notice",
     ),
     *("forbidden", "maintenance", "errors_vendor", "errors_one_network", "errors_some", "errors_all"),
+    *("errors_one_place", "errors_login", "errors_upload", "errors_live", "notice_limited", "challenge_login"),
 )
 
 GATES: tuple[Gate, ...] = (

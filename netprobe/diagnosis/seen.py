@@ -227,28 +227,6 @@ def _bad(response: Response) -> bool:
     return not response.status or response.status >= _ERROR
 
 
-def _fails_alone(view: View, *roles: str) -> Indices:
-    """The names of these roles fail and those of all others do not."""
-    failing = [(name, found) for name, found in _served(view) if _bad(found[1])]
-    named = {view.facts.targets[name].role for name, _ in failing if name in view.facts.targets}
-    return tuple(found[0] for _, found in failing) if named and named <= set(roles) else ()
-
-
-def login_fails(view: View) -> Indices:
-    """Nothing but logging in fails."""
-    return _fails_alone(view, "login")
-
-
-def upload_fails(view: View) -> Indices:
-    """Nothing but uploads fails."""
-    return _fails_alone(view, "upload")
-
-
-def live_fails(view: View) -> Indices:
-    """Nothing but live fails."""
-    return _fails_alone(view, "live")
-
-
 def interfaces_fail(view: View) -> Indices:
     """What is made for each request fails, what is kept in copies near by does not."""
     failing = {name for name, found in _served(view) if _bad(found[1])}
@@ -389,9 +367,6 @@ SEEN: dict[str, Callable[[View], Indices]] = {
         several_answers,
         several_resolvers_fail,
         made_up,
-        login_fails,
-        upload_fails,
-        live_fails,
         interfaces_fail,
         one_data_centre_fails,
         login_refused,

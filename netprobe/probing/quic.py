@@ -8,7 +8,7 @@ come where it was not answered.
 import re
 from collections.abc import Iterable, Sequence
 
-from netprobe.model.probes import Flow, Protocol, Train
+from netprobe.model.probes import Flow, Path, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import QuicHandshake, QuicHandshaken, Response
 from netprobe.model.targets import Control, Edge
@@ -80,14 +80,21 @@ def look_into_silence(found: Sequence[Observation], controls: _Named) -> Plan[li
                 elsewhere = _request(working[0].address, name, verify=False)
                 batch.append(Observe("quic.elsewhere", name, quic_handshake(elsewhere)))
     looked: list[Observation] = yield from gather(batch)
-    ways: dict[str, Session[Observation]] = {}
+    silent_places: dict[str, tuple[str, str]] = {}
     for o in looked:
-        if isinstance(o.fact, Train) and not o.fact.answered:  # one of each kind: routers answer only so much at once
-            way = Traceroute(Flow(Protocol.QUIC, o.fact.destination, HTTPS))
-            purpose = o.purpose.replace("probe", "path")
-            ways.setdefault(purpose, Observe(purpose, o.subject, way))
-    traced: list[Observation] = yield from gather(list(ways.values()))
+        if isinstance(o.fact, Train) and not o.fact.answered:
+            silent_places.setdefault(o.purpose.partition(".")[0], (o.subject, o.fact.destination))
+    # One of each kind, and beside it the way that TCP takes there: routers answer only so much at once.
+    ways = [_way(f"{what}.quic.path", *place, Protocol.QUIC) for what, place in silent_places.items()]
+    known = {o.fact.flow.destination for o in found if isinstance(o.fact, Path) and o.fact.reached}
+    if "edge" in silent_places and silent_places["edge"][1] not in known:
+        ways.append(_way("edge.path", *silent_places["edge"], Protocol.TCP))
+    traced: list[Observation] = yield from gather(ways)
     return looked + traced
+
+
+def _way(purpose: str, name: str, address: str, protocol: Protocol) -> Observe:
+    return Observe(purpose, name, Traceroute(Flow(protocol, address, HTTPS)))
 
 
 def _fetched(found: Sequence[Observation], what: str) -> dict[tuple[str, str], Response]:

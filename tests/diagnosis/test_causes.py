@@ -22,7 +22,9 @@ from tests.diagnosis.picture import (
     HOME,
     ISP,
     ISP_RESOLVER,
+    LAST,
     OVER_V6,
+    PLATFORM,
     SIX_HOME,
     VIA_A,
     VIA_B,
@@ -54,6 +56,10 @@ SLOW_LOOPBACK = Answer(ASKED, "NOERROR", ("127.0.0.1",), rtt_s=0.02)
 NXDOMAIN = Answer(ASKED, "NXDOMAIN", rtt_s=0.02)
 PUBLIC = ("1.1.1.1", "8.8.8.8", "9.9.9.9")
 
+TO_B, OF_ONE = ("1.1.1.1", "8.8.8.8", "151.0.1.10"), ("23.0.1.10", "23.0.1.11", "23.0.1.99")
+FUNCTION, AT = "image.tiktokcdn.com", "23.0.1.11"  # beside www.tiktok.com in one network
+CHALLENGE = {"cf-mitigated": "challenge"}
+
 healthy = Picture()
 offering = Picture(offers=OFFERS)
 nothing = healthy.but(
@@ -72,6 +78,12 @@ def here(resolver: str, platform: Answer | None, control: Answer | None) -> dict
     """What one resolver says."""
     rows = {(resolver, "platform"): platform, (resolver, "control"): control}
     return {key: answer for key, answer in rows.items() if answer}
+
+
+def function(role: str, **changes: object) -> Picture:
+    """One name is there for `role`; its neighbour in the same delivery network, and all others, are not."""
+    targets = tuple(structs.replace(t, role=role) if t.name == FUNCTION else t for t in PLATFORM.targets)
+    return healthy.but(platform=structs.replace(PLATFORM, targets=targets), **changes)
 
 
 CAUSES: dict[str, Picture] = {
@@ -128,6 +140,11 @@ CAUSES: dict[str, Picture] = {
     ),
     "platform.origin.error": healthy.but(status=dict.fromkeys(EDGES, 502)),
     "platform.origin.slow": healthy.but(first_byte_s=dict.fromkeys(EDGES, 4.0)),
+    "platform.login.down": function("login", status={AT: 503}),
+    "platform.upload.down": function("upload", status={AT: 500}),
+    "platform.live.down": function("live", status={AT: 502}),
+    "platform.security.locked": function("login", status={AT: 403}, headers=CHALLENGE),
+    "policy.content.limited": function("live", status={AT: 451}),
     "platform.maintenance": healthy.but(status=dict.fromkeys(EDGES, 503), headers={"retry-after": "3600"}),
     "platform.dns.authoritative": healthy.but(answers=everywhere(SERVFAIL, "platform")),
     "platform.certificate": healthy.but(shaken=dict.fromkeys(EDGES, certificate(-90 * DAY_S, -DAY_S))),
@@ -297,6 +314,13 @@ NASTY: dict[str, Nasty] = {
         "home", healthy.but(stalled=EVERYTHING, closer=(sizes(EDGES[0], 1400, hole=(HOME, ISP[0])),))
     ),
     "a censor that overlooks names in small segments": Nasty("policy", by_name.but(closer=(in_small_segments,))),
+    "a drop where nobody is seen to leave the provider but for one peer": Nasty(
+        "undetermined",
+        healthy.but(
+            silent=(*BEHIND_A, *TO_B),
+            ways=cut((*BEHIND_A, *TO_B), 4) | dict.fromkeys(OF_ONE, (HOME, *ISP, LAST["23"])),
+        ),
+    ),
     "a drop at the border of the provider": Nasty("transit", healthy.but(silent=BEHIND_A, ways=cut(BEHIND_A, 4))),
 }
 

@@ -43,7 +43,7 @@ def seen(picture: Picture) -> tuple[Observation, ...]:
 
 
 def verdict(picture: Picture) -> Verdict:
-    return diagnose(seen(picture), PLATFORM, origin)
+    return diagnose(seen(picture), picture.platform, origin)
 
 
 def item(found: Verdict, ident: str) -> tuple[Level, str, str]:

@@ -6,7 +6,7 @@ from netprobe.diagnosis import diagnose
 from netprobe.model.report import Observation
 from netprobe.model.verdict import Component, Level
 from tests.diagnosis.over_quic import ASKED, AT_HOME, AT_ISP, COMPARED, EVERYBODY, OFFERS, PLACES, quic, shaken
-from tests.diagnosis.picture import PLATFORM, Picture, ended, origin
+from tests.diagnosis.picture import PLATFORM, Picture, ended, origin, way
 
 OFFERING = Picture(offers=OFFERS)
 
@@ -23,6 +23,7 @@ def told(picture: Picture) -> str:
         ("works", "none.app_device", quic()),
         ("by_name", "policy.quic.drop", quic(*ASKED, name_only=True)),
         ("by_address", "policy.quic.drop", quic(*ASKED)),
+        ("stopped_by_isp", "policy.quic.drop", quic(ASKED[0], asked=ASKED[:1], ends=AT_ISP - 1)),
         ("nowhere_home", "home.quic.blocked", quic(*EVERYBODY, ends=AT_HOME)),
         ("nowhere_home", "home.quic.blocked", quic(*EVERYBODY, dropped_locally=True)),
         ("nowhere_isp", "isp.quic.blocked", quic(*EVERYBODY, ends=AT_ISP)),
@@ -46,6 +47,9 @@ def test_what_is_seen_over_quic_is_told(state: str, cause: str, seen: tuple[Obse
         ("unclear", quic(*ASKED, compared=())),  # nothing to compare with
         ("unserved", quic(*ASKED, probed=True)),  # servers without room for handshakes look so too
         ("one_network", quic(ASKED[0], asked=ASKED[:1])),  # it may be the vendor's own trouble
+        ("one_network", quic(ASKED[0], asked=ASKED[:1], ends=len(way(PLACES[ASKED[0]])))),  # and so it is, at its door
+        ("one_network", quic(ASKED[0], asked=ASKED[:1], ends=AT_ISP + 1)),  # a carrier's router, where it filters too
+        ("one_network", quic(ASKED[0], asked=ASKED[:1], ends=AT_HOME)),
     ],
 )
 def test_what_is_half_seen_blames_nobody(state: str, seen: tuple[Observation, ...]) -> None:

@@ -115,14 +115,17 @@ def test_a_name_that_is_cut_off_is_tried_once() -> None:
 
 
 def test_silence_is_looked_into() -> None:
-    """Once more, by probes without a name, by another name; then one way of each kind where no probe was answered."""
+    """Once more, by probes without a name, by another name; then one way of each kind where no probe was answered.
+
+    And the way that TCP takes to the same edge, for comparison: nobody has looked at it yet.
+    """
     found = looked(served(), silence)
     assert [purpose for purpose, _ in found].count("edge.quic.again") == 2
     assert {purpose for purpose, _ in found} == {
         "edge.quic", "control.quic", "edge.quic.again", "control.quic.again", "edge.quic.probe", "control.quic.probe",
-        "quic.other", "edge.quic.path", "control.quic.path",
+        "quic.other", "edge.quic.path", "control.quic.path", "edge.path",
     }  # fmt: skip
-    assert [purpose for purpose, _ in found][-2:] == ["edge.quic.path", "control.quic.path"]
+    assert [purpose for purpose, _ in found][-3:] == ["edge.quic.path", "control.quic.path", "edge.path"]
 
 
 def test_a_minded_name_is_tried_elsewhere() -> None:
@@ -154,6 +157,8 @@ def test_observations_keep_what_they_are_about() -> None:
     found = served()
     first: list[Observation] = run(gather(list(try_quic(found, EDGES, CONTROLS))), vantage)
     then: list[Observation] = run(look_into_silence([*found, *first], CONTROLS), vantage)
-    protocols = {o.fact.flow.protocol for o in then if isinstance(o.fact, Path)}
+    paths = {(o.purpose, o.fact.flow.protocol) for o in then if isinstance(o.fact, Path)}
+    protocols = {protocol for purpose, protocol in paths if purpose != "edge.path"}
+    assert ("edge.path", Protocol.TCP) in paths
     protocols |= {o.fact.protocol for o in then if isinstance(o.fact, Train)}
     assert protocols == {Protocol.QUIC}

@@ -5,6 +5,7 @@ from statistics import median
 from netprobe.diagnosis.facts import Found, Reach, best_fetch
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
+from netprobe.diagnosis.signals.errors import Answers, errors, function_fails, function_refused
 from netprobe.diagnosis.signals.tls import outcomes
 from netprobe.model.services import Response
 
@@ -20,7 +21,7 @@ TICKETS_BYTES = 1024
 CAP_BYTES = 24_000  # caps on connections end them after 14 to 20 KB
 
 
-def _answers(view: View) -> dict[tuple[str, str], Found[Response]]:
+def _answers(view: View) -> Answers:
     """Fetches at the platform whose handshake was finished and verified."""
     return {key: f for key, f in outcomes(view).items() if f[1].handshaken.done}
 
@@ -64,41 +65,26 @@ def status(view: View) -> Finding | None:
             indices,
         )
     if not failed:
-        return Finding("fine", f"{of(total, total)} of the platform's pages are answered.", indices)
-    indices = tuple(i for i, _ in failed.values())
-    stalled = [f for k, f in failed.items() if k in stalling]
-    if len(stalled) == len(failed):
-        begun = [r for r in (_farthest(view, *k) for k in failed) if r.arrived_bytes > TICKETS_BYTES]
-        if 2 * len(begun) > len(stalled):
-            return _cut(view, begun, total, indices)
-        return Finding(
-            "stalls", f"{of(len(stalled), total)} of the platform's servers take the request and never answer.", indices
-        )
+        fine = Finding("fine", f"{of(total, total)} of the platform's pages are answered.", indices)
+        return function_refused(view, seen) or fine
+    if failed.keys() <= stalling:
+        return _silence(view, seen, failed)
     codes = sorted({f[1].status for f in failed.values() if f[1].status})
     told = f"{of(len(failed), total)} of the platform's servers answer with an error ({', '.join(map(str, codes))})"
     planned = [f for f in failed.values() if f[1].status == _UNAVAILABLE and "retry-after" in f[1].headers]
     if 2 * len(planned) > len(failed):
-        return Finding("maintenance", f"{told} and say when to come back.", indices)
-    failed_networks = {view.facts.edges[a].network for _, a in failed}
-    fine_networks = {view.facts.edges[a].network for k, (_, a) in zip(seen, seen, strict=True) if k not in failed}
-    customers = _failing_customers(view, failed_networks)
-    if customers and len(failed_networks) == 1 and not failed_networks & fine_networks:
-        return Finding(
-            "errors_vendor",
-            f"{told}, all of one delivery network, and so does {customers[0]}, another customer of it.",
-            indices,
-        )
-    if (
-        len(failed_networks) == 1
-        and fine_networks
-        and not failed_networks & fine_networks
-        and _many_roles(view, failed)
-    ):
-        return Finding(
-            "errors_one_network", f"{told}, all of one delivery network; {len(fine_networks)} other(s) serve.", indices
-        )
-    state = "errors_all" if len(failed) == total else "errors_some"
-    return Finding(state, f"{told}, over good connections.", indices)
+        return Finding("maintenance", f"{told} and say when to come back.", tuple(i for i, _ in failed.values()))
+    return errors(view, seen, failed, told)
+
+
+def _silence(view: View, seen: Answers, failed: Answers) -> Finding:
+    """Requests that are taken and not answered, or not to the end."""
+    total, indices = len(seen), tuple(i for i, _ in failed.values())
+    begun = [r for r in (_farthest(view, *k) for k in failed) if r.arrived_bytes > TICKETS_BYTES]
+    if 2 * len(begun) > len(failed):
+        return _cut(view, begun, total, indices)
+    told = f"{of(len(failed), total)} of the platform's servers take the request and never answer"
+    return function_fails(view, seen, failed, told) or Finding("stalls", f"{told}.", indices)
 
 
 def _cut(view: View, begun: list[Response], total: int, facts: tuple[int, ...]) -> Finding:
@@ -156,19 +142,9 @@ def _stalls(view: View, name: str, address: str) -> bool:
     return len(tried) > 1 and all(r.handshaken.done and (not r.status or r.error == "timeout") for r in tried)
 
 
-def _failing_customers(view: View, networks: set[str]) -> list[str]:
-    """Controls that are customers of the same delivery networks and answer with server errors too."""
-    rows = [(c, best_fetch(c.fetches)) for c in view.controls if c.customer_of in networks]
-    return [n for c, f in rows if f and f[1].handshaken.done and f[1].status >= _SERVER_ERROR for n in c.names]
-
-
 def _web_among(view: View, keys: dict[tuple[str, str], Found[Response]]) -> bool:
     """Media hosts refuse a bare request as a matter of course; pages and interfaces do not."""
     return any(view.facts.targets[n].role in {"web", "api", "login"} for n, _ in keys if n in view.facts.targets)
-
-
-def _many_roles(view: View, keys: dict[tuple[str, str], Found[Response]]) -> bool:
-    return len({view.facts.targets[n].role for n, _ in keys if n in view.facts.targets}) > 1
 
 
 def speed(view: View) -> Finding | None:
@@ -249,6 +225,12 @@ SIGNALS = (
             "maintenance",
             "errors_vendor",
             "errors_one_network",
+            "errors_one_place",
+            "errors_login",
+            "errors_upload",
+            "errors_live",
+            "notice_limited",
+            "challenge_login",
             "errors_some",
             "errors_all",
         ),

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from netprobe.diagnosis.facts import Destination, Found
 from netprobe.diagnosis.pattern import View
+from netprobe.diagnosis.place import SILENT_ROUTERS
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.model.probes import Path, Protocol, Train
 from netprobe.model.services import QuicHandshaken, Response
 from netprobe.probing.quic import announces
 from netprobe.topology.segments import Segment
 
+_BEFORE_THE_PLATFORM = frozenset({Segment.ISP, Segment.EXCHANGE, Segment.TRANSIT})
 _NETWORKS = 2  # of the platform's that QUIC must not get to before it is not one delivery network's trouble
 
 
@@ -126,9 +128,33 @@ def _platform_only(view: View, lost: list[_Tried], told: str, reached: list[_Tri
         )
     if any(train.answered for e in lost for _, train in e.probes):
         return Finding("unserved", f"{told}. Datagrams get there: it is handshakes that are not answered.", facts)
-    if len(networks) < _NETWORKS:
-        return Finding("one_network", f"{told}. Only one delivery network was asked: it may be its own trouble.", facts)
-    return Finding("by_address", f"{told}. It is stopped towards {len(networks)} networks, whatever the name.", facts)
+    if len(networks) >= _NETWORKS:
+        return Finding(
+            "by_address", f"{told}. It is stopped towards {len(networks)} networks, whatever the name.", facts
+        )
+    stopper = next(filter(None, (_stopper(view, tried) for tried in lost)), "")
+    if stopper:
+        return Finding(
+            "stopped_by_isp",
+            f"{told}. It ends inside your provider's network, behind {view.who(stopper)}, where TCP goes on.",
+            facts,
+        )
+    return Finding("one_network", f"{told}. Only one delivery network was asked: it may be its own trouble.", facts)
+
+
+def _stopper(view: View, lost: _Tried) -> str:
+    """The provider's router behind which QUIC drew no word any more, and TCP to the same place did; empty: none."""
+    for _, path in lost.paths:
+        last = path.last_responding
+        if last is None or view.paths.segment_of(last.addresses[0]) is not Segment.ISP:
+            continue
+        for index, tcp in view.paths.passing:
+            if tcp.flow.destination != path.flow.destination or tcp.flow.protocol is Protocol.QUIC:
+                continue
+            behind = [step for step in view.paths.steps(index, tcp) if step.ttl > last.ttl]
+            if len(behind) >= SILENT_ROUTERS and behind[0].segment in _BEFORE_THE_PLATFORM:
+                return last.addresses[0]
+    return ""
 
 
 def _everywhere(view: View, lost: list[_Tried], told: str, facts: tuple[int, ...]) -> Finding:
@@ -181,6 +207,7 @@ SIGNALS = (
             "by_name",
             "unserved",
             "one_network",
+            "stopped_by_isp",
             "by_address",
             "nowhere",
             "nowhere_home",

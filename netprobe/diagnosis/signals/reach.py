@@ -78,14 +78,14 @@ def refused(view: View) -> Finding | None:
     if not refusing:
         return Finding("no", "No connection to the platform is refused.", facts)
     told = f"{of(len(refusing), len(view.edges))} of the platform's addresses refuse connections"
-    networks = _networks(refusing)
+    networks, rooms = _networks(refusing), {e.network for e in refusing}
     alike = [c for c in view.controls if c.reach is Reach.REFUSING]
-    customers = [n for c in alike if {c.customer_of} == networks for n in c.names]
+    customers = [n for c in alike if c.customer_of in rooms for n in c.names] if len(networks) == 1 else []
     if 2 * len(alike) > len(view.controls):
         return Finding(
             "everywhere", f"{told}, and so do {of(len(alike), len(view.controls))} unrelated services.", facts
         )
-    if any(_comes_early(view, e) for e in refusing):
+    if _come_early(view, refusing):
         return Finding("early", f"{told}, but the refusals come from a place before the platform's network.", facts)
     accepting = _networks([e for e in view.edges if e.reach is Reach.OPEN])
     if customers and not networks & accepting:
@@ -101,20 +101,46 @@ def refused(view: View) -> Finding | None:
     return Finding("several_networks", f"{told}, of {len(networks)} delivery networks.", facts)
 
 
-def _comes_early(view: View, edge: Destination) -> bool:
-    """The refusal came from straight behind a router of the provider's, while the destination is elsewhere."""
+def _come_early(view: View, refusing: list[Destination]) -> bool:
+    """Whether somebody before the platform's network refuses in its name.
+
+    A delivery network may stand right behind the provider's last router, or have an address of the provider's on the
+    link between them. So it takes several networks that all seem to begin there, or one that others of its addresses
+    show to go on behind that router.
+    """
+    early = {e.address: router for e in refusing if (router := _provider_right_before(view, e))}
+    if len({view.facts.edges[address].deliverer for address in early}) > 1:
+        return True
+    return any(_goes_on(view, address, router) for address, router in early.items())
+
+
+def _provider_right_before(view: View, edge: Destination) -> str:
+    """The provider's router from straight behind which the refusal came; empty when it did not."""
     if view.facts.asn(edge.address) in view.paths.isp:
-        return False
+        return ""
     for index, path in edge.paths:
         steps = view.paths.steps(index, path)
         straight = path.reached and steps and steps[-1].ttl >= len(path.hops) - 1
         if straight and steps[-1].segment is Segment.ISP:
-            return True
+            return steps[-1].address
+    return ""
+
+
+def _goes_on(view: View, address: str, router: str) -> bool:
+    """Whether the way to a neighbour in the same network leads through `router` and then through another one."""
+    network = view.facts.network(address)
+    for index, path in view.paths.passing:
+        to = path.flow.destination
+        if to != address and view.facts.network(to) == network:
+            addresses = [step.address for step in view.paths.steps(index, path)]
+            if router in addresses[:-1]:
+                return True
     return False
 
 
 def _networks(edges: list[Destination]) -> set[str]:
-    return {e.network for e in edges}
+    """Whose they are."""
+    return {e.deliverer for e in edges}
 
 
 def _indices(destinations: list[Destination]) -> tuple[int, ...]:
