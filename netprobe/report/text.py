@@ -120,8 +120,7 @@ def _announced(verdict: Verdict, room: int) -> list[Line]:
     items = announced(verdict.evidence)
     lines = [line("Announced", "strong")] if items else []
     for item in items:
-        text = capitalised(clean(item.sentence, _LONG))
-        lines += paragraph(text, width=room, first=(Span("  · ", "mark"),), indent=4)
+        lines += paragraph(clean(item.sentence, _LONG), width=room, first=(Span("  · ", "mark"),), indent=4)
         if item.reason:
             text = f"does not count: {clean(item.reason, _LONG)}"
             lines += paragraph(text, width=room, first=(Span("    "),), indent=4, style="faint")
