@@ -6,13 +6,14 @@ from netprobe.diagnosis import diagnose as judge
 from netprobe.model.host import HostState
 from netprobe.model.report import REPORT_SCHEMA, Observation, Report, Timing
 from netprobe.model.targets import Platform, Target
+from netprobe.probing.announced import ANNOUNCED, NO_SOURCES, Sources
 from netprobe.probing.port import Vantage
 from netprobe.probing.run import DEFAULT_RATE, Progress, run
 from netprobe.probing.survey import survey
 from netprobe.topology.asn import Origin
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # all that may be asked of a diagnosis
     vantage: Vantage,
     platform: Platform,
     origin: Callable[[str], Origin | None],
@@ -22,18 +23,28 @@ def diagnose(
     progress: Progress | None = None,
     locating: bool = False,
     all_uplinks: bool = True,
+    sources: Sources = NO_SOURCES,
 ) -> Report:
     """Measure from `vantage` and say whose fault it is. `origin` maps an address to the AS that announces it.
 
     `locating`: where a name is minded, find out at which hop. `all_uplinks`: ask over the others too where one fails.
+    `sources` are what is listened to for announcements.
     """
     began_s = vantage.now()
     plan = survey(
-        platform, select_targets(platform, symptom), symptom=symptom, locating=locating, all_uplinks=all_uplinks
+        platform,
+        select_targets(platform, symptom),
+        symptom=symptom,
+        locating=locating,
+        all_uplinks=all_uplinks,
+        announcements=sources.urls,
     )
-    observations = tuple(
-        Observation(o.at_s - began_s, o.purpose, o.subject, o.fact, o.link)
-        for o in run(plan, vantage, rate=rate, progress=progress)
+    observations = (
+        *(
+            Observation(o.at_s - began_s, o.purpose, o.subject, o.fact, o.link)
+            for o in run(plan, vantage, rate=rate, progress=progress)
+        ),
+        *(Observation(0.0, ANNOUNCED, one.source, one) for one in sources.told),
     )
     usage = vantage.usage()
     timing = Timing(vantage.now() - began_s, usage.packets_sent, usage.bytes_sent)

@@ -15,12 +15,14 @@ File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file; w
 @app.command()
 def check(file: File = None) -> None:
     """Read a configuration file strictly and say what is wrong with it."""
+    from netprobe.cli.announcements import gather
     from netprobe.cli.settings import DEFAULT_FILE, load
     from netprobe.topology.asn import AsnTable
     from netprobe.topology.platform import load_platform
 
     settings = load(file)
     load_platform(settings.platform)
+    gather(settings.announcements, "'announcements'")
     AsnTable.open(settings.asn_table or None).close()
     used = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     typer.echo(f"{used}: good" if used else f"no configuration file ({DEFAULT_FILE}): the defaults are in force")

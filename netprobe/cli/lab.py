@@ -91,7 +91,7 @@ def run(
     if command and flags:
         msg = f"{flags[0]} is for the diagnosis that runs without a COMMAND; write it behind the command"
         raise typer.BadParameter(msg)
-    return run_inside(name, command or ["netprobe", "diagnose", *flags], seed, fidelity.value, pcap)
+    return run_inside(name, command or (), flags, seed, fidelity.value, pcap)
 
 
 @app.command()

@@ -69,14 +69,22 @@ def show_scenario(name: str, config: Path | None, *, as_json: bool) -> None:
         show(draw(scenario, table.lookup, width=width()))
 
 
-def run_inside(name: str, command: Sequence[str], seed: int, fidelity: str, pcap: Path | None) -> int:
-    """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program."""
+def run_inside(
+    name: str, command: Sequence[str], flags: Sequence[str], seed: int, fidelity: str, pcap: Path | None
+) -> int:
+    """Run `command` in the scenario's network and return its exit code. `netprobe` means this very program.
+
+    Without one it is diagnosed, with `flags` and the announcements that its client is told of.
+    """
     from netprobe.sim.namespaces import own_environment
     from netprobe.sim.world import Fidelity, run_in_world
 
     scenario = load(name)
     lead = (Span("simulating  ", "faint"), Span(f"{scenario.name}  ", "strong"))
     show(paragraph(clean(scenario.sentence, 300), width=width(), first=lead, indent=12), sys.stderr)
+    if not command:
+        feeds = [word for url in scenario.client.announcements for word in ("--announcements", url)]
+        command = ["netprobe", "diagnose", *flags, *feeds]
     own = [sys.executable, "-m", "netprobe"] if command[0] == "netprobe" else [command[0]]
     inside = [*own, *command[1:]]
     environment = own_environment()

@@ -26,6 +26,7 @@ _ALWAYS = (
     "netprobe.model.unsent",
     "netprobe.report.words",
 )
+_FEEDS = ("netprobe.probing.feed",)
 _PCAP = ("netprobe.capture", "netprobe.cli.capturing")
 _PEOPLE = ("locale", "shutil", "netprobe.report.lines")
 _REPORT = ("netprobe.report.html", "netprobe.report.text", "netprobe.report.details", "tempfile")
@@ -36,12 +37,16 @@ _DISPLAY = (
 )
 
 
-def for_diagnosis(*, shown: bool = True) -> None:
-    """Load what a diagnosis may want, and its report where it is `shown`: a resident keeps it for others to show."""
+def for_diagnosis(*, shown: bool = True, feeds: bool = False) -> None:
+    """Load what a diagnosis may want, and its report where it is `shown`: a resident keeps it for others to show.
+
+    With `feeds` it listens to announcements.
+    """
+    wanted = (*_LOOKUPS, *(_FEEDS if feeds else ()))
     if not shown:
-        _load(_LOOKUPS)
+        _load(wanted)
         return
-    _load((*_LOOKUPS, *_PCAP, *_PEOPLE, *_REPORT))
+    _load((*wanted, *_PCAP, *_PEOPLE, *_REPORT))
     from netprobe.report.html import style
 
     style()

@@ -11,6 +11,7 @@ from netprobe.cli.capturing import recorded
 from netprobe.cli.failure import Failure
 from netprobe.cli.output import NO_OUTPUT, Output
 from netprobe.cli.settings import Settings
+from netprobe.diagnosis.announcements import words
 from netprobe.diagnosis.causes import tables
 from netprobe.engine import SYMPTOM_ROLES, diagnose
 from netprobe.live import host, quic
@@ -22,6 +23,7 @@ from netprobe.model.probes import Protocol
 from netprobe.model.report import Report
 from netprobe.model.rungs import most_rate
 from netprobe.model.targets import Platform
+from netprobe.probing.announced import NO_SOURCES, Sources
 from netprobe.probing.run import Progress
 from netprobe.topology.asn import AsnTable
 
@@ -55,19 +57,28 @@ class Instruments(NamedTuple):
 
 @contextmanager
 def instruments(
-    settings: Settings, platform: Platform, *, ca_file: str = "", every_s: float = 0.0, folder: Path | None = None
+    settings: Settings,
+    platform: Platform,
+    *,
+    ca_file: str = "",
+    every_s: float = 0.0,
+    folder: Path | None = None,
+    feeds: bool = False,
 ) -> Iterator[Instruments]:
     """Open what a diagnosis needs, then give up all privilege: whatever else is read or written comes before.
 
-    An agent measures again `every_s` seconds and keeps its records in `folder`. Raises `CannotMeasure`.
+    An agent measures again `every_s` seconds and keeps its records in `folder`. With `feeds` announcements are read.
+    Raises `CannotMeasure`.
     """
     with AsnTable.open(settings.asn_table or None) as table:
         trust = load_trust(ca_file or settings.ca_file or None)
         trust.context(verify=True)
         tables()
+        if feeds:
+            words()
 
         def load() -> None:
-            later.for_diagnosis(shown=folder is None)
+            later.for_diagnosis(shown=folder is None, feeds=feeds)
             quic.ahead(trust.authorities())
 
         yield Instruments(separate(_reach(settings, platform, every_s), load=load, folder=folder), trust, table)
@@ -81,7 +92,7 @@ def _reach(settings: Settings, platform: Platform, every_s: float) -> Reach:
     return Reach((*state.resolvers, state.gateway), additions, a_minute, settings.rate)
 
 
-def measure(
+def measure(  # all that may be asked of a diagnosis
     settings: Settings,
     platform: Platform,
     instruments: Instruments,
@@ -91,6 +102,7 @@ def measure(
     progress: Progress | None = None,
     locating: bool = False,
     all_uplinks: bool = True,
+    sources: Sources = NO_SOURCES,
 ) -> Report:
     """Diagnose `platform` from here; `pcap` is a file for the probes. Raises `CannotMeasure` where none can be sent."""
     with LiveVantage(wire=instruments.wires.open(), trust=instruments.trust) as vantage:
@@ -107,4 +119,5 @@ def measure(
                 progress=progress,
                 locating=locating,
                 all_uplinks=all_uplinks,
+                sources=sources,
             )

@@ -6,6 +6,7 @@ from random import SystemRandom
 from netprobe.agent.schedule import parse_interval
 from netprobe.agent.service import Agent, Keep, to_stderr
 from netprobe.agent.store import Store
+from netprobe.cli.announcements import gather
 from netprobe.cli.measuring import check_ca_file, instruments, measure
 from netprobe.cli.settings import load
 from netprobe.live import CannotMeasure
@@ -22,15 +23,23 @@ def start(*, once: bool, every: str, state: Path | None, config: Path | None, ca
     platform = load_platform(settings.platform)
 
     folder = state or Path(settings.agent.state)
+    heard = gather(settings.announcements, "'announcements'")
 
     with (
-        instruments(settings, platform, ca_file=ca_file, every_s=every_s, folder=folder) as opened,
+        instruments(settings, platform, ca_file=ca_file, every_s=every_s, folder=folder, feeds=bool(heard)) as opened,
         Store.write(folder) as store,
     ):
 
         def one_round(progress: Progress) -> Report:
             try:
-                return measure(settings, platform, opened, progress=progress, all_uplinks=settings.agent.all_uplinks)
+                return measure(
+                    settings,
+                    platform,
+                    opened,
+                    progress=progress,
+                    all_uplinks=settings.agent.all_uplinks,
+                    sources=heard.again().sources(platform),
+                )
             finally:
                 opened.table.let_go()  # there are minutes until the next round
 

@@ -31,7 +31,8 @@ class AgentSettings(Record, frozen=True):
 class Settings(Record, frozen=True):
     """The whole file. `platform` is a catalogue's name or path, `rate` probes a second; no path: the built-in file.
 
-    `all_uplinks`: what fails over the uplink that the routes lead to is asked over the others too.
+    `all_uplinks`: what fails over the uplink that the routes lead to is asked over the others too. `announcements` are
+    https addresses of feeds (RSS, Atom, JSON Feed) and paths of files that hold one: what the platform and others say.
     """
 
     platform: str = "tiktok"
@@ -39,6 +40,7 @@ class Settings(Record, frozen=True):
     asn_table: str = ""
     ca_file: str = ""
     all_uplinks: bool = True
+    announcements: tuple[str, ...] = ()
     agent: AgentSettings = AgentSettings()
 
 
@@ -81,6 +83,10 @@ def convert(document: Mapping[str, Any], name: str) -> Settings:
         what, _, where = str(error).replace("`", "'").partition(" - at '$.")
         msg = f"{name}: '{where.rstrip(chr(39))}': {what[0].lower()}{what[1:]}"
         raise Failure(msg) from None
+    if settings.announcements:
+        from netprobe.cli.announcements import check
+
+        check(settings.announcements, f"{name}: 'announcements'")
     try:
         parse_interval(settings.agent.every)
     except IntervalError as error:

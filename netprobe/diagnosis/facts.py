@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
+from netprobe.model.announcements import Announced
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, ReplyKind, Train
 from netprobe.model.report import Observation
@@ -169,6 +170,7 @@ class Facts:
         self.quic = {p: self._of(p, QuicHandshaken) for p in _QUIC}
         self.quic_probes = [*self._of("edge.quic.probe", Train), *self._of("control.quic.probe", Train)]
         self.quic_paths = [*self._of("edge.quic.path", Path), *self._of("control.quic.path", Path)]
+        self.announced = self._of("announced", Announced)
         self.targets: dict[str, Target] = {t.name: t for t in platform.targets}
         self.control_rows: dict[str, Control] = {c.name: c for c in platform.controls}
 

@@ -5,7 +5,7 @@ Pure: no I/O, no clock, and the same observations in any order give the same ver
 
 from collections.abc import Sequence
 
-from netprobe.diagnosis import gates
+from netprobe.diagnosis import gates, hearsay
 from netprobe.diagnosis.causes import Tables, tables
 from netprobe.diagnosis.exonerate import exonerations
 from netprobe.diagnosis.facts import Facts, OriginOf
@@ -35,7 +35,7 @@ def diagnose(
     del symptom
     view = View(Facts(observations, platform, origin))
     table = tables()
-    evidence = gates.apply(ask(view))
+    evidence = hearsay.believed(gates.apply(ask(view)), table)
     groups = group_weights(evidence, table)
     first = decide(groups, table)
     second = second_trouble(groups, first, table)

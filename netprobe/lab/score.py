@@ -15,6 +15,7 @@ from netprobe.model.record import Record, from_json
 from netprobe.model.report import Report
 from netprobe.model.targets import Platform
 from netprobe.model.verdict import Component
+from netprobe.probing.announced import Sources
 from netprobe.sim.namespaces import LabError
 from netprobe.sim.scenario import Scenario
 from netprobe.sim.virtual import VirtualVantage
@@ -120,16 +121,16 @@ def run_virtual(
 
     Raises `LabError` when `pcap` cannot be written.
     """
-    vantage = VirtualVantage(scenario, seed)
+    vantage, sources = VirtualVantage(scenario, seed), Sources(scenario.client.announcements)
     if pcap is None:
-        return diagnose(vantage, platform, origin, symptom=scenario.symptom)
+        return diagnose(vantage, platform, origin, symptom=scenario.symptom, sources=sources)
     try:
         capture = Capture(pcap)
     except OSError as error:
         raise LabError(f"--pcap: {pcap}: {error.strerror}") from None
     try:
         vantage.record(capture)
-        return diagnose(vantage, platform, origin, symptom=scenario.symptom)
+        return diagnose(vantage, platform, origin, symptom=scenario.symptom, sources=sources)
     finally:
         capture.close()
 
@@ -139,14 +140,19 @@ def run_real(scenario: Scenario, seed: int, fidelity: Fidelity = Fidelity.TUN, p
 
     Raises `RuntimeError` with the command's own words when it could not measure.
     """
-    command = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
-    command += ["--symptom", scenario.symptom] if scenario.symptom else []
+    command = [sys.executable, "-m", "netprobe", "diagnose", "--json", *asked_with(scenario)]
     done = run_in_world(scenario, command, seed=seed, fidelity=fidelity, capture=True, pcap=pcap)
     try:
         return from_json(done.stdout, Report)
     except ValueError as error:
         msg = f"{scenario.name}, seed {seed}: no report (exit code {done.returncode}): {_last_line(done.stderr)}"
         raise RuntimeError(msg) from error
+
+
+def asked_with(scenario: Scenario) -> list[str]:
+    """The options of `netprobe diagnose` that the scenario asks for."""
+    symptom = ["--symptom", scenario.symptom] if scenario.symptom else []
+    return symptom + [word for url in scenario.client.announcements for word in ("--announcements", url)]
 
 
 def _last_line(text: str | bytes) -> str:

@@ -366,6 +366,7 @@ class Conversation:
                 title=title(self._body),
                 body_bytes=self._body_bytes,
                 uploaded_bytes=max(0, self._uploaded),
+                body=self._body if self._fetch.keep_body else b"",
                 **self._arrivals.told(error, self._reactor.now()),
             )
         )

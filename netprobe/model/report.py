@@ -1,5 +1,6 @@
 """What is handed on: Observation (a fact with its time and purpose), Timing, Report, Incident."""
 
+from netprobe.model.announcements import Announced
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import Record
@@ -18,6 +19,7 @@ AnyFact = (
     | RateTest
     | FlowTest
     | Multipath
+    | Announced
 )
 
 

@@ -170,8 +170,8 @@ class QuicHandshaken(Fact, frozen=True, tag="quic_handshaken"):
 class Fetch(Record, frozen=True):
     """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read.
 
-    The request has a body of `upload_bytes` zeros. `host` is whom it asks for where that is not the handshake's
-    `server_name`: on the way only the latter can be read.
+    Those are handed on only with `keep_body`. The request has a body of `upload_bytes` zeros. `host` is whom it asks
+    for where that is not the handshake's `server_name`: on the way only the latter can be read.
     """
 
     handshake: Handshake
@@ -180,6 +180,7 @@ class Fetch(Record, frozen=True):
     body_limit: int = 65536
     upload_bytes: int = 0
     host: str = ""
+    keep_body: bool = False
 
 
 class Response(Fact, frozen=True, tag="response"):
@@ -194,7 +195,7 @@ class Response(Fact, frozen=True, tag="response"):
     `pause_s` is the longest time without a byte between the request and the first that could be read: a server that
     thinks is silent, a way that is slow is not. `curve` is when they came: (seconds since the request, bytes so far),
     at most a few dozen points. `uploaded_bytes` are those of the request, with what TLS adds, that the other side's
-    kernel had acknowledged at the end.
+    kernel had acknowledged at the end. `body` is what a fetch asked to keep; no observation does.
     """
 
     fetch: Fetch
@@ -210,6 +211,7 @@ class Response(Fact, frozen=True, tag="response"):
     pause_s: float | None = None
     curve: tuple[tuple[float, int], ...] = ()
     uploaded_bytes: int = 0
+    body: bytes = b""
 
 
 #: The headers that a Response keeps.

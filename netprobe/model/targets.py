@@ -47,6 +47,7 @@ class Platform(Record, frozen=True):
     """One platform's catalogue: `zones` are the registrable domains by which its names and certificates are known.
 
     `cdn_asns` are the networks that deliver it, by vendor; `scrubbing` those of the vendors that filter attacks.
+    `words` are those by which an announcement names it; none: its name.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Platform(Record, frozen=True):
     own_asns: tuple[int, ...] = ()
     cdn_asns: dict[str, tuple[int, ...]] = {}
     scrubbing: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 class Edge(Record, frozen=True):

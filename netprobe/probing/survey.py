@@ -22,6 +22,7 @@ from netprobe.model.report import Observation
 from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
 from netprobe.probing import over_v6
+from netprobe.probing.announced import Ending, listen
 from netprobe.probing.ask import Pause, inspect, lookup
 from netprobe.probing.constancy import has_changed, recheck
 from netprobe.probing.losses import ask_more
@@ -55,32 +56,42 @@ def survey(
     symptom: str = "",
     locating: bool = False,
     all_uplinks: bool = True,
+    announcements: Sequence[str] = (),
 ) -> Plan[Observations]:
     """Measure what a diagnosis of `platform` needs, `targets` being the names to try, in order of importance.
 
     `symptom` is what the user sees, where that asks for something that nothing else does. `locating`: find the hop at
     which a name is minded, at the price of asking for it again and again. `all_uplinks`: what fails over the first
-    uplink is asked over the others too, which may cost by the megabyte.
+    uplink is asked over the others too, which may cost by the megabyte. `announcements` are feeds, read beside it all.
 
     What changes meanwhile is measured again, as it is then; of the time before, only what shows the change is kept.
     """
     rechecks: list[Observation] = []
     for _ in range(ATTEMPTS):
-        found, again, changed = yield from _measure(
-            platform, targets, symptom=symptom, locating=locating, all_uplinks=all_uplinks
-        )
+        (host,) = yield [Observe("host", "self", inspect())]
+        ending = Ending()
+        measuring = _measure(host, platform, targets, symptom=symptom, locating=locating, all_uplinks=all_uplinks)
+        (found, again, changed), heard = yield [
+            ending.mark(measuring),
+            listen(announcements, host, platform, ending),
+        ]
         rechecks += again
         if not changed:
             break
-    return (*found, *rechecks)
+    return (*found, *rechecks, *heard)
 
 
 def _measure(
-    platform: Platform, targets: Sequence[Target], *, symptom: str, locating: bool, all_uplinks: bool
+    host: Observation,
+    platform: Platform,
+    targets: Sequence[Target],
+    *,
+    symptom: str,
+    locating: bool,
+    all_uplinks: bool,
 ) -> Plan[tuple[list[Observation], list[Observation], bool]]:
     """All of it once; then what was asked a second time, and whether that says that the network has changed."""
-    (host,) = yield [Observe("host", "self", inspect())]
-    facts: HostState = host.fact
+    facts: HostState = host.fact  # type: ignore[assignment]  # what a look at the own machine brings
     found: list[Observation] = [host]
     again: list[Observation] = []
     stamp = f"{facts.wall_clock_s:.0f}"

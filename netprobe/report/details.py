@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from netprobe.model.announcements import Announced
 from netprobe.model.host import HostState, Link, OwnWire
 from netprobe.model.probes import FlowTest, Path, PathMtu, Protocol, RateTest, Train
 from netprobe.model.report import Observation, Report
@@ -214,6 +215,18 @@ def _flows(observation: Observation) -> Iterable[Line]:
     yield _row(observation.subject, text, at=observation, bad=never > 0)
 
 
+def _announced(observation: Observation) -> Iterable[Line]:
+    fact = observation.fact
+    if not isinstance(fact, Announced):
+        return
+    named = f"{len(fact.entries)} of {fact.total} entries kept" if fact.format else ""
+    text = "  ".join(filter(None, (fact.format, fact.title, named, fact.error)))
+    yield _row(fact.source, text, at=observation, bad=bool(fact.error))
+    for entry in fact.entries:
+        when = moment(entry.published_s) if entry.published_s is not None else "undated"
+        yield _row("", f"{when}  {entry.title or entry.text}  {entry.link}", at=observation)
+
+
 _TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] = (
     ("This computer", HostState, _host),
     ("Names", Answer, _answer),
@@ -224,6 +237,7 @@ _TABLES: tuple[tuple[str, type, Callable[[Observation], Iterable[Line]]], ...] =
     ("Sizes", PathMtu, _sizes),
     ("Rates", RateTest, _rates),
     ("Flows", FlowTest, _flows),
+    ("Announcements", Announced, _announced),
 )
 
 

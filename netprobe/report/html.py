@@ -17,7 +17,7 @@ from netprobe.report.drawing import draw_way
 from netprobe.report.history import History, span_of
 from netprobe.report.lines import render
 from netprobe.report.markup import Child, Markup, tag, verbatim
-from netprobe.report.text import split_evidence, worth_mentioning
+from netprobe.report.text import announced, split_evidence, worth_mentioning
 from netprobe.report.trace import Whose
 from netprobe.report.way import stops
 from netprobe.report.words import (
@@ -145,6 +145,13 @@ def _way(report: Report, whose: Whose) -> Markup:
 def _answers(report: Report, causes: Mapping[str, Cause]) -> list[Markup]:
     verdict = report.verdict
     parts = [_section("Why", *_evidence(verdict.evidence))]
+    said = announced(verdict.evidence)
+    if said:
+        rows = [
+            tag("li", e.sentence, *([tag("span", f"Does not count: {e.reason}.", class_="small")] if e.reason else []))
+            for e in said
+        ]
+        parts.append(_section("Announced", tag("ul", *rows)))
     if verdict.advice:
         steps = [
             tag("li", one.step, *([tag("span", f"✓ {one.checked}", class_="checked")] if one.checked else []))

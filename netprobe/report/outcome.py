@@ -1,5 +1,6 @@
 """Whether one thing that was tried worked: a fact about one try, not about the network."""
 
+from netprobe.model.announcements import Announced
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.report import AnyFact
@@ -28,3 +29,5 @@ def went_well(fact: AnyFact) -> bool:
             return fact.done
         case Response():
             return 0 < fact.status < 400
+        case Announced():
+            return not fact.error

@@ -27,6 +27,7 @@ from netprobe.report.words import (
 SHOWN_FOR = 5
 SHOWN_AGAINST = 3
 _RUNNERS_UP = 2
+_ANNOUNCED = "announced."  # what the ids of such evidence begin with
 _LONG = 400
 _WIDEST = 96  # longer lines are hard to read, however wide the terminal is
 _MARGIN = "  "
@@ -41,6 +42,7 @@ def answer(report: Report, causes: Mapping[str, Cause], *, width: int = 80) -> l
         [way(verdict, platform)],
         _how_sure(verdict, room),
         _why(verdict, room),
+        _announced(verdict, room),
         _steps(verdict, room),
         _innocent(verdict, room),
         _runners_up(verdict, causes, platform, room),
@@ -109,8 +111,25 @@ def split_evidence(evidence: Sequence[Weighed]) -> tuple[list[Weighed], list[Wei
     return speaks_for, against, [e for e in evidence if e.level is Level.DISCARDED]
 
 
+def announced(evidence: Sequence[Weighed]) -> list[Weighed]:
+    """What the platform and others say, whether or not it counts."""
+    return [e for e in evidence if e.id.startswith(_ANNOUNCED) and e.state not in {"", "nothing"}]
+
+
+def _announced(verdict: Verdict, room: int) -> list[Line]:
+    items = announced(verdict.evidence)
+    lines = [line("Announced", "strong")] if items else []
+    for item in items:
+        lines += paragraph(clean(item.sentence, _LONG), width=room, first=(Span("  · ", "mark"),), indent=4)
+        if item.reason:
+            text = f"does not count: {clean(item.reason, _LONG)}"
+            lines += paragraph(text, width=room, first=(Span("    "),), indent=4, style="faint")
+    return lines
+
+
 def _why(verdict: Verdict, room: int) -> list[Line]:
-    speaks_for, against, discarded = split_evidence(verdict.evidence)
+    measured = [e for e in verdict.evidence if not e.id.startswith(_ANNOUNCED)]  # what is announced stands below
+    speaks_for, against, discarded = split_evidence(measured)
     lines: list[Line] = []
     for title, items, limit, mark, style in (
         ("Why", speaks_for, SHOWN_FOR, "+", "good"),

@@ -7,12 +7,14 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from netprobe.model.hint import hint
 from netprobe.model.host import GivenFacts
+from netprobe.probing.announced import SourceError, place_of
 from netprobe.sim import lines
 from netprobe.sim.contradictions import CERTIFICATES, complaint, router_complaint
 from netprobe.sim.edges import outside
+from netprobe.sim.feeds import FORMATS
 from netprobe.sim.lines import WrongError, check_numbers
 from netprobe.sim.middlebox import PROTOCOLS
-from netprobe.sim.records import Entry, Fault, Scenario
+from netprobe.sim.records import Entry, Fault, Scenario, Server
 from netprobe.sim.routing import CLIENT, LINK_KEYS, Routing, clients, node_addresses
 from netprobe.sim.servers.answers import MOST_ALIASES
 from netprobe.sim.truths import ExpectationError, check_expect
@@ -115,6 +117,12 @@ def _check_addresses(scenario: Scenario) -> None:
     _check_facts(scenario.client.facts)
     for address in scenario.client.hosts.values():
         _check_either(address, "'hosts' in [client]")
+    for url in scenario.client.announcements:
+        try:
+            place_of(url)
+        except SourceError as error:
+            msg = f"'announcements' in [client]: '{url}': {error}"
+            raise WrongError(msg) from None
     for name, entry in scenario.names.items():
         _check_entry(entry, f"[names] '{name}'")
 
@@ -228,9 +236,7 @@ def _check_places(scenario: Scenario) -> None:
     for server in scenario.servers:
         check_numbers(server, f"[[server]] '{server.name}'")
         _known(server.at, routers, "router", f"'at' in [[server]] '{server.name}'")
-        if server.quic and not server.serves:
-            msg = f"'quic' in [[server]] '{server.name}': it has no certificate for any name: give it some in 'serves'"
-            raise WrongError(msg)
+        _check_speech(server)
     for resolver in scenario.resolvers:
         _known(resolver.at, routers, "router", f"'at' in [[resolver]] '{resolver.name}'")
         _check_prefixes((resolver.ecs,) if resolver.ecs else (), f"'ecs' in [[resolver]] '{resolver.name}'")
@@ -247,6 +253,19 @@ def _check_places(scenario: Scenario) -> None:
     for route in scenario.routes:
         _check_prefixes((route.prefix,), "'prefix' in [[route]]")
         _known(route.to, routers, "router", f"'to' in [[route]] '{route.prefix}'")
+
+
+def _check_speech(server: Server) -> None:
+    """What a server says beside pages takes a certificate."""
+    if server.quic and not server.serves:
+        msg = f"'quic' in [[server]] '{server.name}': it has no certificate for any name: give it some in 'serves'"
+        raise WrongError(msg)
+    if server.feed is not None:
+        where = f"'feed' in [[server]] '{server.name}'"
+        lines.check_choice(server.feed.format, FORMATS, f"'format' of {where}")
+        if not server.feed.path.startswith("/") or not server.serves:
+            msg = f"{where}: its 'path' begins with /, and the server has a name in 'serves'"
+            raise WrongError(msg)
 
 
 def _known(name: str, known: list[str], what: str, where: str) -> None:

@@ -237,6 +237,7 @@ class Conversation:
                 title=title[1] if title else "",
                 body_bytes=len(body),
                 uploaded_bytes=self.tcp.bytes_acknowledged - self._before if self._handshaken else 0,
+                body=body[: self._fetch.body_limit] if self._fetch.keep_body else b"",
                 **self._arrivals.told(error, self._clock.now),
             )
         )

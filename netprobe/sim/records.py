@@ -9,6 +9,7 @@ import msgspec
 
 from netprobe.model.host import GivenFacts
 from netprobe.model.record import Record
+from netprobe.sim.feeds import Feed
 
 #: The client's next hop in IPv6: a router says who it is from its link-local address (RFC 4861, 4.2).
 GATEWAY6 = "fe80::1"
@@ -20,7 +21,7 @@ class Client(Record, frozen=True):
     `address6` is one of IPv6 with its prefix length, empty: it has none; its next hop is the gateway's link-local one,
     `GATEWAY6`. `hosts` are the names that its hosts file overrides. Its clock is ahead of everybody else's by
     `clock_ahead_s`. `facts` are told of it without being measured. `metric` is its default route's: of several
-    the smallest counts.
+    the smallest counts. `announcements` are the feeds that its netprobe is told of.
     """
 
     address: str
@@ -31,6 +32,7 @@ class Client(Record, frozen=True):
     facts: GivenFacts = GivenFacts()
     address6: str = ""
     metric: int = 0
+    announcements: tuple[str, ...] = ()
 
 
 class Uplink(Record, frozen=True):
@@ -161,7 +163,7 @@ class Server(Record, frozen=True):
 
     `addresses` are of IPv4 and of IPv6. `serves` are names, `*.` for one more label; a server without any answers no
     TCP. `delay_ms` is its thinking time. Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too,
-    over UDP port 443, and says so.
+    over UDP port 443, and says so. At one path it may have a `feed`.
     """
 
     name: str
@@ -176,6 +178,7 @@ class Server(Record, frozen=True):
     initial_ttl: int = 64
     body_bytes: int = 0
     quic: bool = False
+    feed: Feed | None = None
 
 
 class Resolver(Record, frozen=True):

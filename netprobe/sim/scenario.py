@@ -18,6 +18,7 @@ from netprobe.model.hint import hint
 from netprobe.model.host import GivenFacts
 from netprobe.model.record import Record
 from netprobe.sim import checks, library
+from netprobe.sim.feeds import Feed
 from netprobe.sim.interception import spread
 from netprobe.sim.records import (
     Back,
@@ -58,6 +59,7 @@ _NESTED: dict[str, type[Record]] = {
     "back": Back,
     "nat": Nat,
     "facts": GivenFacts,
+    "feed": Feed,
 }
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
@@ -241,7 +243,8 @@ def _record(row: dict[str, Any], kind: type[Any], where: str) -> Any:  # a recor
     _refuse_unknown(row, kind.__struct_fields__, f"in {where}")
     for key, nested in _NESTED.items():
         if key in row and key in kind.__struct_fields__:
-            _refuse_unknown(_table(row[key], f"'{key}' in {where}"), nested.__struct_fields__, f"in {key} of {where}")
+            known = nested.__struct_encode_fields__
+            _refuse_unknown(_table(row[key], f"'{key}' in {where}"), known, f"in {key} of {where}")
     try:
         return msgspec.convert(row, kind)
     except msgspec.ValidationError as error:

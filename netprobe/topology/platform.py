@@ -22,7 +22,7 @@ PLATFORMS = Path(__file__).parent.parent / "data" / "platforms"
 
 #: Tables that may stand more than once, by their TOML key.
 _ROWS: dict[str, type[Target | Control]] = {"target": Target, "control": Control}
-_TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", "scrubbing", *_ROWS)
+_TOP_KEYS = ("name", "zones", "own_asns", "cdn_asns", "scrubbing", "words", *_ROWS)
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 

@@ -21,6 +21,24 @@ USAGE = (
     (["diagnose", "--nonsense"], "No such option: --nonsense"),
     (["diagnose", "--config", "{tmp}/none.toml"], "{tmp}/none.toml: no such file; give --config a file that exists"),
     (["diagnose", "--ca-file", "{tmp}/none.pem"], "--ca-file: {tmp}/none.pem: no such file; it names a file of PEM"),
+    (
+        ["diagnose", "--announcements", "{tmp}/none.xml"],
+        "--announcements: {tmp}/none.xml: no such file; give a feed that is a file, or its https address",
+    ),
+    (
+        ["diagnose", "--announcements", "{tmp}"],
+        "--announcements: {tmp}: is no file; give a feed that is a file, or its",
+    ),
+    (
+        ["diagnose", "--announcements", "http://a.example/feed"],
+        "--announcements: 'http://a.example/feed': what comes over plain http may be anybody's words",
+    ),
+    (["diagnose", "--announcements", "ftp://a.example"], "this is neither an https address nor a file"),
+    (["diagnose", "--announcements", ""], "--announcements: '': give an https address, or the path of a file that can"),
+    (
+        ["diagnose", *(word for n in range(9) for word in ("--announcements", f"https://a.example/{n}"))],
+        "--announcements: 9 sources; at most 8 are read",
+    ),
     (["trace"], "Missing argument 'TARGET...'"),
     (["trace", "a..b"], "'a..b' is neither a host name nor an IP address"),
     (["trace", "fe80::1%eth0"], "'fe80::1%eth0' is an address of one link, and no router leads there"),
@@ -86,7 +104,7 @@ def test_wrong_usage_is_one_clear_line(
 CONFIGS = (
     (
         'evry = "5m"',
-        "netprobe.toml: unknown key 'evry' (known: platform, rate, asn_table, ca_file, all_uplinks, agent)",
+        "netprobe.toml: unknown key 'evry' (known: platform, rate, asn_table, ca_file, all_uplinks, announcements, agent)",
     ),
     ("plattform = 1", "netprobe.toml: unknown key 'plattform' (did you mean 'platform'?)"),
     ('[agent]\nevry = "5m"', "netprobe.toml: unknown key 'evry' in [agent] (did you mean 'every'?)"),
@@ -95,6 +113,15 @@ CONFIGS = (
     ("[agent]\nkeep_days = 1.5", "netprobe.toml: 'agent.keep_days': expected 'int', got 'float'"),
     ("rate = 0.0", "netprobe.toml: 'rate': must be more than 0, not 0.0"),
     ('[agent]\nevery = "often"', "netprobe.toml: 'agent.every': 'often' is not an interval; write a number and a unit"),
+    ("announcements = 1", "netprobe.toml: 'announcements': expected 'array', got 'int'"),
+    (
+        'announcements = ["http://a.example/feed"]',
+        "netprobe.toml: 'announcements': 'http://a.example/feed': what comes over plain http may be anybody's words",
+    ),
+    (
+        'announcements = ["/nonexistent.xml"]',
+        "'announcements': /nonexistent.xml: no such file; give a feed that is a file, or its https address",
+    ),
     ("rate = fast", "netprobe.toml: is not TOML: Invalid value (at line 1, column 8)"),
     ('platform = "tictoc"', "tictoc.toml: no such file; give the path of a platform's .toml, or one of: tiktok"),
     ('asn_table = "/nonexistent"', "/nonexistent: cannot read the AS table: No such file or directory"),

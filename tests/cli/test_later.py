@@ -50,6 +50,7 @@ def place() -> Iterator[Path]:
         ("healthy", ["diagnose", "--json"]),
         ("sni-reset", ["diagnose", "--verbose", "--html", "{tmp}/page.html", "--pcap", "{tmp}/a.pcap"]),
         ("gateway-dead", ["diagnose"]),
+        ("maintenance-announced", ["diagnose", "--announcements", "https://newsroom.tiktok.com/rss"]),
         ("healthy", ["trace", "--json", "23.50.131.10"]),
         ("healthy", ["trace", "www.tiktok.com", "--pcap", "{tmp}/a.pcap"]),
         ("healthy", ["trace", "--share", "--method", "syn", "23.50.131.10", "1.1.1.1"]),

@@ -29,6 +29,7 @@ GROUPS = {
     "name_streams": Group(services.streams, services.stream_seeds),
     "certificates": Group(services.certificates, services.certificate_seeds),
     "http": Group(services.heads, services.head_seeds),
+    "feeds": Group(services.feeds, services.feed_seeds),
     "tls": Group(services.records, services.record_seeds),
     "helper": Group(services.words, services.word_seeds),
     "files": Group(machine.files, machine.file_seeds),

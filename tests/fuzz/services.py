@@ -30,7 +30,8 @@ from netprobe.model.services import (
     Response,
     Transport,
 )
-from netprobe.probing import name_stream
+from netprobe.probing import feed, name_stream
+from netprobe.sim.feeds import FORMATS, Feed, FeedEntry, written
 from tests.fuzz.doubles import Clock, Ended, Later, Stream
 
 _LOOKUP = Lookup("www.example.com", "192.0.2.53")
@@ -222,3 +223,24 @@ def word_seeds() -> Iterator[bytes]:
     yield quic_words.pack(quic_words.Told(1, done, 9, 9999))
     failed = QuicHandshaken(asked, "handshake", "closed", "why", 0x128)
     yield quic_words.pack(quic_words.Told(1, failed)) + quic_words.pack(quic_words.Told(2, failed))
+
+
+def feeds(data: bytes) -> None:
+    """A feed is read or is none; its text is short and can be printed."""
+    found = feed.parse(data)
+    assert bool(found.format) == (found.error != "no feed")
+    assert len(found.entries) <= feed.MOST_ENTRIES
+    for entry in found.entries:
+        assert len(entry.title) <= feed.TITLE_LIMIT
+        assert len(entry.text) <= feed.TEXT_LIMIT
+        assert f"{entry.title}{entry.text}{entry.link}".isprintable()
+        assert entry.published_s is None or entry.published_s > 0
+
+
+def feed_seeds() -> Iterator[bytes]:
+    """One of each format, with what a feed may hold beside, and one that would grow."""
+    rows = (FeedEntry("Maintenance <b>tonight</b>", 60.0, "From ten &amp; to twelve"), FeedEntry("Outage"))
+    for kind in FORMATS:
+        yield written(Feed("/", "Status", rows, kind), "a.example", 1.8e9)
+    yield b'<?xml version="1.0" encoding="latin1"?><rss><channel><item><title><![CDATA[x]]></title></item></channel></rss>'
+    yield b'<!DOCTYPE rss [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><rss><channel><title>&b;</title></channel></rss>'

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 from subprocess import CompletedProcess
 
+from netprobe.lab.score import asked_with
 from netprobe.model.record import Record, from_json
 from netprobe.model.report import Report
 from netprobe.model.verdict import Verdict
@@ -94,8 +95,7 @@ def examine(scenario: Scenario) -> list[str]:
     A lossy network is asked twice at most: few packets may draw too few losses for a verdict.
     """
     way = truth(scenario)
-    diagnose = [sys.executable, "-m", "netprobe", "diagnose", "--json"]
-    diagnose += ["--symptom", scenario.symptom] if scenario.symptom else []
+    diagnose = [sys.executable, "-m", "netprobe", "diagnose", "--json", *asked_with(scenario)]
     with World(scenario, SEED, Fidelity.KERNEL) as world:
         found = _look(world, way) if way else []
         answers = [_answer(scenario, world.run(diagnose))]

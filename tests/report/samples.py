@@ -7,6 +7,7 @@ import msgspec
 
 from netprobe.engine import diagnose
 from netprobe.model.report import Report
+from netprobe.probing.announced import Sources
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.topology.asn import AsnTable, Origin
 from netprobe.topology.platform import load_platform
@@ -28,7 +29,9 @@ def whose(address: str) -> Origin | None:
 @cache
 def sample(scenario: str) -> Report:
     """What a diagnosis inside `scenario` says; the same on every call."""
-    return diagnose(VirtualVantage(load(scenario), 1), load_platform(), whose)
+    network = load(scenario)
+    sources = Sources(network.client.announcements)
+    return diagnose(VirtualVantage(network, 1), load_platform(), whose, sources=sources)
 
 
 def soiled(value: T, dirt: str) -> T:

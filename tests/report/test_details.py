@@ -49,6 +49,15 @@ def test_ipv6_is_told_where_there_is_some() -> None:
     assert "IPv6" not in shown("healthy-no-ipv6")
 
 
+def test_announcements_are_listed() -> None:
+    """Each source, what was kept of it, and what could not be read."""
+    text = shown("healthy-announcements")
+    assert "rss  TikTok Newsroom  3 of 3 entries kept" in text
+    assert "json  Outages everywhere  1 of 2 entries kept" in text
+    assert "2026-11-22 11:40:00 UTC  Users report problems with TikTok  https://outages.example/1" in text
+    assert "Announcements" not in shown("healthy")
+
+
 def test_the_same_failure_of_many_is_one_row() -> None:
     """A resolver that is out of reach is not listed once for each name."""
     rows = [row for row in shown("isp-core-black-hole").split("\n") if "@8.8.8.8  timeout" in row]
@@ -66,7 +75,7 @@ def test_whatever_happens_can_be_shown(scenario: str) -> None:
 
 
 @pytest.mark.parametrize("dirt", ["\x1b[2J\x1b]0;owned\x07", "a\nb\r\tc", "\u202egnp.exe", "\udcff", "\x9b31m"])
-@pytest.mark.parametrize("scenario", ["healthy", "sni-reset", "isp-core-black-hole"])
+@pytest.mark.parametrize("scenario", ["healthy", "sni-reset", "isp-core-black-hole", "healthy-announcements"])
 def test_nothing_that_was_heard_can_touch_the_terminal(scenario: str, dirt: str) -> None:
     """Escapes, line breaks and overrides of direction in any text of a report are shown as what they are."""
     report = soiled(sample(scenario), dirt)

@@ -169,6 +169,21 @@ def test_the_page_says_what_the_answer_says() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize("dirt", PAYLOADS)
+def test_what_is_announced_is_shown_and_never_acts(dirt: str) -> None:
+    """A stranger's words, with the reason why they do not count; without a source there is no such part."""
+    report = sample("isp-resolver-failing-reported")
+    evidence = tuple(
+        msgspec.structs.replace(e, sentence=dirt) if e.id == "announced.trouble" else e for e in report.verdict.evidence
+    )
+    soiled_verdict = msgspec.structs.replace(report.verdict, evidence=evidence)
+    text = safe(page(msgspec.structs.replace(report, verdict=soiled_verdict), tables().causes, whose)).text
+    assert "Announced" in text
+    assert dirt in text
+    assert "Does not count: what was measured points elsewhere" in text
+    assert "Announced" not in safe(page(sample("maintenance"), tables().causes, whose)).text
+
+
 def test_networks_are_credited() -> None:
     """Whoever shows results that rest on the AS table owes its makers their names."""
     text = safe(page(sample("healthy"), tables().causes, whose)).text

@@ -42,6 +42,18 @@ def test_the_answer_says_who_why_how_sure_what_to_do_and_how_long() -> None:
         assert part in text
 
 
+def test_what_is_announced_is_shown_with_its_source_and_time_whether_it_counts_or_not() -> None:
+    """Once, apart from what was measured; where it does not count, why."""
+    said = " ".join(shown("maintenance-only-announced").split())
+    assert "Announced · newsroom.tiktok.com announces maintenance (2026-11-22 10:00 UTC): “Wartungsarbeiten" in said
+    assert said.count("Wartungsarbeiten") == 1
+    assert "does not count" not in said
+    said = " ".join(shown("isp-resolver-failing-reported").split())
+    assert "outages.example tells of trouble (2026-11-22 11:50 UTC): “TikTok is down for thousands of users”." in said
+    assert "does not count: what was measured points elsewhere, and words alone accuse nobody" in said
+    assert "Announced" not in shown("maintenance")
+
+
 def test_the_way_breaks_at_the_guilty_one() -> None:
     """One line shows who is innocent, where it breaks, and what is behind."""
     assert "you ━━ home network ✓ ━━ provider ✗ ╌╌ internet ╌╌ TikTok" in shown("isp-core-black-hole")
@@ -51,7 +63,8 @@ def test_the_way_breaks_at_the_guilty_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["healthy", "gateway-dead", "isp-core-black-hole", "transit-outage", "maintenance"]
+    "scenario",
+    ["healthy", "gateway-dead", "isp-core-black-hole", "transit-outage", "maintenance", "maintenance-announced"],
 )
 def test_no_networking_vocabulary_is_needed(scenario: str) -> None:
     """The short answer has no word that a person at home would have to look up."""

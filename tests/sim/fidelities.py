@@ -28,6 +28,7 @@ import msgspec
 
 from netprobe.diagnosis import diagnose
 from netprobe.engine import select_targets
+from netprobe.model.announcements import Announced
 from netprobe.model.host import HostState
 from netprobe.model.probes import FlowTest, Multipath, Path, PathMtu, RateTest, Train
 from netprobe.model.record import from_json
@@ -99,6 +100,8 @@ def kind_of(fact: AnyFact) -> object:  # one a fact
             return fact.phase, fact.error, fact.detail, fact.code, fact.version, fact.alpn
         case Response():
             return fact.status, fact.error, kind_of(fact.handshaken), sorted(fact.headers), fact.title, fact.body_bytes
+        case Announced():
+            return msgspec.structs.replace(fact, entries=()), [entry.title for entry in fact.entries]
         case PathMtu():
             return fact.mtu, fact.told, fact.black_hole
         case RateTest() | FlowTest() | Multipath():
@@ -134,6 +137,8 @@ def said_of(fact: AnyFact) -> Iterator[tuple[str, object]]:
             yield "handshake", (fact.tls_version, fact.detail)
         case Response() if fact.status:
             yield "response", (fact.status, fact.title, fact.handshaken.tls_version)
+        case Announced() if not fact.error:
+            yield "announced", tuple(entry.title for entry in fact.entries)
         case HostState():
             yield "host", (fact.default_link, fact.gateway, fact.resolvers)
 
@@ -155,12 +160,14 @@ def in_virtual_time(scenario: Scenario, seed: int = SEED) -> Observations:
     """What a diagnosis sees in virtual time."""
     platform = load_platform()
     targets = select_targets(platform, scenario.symptom)
-    return run(survey(platform, targets, symptom=scenario.symptom), VirtualVantage(scenario, seed))
+    plan = survey(platform, targets, symptom=scenario.symptom, announcements=scenario.client.announcements)
+    return run(plan, VirtualVantage(scenario, seed))
 
 
 def for_real(scenario: Scenario, fidelity: Fidelity) -> Observations:
     """What it sees with real packets. Raises `RuntimeError` with the last line of what it said instead."""
     command = [sys.executable, str(File(__file__).with_name("measure.py")), scenario.symptom]
+    command += scenario.client.announcements
     done = run_in_world(scenario, command, seed=SEED, fidelity=fidelity, capture=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().rpartition("\n")[2])

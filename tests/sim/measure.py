@@ -1,6 +1,7 @@
 """Run inside a simulated network with real packets: the survey over the live vantage, its observations as JSON.
 
-The argument is the symptom that the diagnosis is asked with; without one it is asked with none.
+The first argument is the symptom that the diagnosis is asked with; without one it is asked with none. The others are
+feeds of announcements.
 """
 
 import sys
@@ -14,11 +15,12 @@ from netprobe.probing.survey import survey
 from netprobe.topology.platform import load_platform
 
 
-def main(symptom: str = "") -> None:
+def main(symptom: str = "", *announcements: str) -> None:
     """Measure what a diagnosis measures, and print what was seen."""
     platform = load_platform()
     with LiveVantage() as vantage:
-        seen = run(survey(platform, select_targets(platform, symptom), symptom=symptom), vantage)
+        targets = select_targets(platform, symptom)
+        seen = run(survey(platform, targets, symptom=symptom, announcements=announcements), vantage)
     show_json(to_json(seen))
 
 

@@ -1,6 +1,7 @@
 """The questions that are put to the facts, a family a file; SIGNALS is all of them, in the order of a packet's way."""
 
 from netprobe.diagnosis.signals import (
+    announced,
     branch,
     busy,
     constancy,
@@ -47,6 +48,7 @@ SIGNALS: tuple[Signal, ...] = (
     *http.SIGNALS,
     *speed.SIGNALS,
     *ipv6.SIGNALS,
+    *announced.SIGNALS,
 )
 
 __all__ = ["SIGNALS", "Finding", "Signal"]

@@ -10,6 +10,7 @@ import msgspec
 
 from netprobe.sim import prefixes
 from netprobe.sim.balancing import hash_of
+from netprobe.sim.feeds import CONTENT_TYPES, written
 from netprobe.sim.middlebox import name_pattern
 from netprobe.sim.records import Entry, Fault, Resolver, Scenario, Server
 
@@ -42,7 +43,7 @@ class Shown(msgspec.Struct, frozen=True):
 class Page:
     """An HTTP answer: `delay_s` is the time until its first byte leaves, `title` what its HTML says it is.
 
-    Its body is filled up to `body_bytes`.
+    Its body is filled up to `body_bytes`. `document` is what it has instead.
     """
 
     status: int
@@ -50,12 +51,15 @@ class Page:
     title: str
     delay_s: float
     body_bytes: int = 0
+    document: bytes = b""
 
     @property
     def body(self) -> bytes:
-        """The page, in HTML; empty where the status allows none (RFC 9110, 6.4.1)."""
+        """The page, in HTML unless it is a document; empty where the status allows none (RFC 9110, 6.4.1)."""
         if self.status in _NO_BODY:
             return b""
+        if self.document:
+            return self.document
         text = escape(self.title)
         page = f"<!doctype html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>\n"
         return page.encode().ljust(self.body_bytes)
@@ -93,8 +97,11 @@ def _covers(patterns: tuple[str, ...], name: str) -> bool:
     return not patterns or bool(name_pattern(patterns).match(name))
 
 
-def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -> Page:
-    """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`."""
+def page(scenario: Scenario, server: Server, host: str, path: str, now: float, clock_s: float = 0.0) -> Page:
+    """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`.
+
+    Everybody else's clock shows `clock_s` (Unix time) then.
+    """
     status, delay_ms, title = server.status, server.delay_ms, ""
     headers = ({"alt-svc": ALT_SVC} if server.quic else {}) | server.headers
     size = server.body_bytes
@@ -108,7 +115,11 @@ def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -
             title = fault.title or title
             size = max(size, fault.body_bytes)
     title = title or (_reason(status) if status >= HTTPStatus.BAD_REQUEST else host)
-    return Page(status, headers, title, delay_ms / 1e3, size)
+    document = b""
+    if server.feed and path == server.feed.path and status == HTTPStatus.OK:
+        headers = {"content-type": CONTENT_TYPES[server.feed.format]} | headers
+        document = written(server.feed, host, clock_s - now)
+    return Page(status, headers, title, delay_ms / 1e3, size, document)
 
 
 def _reason(status: int) -> str:

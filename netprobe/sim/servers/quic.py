@@ -22,7 +22,7 @@ from netprobe.sim.quic.server import REFUSED, farewell
 from netprobe.sim.records import Fault, Scenario, Server
 from netprobe.sim.servers.answers import Page, Shown, accept_s, certificate, hangup, page
 from netprobe.sim.servers.authority import Authority
-from netprobe.sim.servers.web import fields_of, listener
+from netprobe.sim.servers.web import fields_of, listener, true_time_s
 
 _CONNECTION_ID_BYTES = 8
 _IDLE_S = 30.0
@@ -221,7 +221,7 @@ class Peer:
         if event.stream_ended and not self._hang_up("request", host=request.host):
             site, stream = self._site, event.stream_id
             path = request.fields.get(":path", "/")
-            said = page(site.scenario, site.server, request.host, path, site.now())
+            said = page(site.scenario, site.server, request.host, path, site.now(), true_time_s(site.scenario))
             self._loop.call_later(said.delay_s, lambda: self._answer(stream, said))
 
     def _answer(self, stream: int, said: Page) -> None:

@@ -266,7 +266,8 @@ class Connection(asyncio.Protocol):
         if self._request is None or self._hang_up("request"):
             return
         path = self._request.target.decode("latin-1")
-        answer = page(self._site.scenario, self._site.server, self._host(), path, self._site.now())
+        site = self._site
+        answer = page(site.scenario, site.server, self._host(), path, site.now(), true_time_s(site.scenario))
         self._wait(answer.delay_s, lambda: self._answer(answer))
 
     def _answer(self, said: Page) -> None:
@@ -347,10 +348,14 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
+def true_time_s(scenario: Scenario) -> float:
+    """What everybody's clock shows but the client's, which may be ahead."""
+    return time.time() - scenario.client.clock_ahead_s
+
+
 def fields_of(scenario: Scenario, said: Page) -> dict[str, str]:
     """The header fields of an answer that is given now."""
-    true_time = time.time() - scenario.client.clock_ahead_s
-    fields = {"date": formatdate(true_time, usegmt=True), "content-type": "text/html; charset=utf-8"}
+    fields = {"date": formatdate(true_time_s(scenario), usegmt=True), "content-type": "text/html; charset=utf-8"}
     fields |= {key.lower(): value for key, value in said.headers.items()}
     return fields | ({"content-length": str(len(said.body))} if said.body else {})
 
