@@ -183,6 +183,13 @@ GATES: tuple[Gate, ...] = (
         "large packets that die on the way explain this",
     ),
     Gate(
+        "path.queue",
+        ("line", "line_lossy", "line_own"),
+        ("path.mtu",),
+        "a line that is full explains what is lost and slow, and large packets are lost there first",
+        spares=("no", "told"),
+    ),
+    Gate(
         "path.branch",
         ("isp", "transit", "platform", "unclear"),
         (*_NAMES, *_REACH, "path.mtu", "path.loss", "ipv6.reach", *_SERVED),

@@ -9,7 +9,7 @@ from netprobe.diagnosis.facts import Facts
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.queue import queue
 from netprobe.model.host import HostState
-from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind
+from netprobe.model.probes import Exchange, Flow, Hop, Path, Protocol, Reply, ReplyKind, Train
 from netprobe.model.report import Observation
 from tests.diagnosis.picture import BEHIND_A, EDGES, HOME, Picture, origin
 from tests.diagnosis.waiting import delays
@@ -70,3 +70,20 @@ def test_what_a_silent_home_router_says_of_expired_packets_counts() -> None:
     hops = (Hop(1, (Exchange(1, 1, 20.0, Reply(ReplyKind.TIME_EXCEEDED, HOME, 0.001)),)),)
     way = Observation(20.0, "edge.delay.path", "www.tiktok.com", Path(flow, hops, reached=True))
     assert said_at_home((*delays(0.3), way), wireless=True) == "line"
+
+
+def test_what_some_places_lose_is_not_lost_on_the_line_that_all_share() -> None:
+    """Everything is far away (a satellite), times differ by chance, and a carrier loses: the line is not full."""
+    seen = delays(0.6, 0.0, noise_s=0.02)
+    lossy = [o for o in seen if isinstance(o.fact, Train) and o.fact.destination in BEHIND_A]
+    assert said(tuple(_losing(o, 3) if o in lossy else o for o in seen), 0.6) == "far"
+    assert said(tuple(_losing(o, 8) if isinstance(o.fact, Train) and o.fact.port else o for o in seen), 0.6) == (
+        "line_lossy"
+    )
+
+
+def _losing(o: Observation, every: int) -> Observation:
+    """One of so many answers is missing."""
+    assert isinstance(o.fact, Train)
+    kept = tuple(structs.replace(x, reply=None) if n % every == 0 else x for n, x in enumerate(o.fact.exchanges))
+    return structs.replace(o, fact=structs.replace(o.fact, exchanges=kept))

@@ -26,6 +26,7 @@ _FEWEST = 15  # answers
 _TENTH = 0.1
 _LOSES = 0.065  # of probes, there and back. Heuristic: a home's few connections yield to one loss in a hundred; what
 # hundreds of customers send does not, and is dropped by the tenth
+_SPARED = 0.25  # of what is lost in the mean: places that lose less are not behind what loses
 _OWN_BUSY_MBIT = 0.8  # sent by this device beside the measurement
 _SILENT = 0.5  # of probes: who loses more limits its answers, or is hardly there
 _BY_CHANCE = 2.0  # the mean square of what changes from one answer to the next, in variances, where chance does it
@@ -165,7 +166,7 @@ def _line(view: View, timed: list[_Timed], gateway: list[Train], quickest: float
     told = f"Nothing beyond your home router answers within {1e3 * quickest:.0f} ms"
     at_home = min(_times_at_home(view, gateway), default=None)
     swings = sorted(t.swing_s for t in timed)
-    lost = sum(t.lost for t in timed) / sum(t.sent for t in timed)
+    lost = _lost_by_all(timed)
     # A radio's delays differ from packet to packet; a queue grows and shrinks.
     by_chance = lost <= _LOSES and _drift(view, timed) > _DRIFTS
     if median(swings) < SWING_S or by_chance:
@@ -182,6 +183,17 @@ def _line(view: View, timed: list[_Timed], gateway: list[Train], quickest: float
     if lost > _LOSES:
         return Finding("line_lossy", f"{told}: a queue that all share is full, and loses {100 * lost:.0f} %.", facts)
     return Finding("line", f"{told}: the line's queue is full, and hardly anything is lost there.", facts)
+
+
+def _lost_by_all(timed: Sequence[_Timed]) -> float:
+    """The fraction of probes that is lost; 0 where some places hardly share in it, because it is lost elsewhere."""
+    lost = _fraction(timed)
+    spared = [t for t in timed if not is_significant(t.lost, t.sent)]
+    return 0.0 if spared and _fraction(spared) < _SPARED * lost else lost
+
+
+def _fraction(timed: Sequence[_Timed]) -> float:
+    return sum(t.lost for t in timed) / sum(t.sent for t in timed)
 
 
 def _times_at_home(view: View, gateway: Sequence[Train]) -> list[float]:
