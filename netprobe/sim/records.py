@@ -161,7 +161,7 @@ class Server(Record, frozen=True):
 
     `addresses` are of IPv4 and of IPv6. `serves` are names, `*.` for one more label; a server without any answers no
     TCP. `delay_ms` is its thinking time. Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too,
-    over UDP port 443, and says so.
+    over UDP port 443, and says so. If it `upgrades`, its port 80 leads to its port 443, as most do today.
     """
 
     name: str
@@ -176,6 +176,7 @@ class Server(Record, frozen=True):
     initial_ttl: int = 64
     body_bytes: int = 0
     quic: bool = False
+    upgrades: bool = False
 
 
 class Resolver(Record, frozen=True):

@@ -150,7 +150,7 @@ class Website:
         if self._hang_up("request", host):
             return
         method, path, *_ = (*first.split(" "), "/")
-        page = answers.page(self._place.scenario, self._server, host, path, self._place.clock.now)
+        page = answers.page(self._place.scenario, self._server, host, path, self._place.clock.now, plain=not self._tls)
         self._later(page.delay_s, lambda: self._answer(page, host, whole=method != "HEAD"))
 
     def _answer(self, page: answers.Page, host: str, *, whole: bool) -> None:

@@ -12,6 +12,7 @@ from netprobe.diagnosis.signals import (
     interferer,
     ipv6,
     loss,
+    plain,
     queue,
     quic,
     reach,
@@ -45,6 +46,7 @@ SIGNALS: tuple[Signal, ...] = (
     *interferer.SIGNALS,
     *quic.SIGNALS,
     *http.SIGNALS,
+    *plain.SIGNALS,
     *speed.SIGNALS,
     *ipv6.SIGNALS,
 )

@@ -18,6 +18,10 @@ FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream
 ALT_SVC = 'h3=":443"; ma=86400'  # RFC 7838: who speaks HTTP/3 says so with every page
 MOST_ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
+_CHECKS = {  # what devices ask to learn whether there is an Internet: anybody who serves pages says the same
+    "/generate_204": (HTTPStatus.NO_CONTENT, ""),
+    "/library/test/success.html": (HTTPStatus.OK, "Success"),
+}
 _NO_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -93,13 +97,24 @@ def _covers(patterns: tuple[str, ...], name: str) -> bool:
     return not patterns or bool(name_pattern(patterns).match(name))
 
 
-def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -> Page:
-    """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`."""
+def page(scenario: Scenario, server: Server, host: str, path: str, now: float, *, plain: bool = False) -> Page:
+    """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`.
+
+    On port 80 (`plain`) it knows the names that it serves, no others, and leads them to its port of TLS if it
+    `upgrades`.
+    """
     status, delay_ms, title = server.status, server.delay_ms, ""
     headers = ({"alt-svc": ALT_SVC} if server.quic else {}) | server.headers
     size = server.body_bytes
-    if path.partition("?")[0] == "/generate_204":  # what phones ask to learn whether there is an Internet
-        status = HTTPStatus.NO_CONTENT
+    if status != HTTPStatus.OK:
+        pass  # whoever says something of its own says that to everybody
+    elif plain and _is_name(host) and not _covers(server.serves, host):
+        status = HTTPStatus.NOT_FOUND
+    elif (check := path.partition("?")[0]) in _CHECKS:
+        status, title = _CHECKS[check]
+    elif plain and server.upgrades:
+        status, title = HTTPStatus.MOVED_PERMANENTLY, _reason(HTTPStatus.MOVED_PERMANENTLY)
+        headers = headers | {"location": f"https://{host}{path}"}
     for fault in active(scenario, "http", server.name, now):
         if _covers(fault.server_name, host):
             status = fault.status or status
@@ -109,6 +124,11 @@ def page(scenario: Scenario, server: Server, host: str, path: str, now: float) -
             size = max(size, fault.body_bytes)
     title = title or (_reason(status) if status >= HTTPStatus.BAD_REQUEST else host)
     return Page(status, headers, title, delay_ms / 1e3, size)
+
+
+def _is_name(host: str) -> bool:
+    """Whether it is no address, nor nothing."""
+    return any(letter.isalpha() for letter in host) and ":" not in host
 
 
 def _reason(status: int) -> str:

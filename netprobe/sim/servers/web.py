@@ -266,7 +266,8 @@ class Connection(asyncio.Protocol):
         if self._request is None or self._hang_up("request"):
             return
         path = self._request.target.decode("latin-1")
-        answer = page(self._site.scenario, self._site.server, self._host(), path, self._site.now())
+        site = self._site
+        answer = page(site.scenario, site.server, self._host(), path, site.now(), plain=not self._secure)
         self._wait(answer.delay_s, lambda: self._answer(answer))
 
     def _answer(self, said: Page) -> None:
