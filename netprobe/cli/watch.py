@@ -28,7 +28,7 @@ STEPS = (
     Step("Other services", ("control.",)),
     Step("{platform}", ("edge.",)),
     Step("IPv6", ("v6.",)),
-    Step("Looking closer", ("sni.", "quic.", "uplink.", "zone.", "region.", "recheck.")),
+    Step("Looking closer", ("sni.", "quic.", "plain.", "uplink.", "zone.", "region.", "recheck.")),
 )
 _REDRAWS_A_SECOND = 8
 

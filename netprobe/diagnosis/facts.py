@@ -17,7 +17,7 @@ from netprobe.model.rungs import Footing
 from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response
 from netprobe.model.targets import Control, Platform, Target
 from netprobe.model.unsent import NOT_CARRIED
-from netprobe.probing import regions, zones
+from netprobe.probing import plain, regions, zones
 from netprobe.probing.constancy import RECHECKS
 from netprobe.probing.locate import HOP_OF_NAME, HOP_OF_OTHER
 from netprobe.probing.names_again import AGAIN, SECURE
@@ -153,6 +153,7 @@ class Facts:
         self.region_fetches = self._of(regions.FETCH, Response)
         self.small_fetches = [*self._of("edge.fetch.small", Response), *self._of("control.fetch.small", Response)]
         self.unchecked = [f for what in ("edge", "control") for f in self._of(f"{what}.fetch.unchecked", Response)]
+        self.plain = {p: self._of(p, Response) for p in plain.PURPOSES}
         self.fitting_fetches = [*self._of("edge.fetch.fit", Response), *self._of("control.fetch.fit", Response)]
         self.sizes = [*self._of("edge.mtu", PathMtu), *self._of("control.mtu", PathMtu)]
         self.losses = [f for what in ("gateway", "edge", "control") for f in self._of(f"{what}.loss", Train)]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from netprobe.diagnosis.signals import reach
 from netprobe.diagnosis.signals.firewall import IN_THE_WAY
 from netprobe.model.verdict import Evidence, Level
 
@@ -37,7 +38,11 @@ _SERVED = (
     "service.whole",
     "quic.handshakes",
 )
+_PLAIN = ("plain.controls", "plain.platform")
 _SERVICE = ("path.mtu", "path.branch", "path.loss", "tls.certificates", *_SERVED)
+
+_BREAKS = next(signal.states for signal in reach.SIGNALS if signal.id == "path.breaks")
+_ALL_BREAK = ("gateway", "isp_everything", "transit_everything", "unclear")  # states in which nothing is reached at all
 
 #: What an answer says, and not a silence or a time: it stays true however late it was read.
 _ANSWERED = (
@@ -128,7 +133,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         "network.constant",
         ("changing",),
-        (*_NAMES, "path.mtu", "path.branch", "ipv6.reach", "tls.certificates", *_SERVED),
+        (*_NAMES, "path.mtu", "path.branch", "ipv6.reach", "tls.certificates", *_PLAIN, *_SERVED),
         "the network changed while it was measured",
         spares=(*_ANSWERED, "absent"),
     ),
@@ -163,8 +168,22 @@ GATES: tuple[Gate, ...] = (
         spares=("yes", "ignores_ping", "forwards", "works", "right", "none", "no", "fine", "valid", "all", "absent"),
     ),
     Gate(
+        "plain.controls",
+        ("led_away", "another_page"),
+        ("path.loss", "path.queue", "path.branch"),
+        "somebody answers in everybody's stead, so that this was not measured on the way to them",
+        spares=("light", "limiter", "none", "alike"),
+    ),
+    Gate(
+        "plain.controls",
+        ("led_away", "another_page"),
+        ("path.breaks",),
+        "who answers in everybody's stead lets nothing else pass",
+        spares=tuple(state for state in _BREAKS if state not in _ALL_BREAK),
+    ),
+    Gate(
         "path.breaks",
-        ("gateway", "isp_everything", "transit_everything", "unclear"),
+        _ALL_BREAK,
         (*_NAMES, "platform.vendors", *_SERVICE),
         "where nothing is reached at all, this says nothing more",
         spares=("home_down",),

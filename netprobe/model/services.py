@@ -171,7 +171,7 @@ class Fetch(Record, frozen=True):
     """One HTTP request over a fresh handshake; only the headers and the first bytes of the body are read.
 
     Those are handed on only with `keep_body`. The request has a body of `upload_bytes` zeros. `host` is whom it asks
-    for where that is not the handshake's `server_name`: on the way only the latter can be read.
+    for where that is not the handshake's `server_name`: over TLS only the latter can be read on the way.
     """
 
     handshake: Handshake

@@ -24,12 +24,24 @@ class Target(Record, frozen=True):
     large_path: str = ""
 
 
+class PlainPage(Record, frozen=True):
+    """What a server answers to a request for `path` in plain HTTP, wherever nobody on the way answers in its stead.
+
+    With a `title` its page is called so. An answer of 204 has no page (RFC 9110, 15.3.5).
+    """
+
+    path: str
+    status: int = 200
+    title: str = ""
+
+
 class Control(Record, frozen=True):
     """A service that has nothing to do with the platform. `family` is who runs it: families fail independently.
 
     `address` is set where the service has a well-known anycast address, so that it needs no DNS, and `address_v6` where
     it has one of IPv6 too. `resolver` says that it answers DNS queries too. `vendor` marks another customer of a CDN
-    vendor that serves the platform. `large_path` is a page of it that is known to be larger than 64 KB.
+    vendor that serves the platform. `large_path` is a page of it that is known to be larger than 64 KB. `plain` is what
+    it answers on port 80, to everybody and for ever: devices look for portals with such pages.
     """
 
     name: str
@@ -41,6 +53,7 @@ class Control(Record, frozen=True):
     path: str = "/"
     address_v6: str = ""
     large_path: str = ""
+    plain: PlainPage | None = None
 
 
 class Platform(Record, frozen=True):

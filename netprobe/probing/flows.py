@@ -120,7 +120,7 @@ def uneven(found: Sequence[Observation]) -> Counter[str]:
             worked |= {o.fact.destination} if o.fact.answered else set()
         elif isinstance(o.fact, Train):
             mixed_echoes += 0 < o.fact.answered < len(o.fact.exchanges)
-        elif isinstance(o.fact, Response):
+        elif isinstance(o.fact, Response) and o.fact.fetch.handshake.port == HTTPS:  # a port may be filtered
             shaken = o.fact.handshaken
             failed[shaken.handshake.address] += shaken.phase == "connect" and shaken.error == "timeout"
             worked |= {shaken.handshake.address} if shaken.connect_s is not None else set()

@@ -11,7 +11,7 @@ from netprobe.model.services import Answer, Lookup, Response
 from netprobe.model.targets import Control, Edge, Region
 from netprobe.probing.ask import Ask, fetch
 from netprobe.probing.observe import Observe
-from netprobe.probing.questions import apart, page
+from netprobe.probing.questions import HTTPS, apart, page
 from netprobe.probing.run import Plan, Session
 
 LOOKUP, FETCH = "region.lookup", "region.fetch"
@@ -41,7 +41,7 @@ def look_elsewhere(
 
 def unserved(found: Sequence[Observation], edges: Sequence[Edge]) -> list[str]:
     """The names that connect nowhere, though somewhere something does: one a vendor first."""
-    fetched = [o.fact for o in found if isinstance(o.fact, Response)]
+    fetched = [o.fact for o in found if isinstance(o.fact, Response) and o.fact.fetch.handshake.port == HTTPS]
     if not any(r.handshaken.connect_s is not None for r in fetched):
         return []  # nothing works here, so that there is nothing to compare
     connected = {

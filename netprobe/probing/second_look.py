@@ -15,6 +15,7 @@ from netprobe.probing.locate import locate
 from netprobe.probing.losses import count_losses
 from netprobe.probing.names_again import Doubt, anything_came, in_doubt, look_at_names
 from netprobe.probing.observe import Observe
+from netprobe.probing.plain import ask_for_names
 from netprobe.probing.questions import FETCH_TIMEOUT_S, HTTPS, apart, page, patience_s, trains
 from netprobe.probing.quic import look_into_silence
 from netprobe.probing.regions import look_elsewhere
@@ -93,6 +94,7 @@ def second_look(
             batch.append(Observe("gateway", o.subject, TrainSession(Protocol.ICMP, o.subject, count=4)))
     batch += in_small_segments(found, edges, controls)
     batch += _whatever_is_shown(found, edges, controls)
+    batch += ask_for_names(found, edges, controls)
     groups: list[list[Observation]] = yield [gather(batch), *_about_names(found, edges, controls, resolvers, platform)]
     looked = [observation for group in groups for observation in group]
     if locating:

@@ -21,7 +21,7 @@ from netprobe.model.probes import Flow, Protocol, Train
 from netprobe.model.report import Observation
 from netprobe.model.services import Answer
 from netprobe.model.targets import Control, Edge, Platform, Target
-from netprobe.probing import over_v6
+from netprobe.probing import over_v6, plain
 from netprobe.probing.announced import Ending, listen
 from netprobe.probing.ask import Pause, inspect, lookup
 from netprobe.probing.constancy import has_changed, recheck
@@ -115,6 +115,7 @@ def _measure(
             _ask(tuple(found), edges, named, echoes=echoes),
             over_v6.look(edges_v6, controls_v6, found),
             _all(failing_resolvers(found, resolvers)),
+            _all(plain.ask_controls(named, found)),
         ]
         found += _flat(second)
         again += yield from recheck(found, resolvers, stamp, later=False)

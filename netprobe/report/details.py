@@ -9,6 +9,7 @@ from netprobe.model.report import Observation, Report
 from netprobe.model.services import Answer, Handshaken, QuicHandshaken, Response, Transport
 from netprobe.model.unsent import reason
 from netprobe.probing.names_again import AGAIN
+from netprobe.probing.questions import HTTPS
 from netprobe.report.lines import BLANK, Line, Span, line
 from netprobe.report.outcome import went_well
 from netprobe.report.trace import Whose, header, table, title
@@ -155,6 +156,7 @@ def _handshaken(observation: Observation) -> Iterable[Line]:
 
 def _handshake(fact: Handshaken, subject: str) -> str:
     text = fact.handshake.address
+    text += f"  port {fact.handshake.port}" if fact.handshake.port != HTTPS else ""
     text += f"  as {fact.handshake.server_name}" if fact.handshake.server_name != subject else ""
     text += f"  connected in {milliseconds(fact.connect_s)}" if fact.connect_s is not None else ""
     text += f"  {fact.tls_version or 'TLS'} in {milliseconds(fact.tls_s)}" if fact.tls_s is not None else ""

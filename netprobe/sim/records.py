@@ -163,7 +163,8 @@ class Server(Record, frozen=True):
 
     `addresses` are of IPv4 and of IPv6. `serves` are names, `*.` for one more label; a server without any answers no
     TCP. `delay_ms` is its thinking time. Its pages are filled up to `body_bytes`. With `quic` it speaks HTTP/3 too,
-    over UDP port 443, and says so. At one path it may have a `feed`.
+    over UDP port 443, and says so. If it `upgrades`, its port 80 leads to its port 443, as most do today. It may have a
+    `feed`, at one path.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Server(Record, frozen=True):
     body_bytes: int = 0
     quic: bool = False
     feed: Feed | None = None
+    upgrades: bool = False
 
 
 class Resolver(Record, frozen=True):

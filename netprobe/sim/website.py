@@ -151,7 +151,9 @@ class Website:
             return
         method, path, *_ = (*first.split(" "), "/")
         place, now = self._place, self._place.clock.now
-        page = answers.page(place.scenario, self._server, host, path, now, place.wall_clock_s + now)
+        page = answers.page(
+            place.scenario, self._server, host, path, now, place.wall_clock_s + now, plain=not self._tls
+        )
         self._later(page.delay_s, lambda: self._answer(page, host, whole=method != "HEAD"))
 
     def _answer(self, page: answers.Page, host: str, *, whole: bool) -> None:

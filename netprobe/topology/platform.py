@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from netprobe.model.hint import hint
-from netprobe.model.targets import Control, Platform, Region, Target
+from netprobe.model.targets import Control, PlainPage, Platform, Region, Target
 from netprobe.topology.addresses import is_global_v6
 
 T = TypeVar("T", Target, Control, Region)
@@ -28,6 +28,9 @@ _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?$")
 
 #: And those of which there may be none.
 _OPTIONAL_ROWS: dict[str, type[Region]] = {"region": Region}
+_PATH = re.compile(r"/[!-~]{0,200}")  # of a request: printable, and no blanks (RFC 9112, 3.2)
+_WITHOUT_PAGE = frozenset({204, 304})
+_STATUSES = range(200, 400)  # that a page has whose server is well: errors are what is looked for
 _LONGEST_SUBNET = 24  # RFC 7871, 11.1: more would tell of single people
 
 
@@ -106,6 +109,8 @@ def _rows(document: dict[str, Any], key: str, kind: type[T]) -> tuple[T, ...]:
         name = row.get("name")
         place = f"[[{key}]] '{name}'" if isinstance(name, str) and name else f"[[{key}]] number {number}"
         _refuse_unknown(row, kind.__struct_fields__, f"in {place}")
+        if isinstance(plain := row.get("plain"), dict):
+            _refuse_unknown(plain, PlainPage.__struct_fields__, f"in 'plain' of {place}")
         records.append(_convert(row, kind, place))
     return tuple(records)
 
@@ -138,15 +143,7 @@ def _check(platform: Platform) -> None:
         if twice:
             raise _Wrong(f"[[{key}]] '{twice[0]}' stands there twice")
     for control in platform.controls:
-        if control.address and not _is_address(control.address):
-            raise _Wrong(f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address")
-        if control.address_v6 and not is_global_v6(control.address_v6):
-            text = f"'{control.address_v6}' can be no server's on the IPv6 Internet"
-            raise _Wrong(f"'address_v6' in [[control]] '{control.name}': {text}")
-        if covers(platform, control.name):
-            raise _Wrong(
-                f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
-            )
+        _check_control(platform, control)
     for vendor in platform.scrubbing:
         if vendor not in platform.cdn_asns:
             raise _Wrong(f"unknown vendor '{vendor}' in 'scrubbing' ({hint(vendor, platform.cdn_asns)})")
@@ -157,6 +154,29 @@ def _check(platform: Platform) -> None:
         if target.vendor and target.vendor not in known:
             place = f"[[target]] '{target.name}'"
             raise _Wrong(f"unknown vendor '{target.vendor}' in {place} ({hint(target.vendor, known)})")
+
+
+def _check_control(platform: Platform, control: Control) -> None:
+    if control.address and not _is_address(control.address):
+        raise _Wrong(f"'address' in [[control]] '{control.name}': '{control.address}' is not an IP address")
+    if control.address_v6 and not is_global_v6(control.address_v6):
+        text = f"'{control.address_v6}' can be no server's on the IPv6 Internet"
+        raise _Wrong(f"'address_v6' in [[control]] '{control.name}': {text}")
+    if control.plain:
+        _check_plain(control.plain, f"'plain' of [[control]] '{control.name}'")
+    if covers(platform, control.name):
+        raise _Wrong(
+            f"[[control]] '{control.name}' lies in the platform's own zones: a control has nothing to do with it"
+        )
+
+
+def _check_plain(plain: PlainPage, place: str) -> None:
+    if not _PATH.fullmatch(plain.path):
+        raise _Wrong(f"'path' in {place}: '{plain.path}' is no path of a page: it begins with '/' and has no blanks")
+    if plain.status not in _STATUSES:
+        raise _Wrong(f"'status' in {place}: {plain.status} is no answer of a server that is well")
+    if plain.title and plain.status in _WITHOUT_PAGE:
+        raise _Wrong(f"'title' in {place}: an answer of {plain.status} has no page (RFC 9110, 6.4.1)")
 
 
 def _check_regions(regions: tuple[Region, ...]) -> None:

@@ -32,7 +32,7 @@ from netprobe.model.probes import (
 )
 from netprobe.model.report import AnyFact, Observation
 from netprobe.model.services import Answer, Certificate, Fetch, Handshake, Handshaken, Lookup, Response
-from netprobe.model.targets import Control, Platform, Target
+from netprobe.model.targets import Control, PlainPage, Platform, Target
 from netprobe.model.verdict import Verdict
 from netprobe.topology.asn import Origin
 
@@ -72,8 +72,8 @@ PLATFORM = Platform(
         Control("one.one.one.one", "cloudflare", "1.1.1.1", resolver=True),
         Control("dns.google", "google", "8.8.8.8", resolver=True),
         Control("dns.quad9.net", "quad9", "9.9.9.9", resolver=True),
-        Control("www.wikipedia.org", "wikimedia"),
-        Control("www.apple.com", "apple", vendor="akamai"),
+        Control("www.wikipedia.org", "wikimedia", plain=PlainPage("/generate_204", 204)),
+        Control("www.apple.com", "apple", vendor="akamai", plain=PlainPage("/success.html", title="Success")),
     ),
     zones=("tiktok.com", "tiktokv.com", "tiktokcdn.com"),
     own_asns=(396986,),

@@ -43,6 +43,8 @@ from tests.diagnosis.picture import (
     rates,
     sizes,
 )
+from tests.diagnosis.plain_http import answer as plain
+from tests.diagnosis.plain_http import of_controls, trial
 from tests.diagnosis.two_names import page, pairs
 from tests.diagnosis.waiting import delays
 
@@ -67,6 +69,8 @@ nothing = healthy.but(
 )
 no_answers = {(resolver, kind): TIMEOUT for resolver in (HOME, *PUBLIC) for kind in ("platform", "control")}
 by_name = healthy.but(named=ended("reset"))
+login, blocked = plain(302, to="http://login.hotel.example/"), plain(403, title="Blocked", address="23.0.1.10")
+PLAIN = tuple(control for control in healthy.platform.controls if control.plain)
 
 
 def everywhere(answer: Answer, kind: str) -> dict[tuple[str, str], Answer]:
@@ -128,6 +132,12 @@ CAUSES: dict[str, Picture] = {
     "policy.ip.block": healthy.but(silent=EDGES, ways=cut(EDGES, 2)),
     "policy.throttle.cutoff": healthy.but(dying=dict(zip(EDGES, (13_000, 13_600, 12_900, 13_500), strict=False))),
     "policy.throttle.speed": healthy.but(closer=pairs(*[(page(130), page(20_000))] * 3)),
+    "home.portal.captive": healthy.but(
+        shaken=dict.fromkeys(EVERYTHING, ended("reset")), closer=of_controls(*((c, login) for c in PLAIN))
+    ),
+    "policy.http.block_page": by_name.but(
+        closer=trial("www.tiktok.com", blocked, plain(404, address="23.0.1.10"), blocked)
+    ),
     "policy.quic.drop": offering.but(closer=quic(*QUIC_ASKED, name_only=True)),
     "policy.geo.withdrawn": healthy.but(status=dict.fromkeys(EDGES, 451)),
     "platform.cdn.vendor_outage": healthy.but(silent=("151.0.1.10",), ways=cut(("151.0.1.10",), 7)),

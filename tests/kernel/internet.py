@@ -81,6 +81,13 @@ PLAIN = {
 }
 
 
+#: What devices ask to learn whether there is an Internet, and what they are to be answered.
+CHECKS = (
+    "location = /generate_204 { return 204; } location = /library/test/success.html { "
+    "return 200 '<HTML><HEAD><TITLE>Success</TITLE></HEAD><BODY>Success</BODY></HTML>'; }"
+)
+
+
 def run(*words: str, check: bool = True) -> None:
     subprocess.run(words, check=check, stdout=subprocess.DEVNULL)
 
@@ -159,14 +166,14 @@ class Internet:
             self.resolver(place, names)
         self.resolver("home", ["--server=" + self.addresses["isp-resolver"]])
 
-    def pages(self, server: str, answer: str) -> None:
+    def pages(self, server: str, answer: str, checks: str = CHECKS) -> None:
         self.stop(f"nginx-{server}")
         conf = self.folder / f"{server}.conf"
         conf.write_text(
             f"daemon off; master_process off; pid {self.folder}/{server}.pid; error_log {self.folder}/{server}.log;\n"
             "events {} http { access_log off; server { listen 443 ssl; listen 80;\n"
             f"ssl_certificate {self.folder}/server.pem; ssl_certificate_key {self.folder}/server.key;\n"
-            f"location / {{ {answer} }} }} }}\n"
+            f"{checks} location / {{ {answer} }} }} }}\n"
         )
         self.start(f"nginx-{server}", server, "nginx", "-c", str(conf), "-e", f"{self.folder}/{server}.log")
 
@@ -340,6 +347,14 @@ def _dead_branch(net: Internet) -> None:
     _hook("core", "prerouting", "iifname bng-b drop")
 
 
+def _portal(net: Internet) -> None:
+    """The home router leads plain HTTP to its own page, and drops what is encrypted."""
+    net.pages("home", "return 302 http://login.hotel.example/;", checks="")
+    inside("home", "nft", "add table ip n; add chain ip n p { type nat hook prerouting priority -100; }")
+    inside("home", "nft", "add rule ip n p iifname to-client tcp dport 80 redirect")
+    net.nft("home", "tcp dport 443 drop", "udp dport 443 drop")
+
+
 _AN_EIGHTH = "numgen random mod 100 < 12 drop"
 
 
@@ -392,6 +407,8 @@ FAULTS: dict[str, Callable[[Internet], None]] = {
     "lossy-line": lambda net: net.nft("bng", _AN_EIGHTH),
     "lossy-transit": lambda net: net.nft("transit", _AN_EIGHTH),
     "no-public-resolvers": _no_public_resolvers,
+    "portal": _portal,
+    "port-80-filtered": lambda net: net.nft("bng", "tcp dport 80 drop"),
 }
 
 

@@ -24,6 +24,8 @@ KNOWN = {
     "dead-branch": "isp",
     "one-control-dead": "none",
     "no-public-resolvers": "none",
+    "port-80-filtered": "none",
+    "portal": "home",
     "gateway-dead": "home",
     "local-resolver-dead": "home",
     "own-firewall-drops": "home",
@@ -107,6 +109,12 @@ def test_nobody_innocent_is_blamed(addressing: str, fault: str, component: str) 
     found = verdict(addressing, fault)
     assert found["component"] in {component, "undetermined"}, found["cause"]
     assert found["component"] == component or found["next_probe"]
+
+
+def test_a_portal_is_named() -> None:
+    """The answers of nginx behind a redirect of Linux's are a portal's, and nobody else is accused beside it."""
+    found = verdict("real", "portal")
+    assert (found["cause"], found["also"]) == ("home.portal.captive", [])
 
 
 def test_the_own_firewall_is_seen_through() -> None:

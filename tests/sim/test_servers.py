@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import dns.rcode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from netprobe.sim.records import Entry, Fault, Scenario, Server
 from netprobe.sim.servers import answers, web
@@ -53,6 +55,27 @@ def test_page_is_what_the_file_says(line: Scenario) -> None:
 def test_connectivity_check_has_no_content(line: Scenario) -> None:
     """A captive portal would answer it with a page."""
     assert answers.page(line, edge(line), "www.example.com", "/generate_204?x=1", 0.0).status == 204
+
+
+def test_port_80_knows_the_names_that_are_served(line: Scenario) -> None:
+    """Others are not found there, unless the server says the same to everybody; an address is no name."""
+    served = partial(answers.page, line, edge(line), now=0.0, plain=True)
+    assert served(host=NAME, path="/").status == 200
+    assert served(host="www.example.com", path="/generate_204").status == 404
+    assert served(host="192.0.2.1", path="/").status == served(host="", path="/").status == 200
+    portal = replace(edge(line), status=302, headers={"location": "http://login.example/"})
+    for path in ("/", "/generate_204"):
+        assert answers.page(line, portal, "www.example.com", path, 0.0, plain=True).status == 302
+
+
+def test_port_80_leads_to_the_page_over_tls(line: Scenario) -> None:
+    """And to nothing else; what devices look for portals with stays as it is."""
+    modern = partial(answers.page, line, replace(edge(line), upgrades=True), NAME, now=0.0)
+    led = modern("/a?b=1", plain=True)
+    assert (led.status, led.headers["location"]) == (301, f"https://{NAME}/a?b=1")
+    assert modern("/a?b=1").status == 200
+    assert modern("/generate_204", plain=True).status == 204
+    assert modern("/library/test/success.html", plain=True).title == "Success"
 
 
 def test_http_fault_lasts_its_time_and_concerns_its_names(line: Scenario) -> None:

@@ -24,6 +24,7 @@ essential = true
 name = "one.one.one.one"
 family = "cloudflare"
 address = "1.1.1.1"
+plain = { path = "/generate_204", status = 204 }
 """
 
 
@@ -52,6 +53,7 @@ def test_controls_are_independent(tiktok: Platform) -> None:
     assert len({c.family for c in tiktok.controls if c.address and c.resolver}) >= 3
     assert any(not c.address and not c.vendor for c in tiktok.controls)
     assert {c.vendor for c in tiktok.controls if c.vendor} == {"akamai", "fastly"}
+    assert len({c.family for c in tiktok.controls if c.plain}) >= 2
 
 
 def test_networks_belong_to_one_vendor(tiktok: Platform) -> None:
@@ -110,6 +112,29 @@ def test_another_platform_is_another_file(tmp_path: Path) -> None:
                 "unknown key 'zzz' in [[target]] 'www.mine.example'"
                 " (known: name, role, vendor, data_centre, path, essential, large_path)"
             ),
+        ),
+        (
+            'path = "/gen',
+            'pth = "/gen',
+            "unknown key 'pth' in 'plain' of [[control]] 'one.one.one.one' (did you mean 'path'?)",
+        ),
+        (
+            "/generate_204",
+            "generate 204",
+            (
+                "'path' in 'plain' of [[control]] 'one.one.one.one': 'generate 204' is no path of a page: "
+                "it begins with '/' and has no blanks"
+            ),
+        ),
+        (
+            "status = 204",
+            "status = 503",
+            "'status' in 'plain' of [[control]] 'one.one.one.one': 503 is no answer of a server that is well",
+        ),
+        (
+            "status = 204",
+            'status = 204, title = "x"',
+            "'title' in 'plain' of [[control]] 'one.one.one.one': an answer of 204 has no page (RFC 9110, 6.4.1)",
         ),
         ("zones =", "zone =", "unknown key 'zone' at the top (did you mean 'zones'?)"),
         ("[[target]]", "[[targets]]", "unknown key 'targets' at the top (did you mean 'target'?)"),

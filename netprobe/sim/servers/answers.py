@@ -19,6 +19,10 @@ FORWARDER_ATTEMPTS_S = (0.8, 1.6)  # how long a forwarder waits for its upstream
 ALT_SVC = 'h3=":443"; ma=86400'  # RFC 7838: who speaks HTTP/3 says so with every page
 MOST_ALIASES = 8  # RFC 1034, 5.2.2: chains must end somewhere
 _NEGATIVE_TTL_S = 60
+_CHECKS = {  # what devices ask to learn whether there is an Internet: anybody who serves pages says the same
+    "/generate_204": (HTTPStatus.NO_CONTENT, ""),
+    "/library/test/success.html": (HTTPStatus.OK, "Success"),
+}
 _NO_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -97,16 +101,26 @@ def _covers(patterns: tuple[str, ...], name: str) -> bool:
     return not patterns or bool(name_pattern(patterns).match(name))
 
 
-def page(scenario: Scenario, server: Server, host: str, path: str, now: float, clock_s: float = 0.0) -> Page:
+def page(  # what was asked for, where and when
+    scenario: Scenario, server: Server, host: str, path: str, now: float, clock_s: float = 0.0, *, plain: bool = False
+) -> Page:
     """What `server` answers to a request for `path` at `host` (lower case, without a port) at `now`.
 
-    Everybody else's clock shows `clock_s` (Unix time) then.
+    On port 80 (`plain`) it knows the names that it serves, no others, and leads them to its port of TLS if it
+    `upgrades`. Everybody else's clock shows `clock_s` (Unix time) then.
     """
     status, delay_ms, title = server.status, server.delay_ms, ""
     headers = ({"alt-svc": ALT_SVC} if server.quic else {}) | server.headers
     size = server.body_bytes
-    if path.partition("?")[0] == "/generate_204":  # what phones ask to learn whether there is an Internet
-        status = HTTPStatus.NO_CONTENT
+    if status != HTTPStatus.OK:
+        pass  # whoever says something of its own says that to everybody
+    elif plain and _is_name(host) and not _covers(server.serves, host):
+        status = HTTPStatus.NOT_FOUND
+    elif (check := path.partition("?")[0]) in _CHECKS:
+        status, title = _CHECKS[check]
+    elif plain and server.upgrades:
+        status, title = HTTPStatus.MOVED_PERMANENTLY, _reason(HTTPStatus.MOVED_PERMANENTLY)
+        headers = headers | {"location": f"https://{host}{path}"}
     for fault in active(scenario, "http", server.name, now):
         if _covers(fault.server_name, host):
             status = fault.status or status
@@ -120,6 +134,11 @@ def page(scenario: Scenario, server: Server, host: str, path: str, now: float, c
         headers = {"content-type": CONTENT_TYPES[server.feed.format]} | headers
         document = written(server.feed, host, clock_s - now)
     return Page(status, headers, title, delay_ms / 1e3, size, document)
+
+
+def _is_name(host: str) -> bool:
+    """Whether it is no address, nor nothing."""
+    return any(letter.isalpha() for letter in host) and ":" not in host
 
 
 def _reason(status: int) -> str:

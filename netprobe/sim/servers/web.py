@@ -267,7 +267,8 @@ class Connection(asyncio.Protocol):
             return
         path = self._request.target.decode("latin-1")
         site = self._site
-        answer = page(site.scenario, site.server, self._host(), path, site.now(), true_time_s(site.scenario))
+        said = self._host(), path, site.now(), true_time_s(site.scenario)
+        answer = page(site.scenario, site.server, *said, plain=not self._secure)
         self._wait(answer.delay_s, lambda: self._answer(answer))
 
     def _answer(self, said: Page) -> None:

@@ -164,7 +164,7 @@ BETWEEN = (
     Trouble("transit.peering.congested", 0.4, "A peering is overloaded.", _peering, ("isp",)),
     Trouble("policy.throttle.speed", 0.3, "The ISP slows the platform down.", _throttled, _ISP),
     Trouble("policy.throttle.cutoff", 0.4, "The ISP cuts connections off after 16 KB.", _cut_off, _ISP),
-    Trouble("policy.http.block_page", 0.3, "The ISP shows a page that says no.", _block_page, _ISP, UNWEIGHED),
+    Trouble("policy.http.block_page", 0.3, "The ISP shows a page that says no.", _block_page, _ISP),
     Trouble("policy.tls.sni_reset", 1.5, "The ISP resets connections that name the platform.", _sni_reset, _ISP),
     Trouble("policy.tls.sni_drop", 1.5, "The ISP drops ClientHellos that name the platform.", _sni_drop, _ISP),
     Trouble("policy.tls.interception", 0.5, "Somebody answers in the platform's place.", _stranger, _ISP),

@@ -174,6 +174,7 @@ class Delivery:
                 delay_ms=round(draw.uniform(0.5, 20.0), 3),
                 initial_ttl=draw.choice(_TTLS),
                 quic=vendor.quic,
+                upgrades=vendor.key != OWN,
             )
         )
 

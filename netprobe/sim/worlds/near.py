@@ -13,6 +13,8 @@ _LOSS = (0.08, 0.2)
 _IN_BURSTS = 0.3  # part of the lines and radios that lose several packets in a row
 _LATE = "A computer that is late by less than half a second is not weighed yet."
 _PORTAL = "login.hotel.example"
+_LOGIN = 511  # RFC 6585, 6: what a portal may say in a redirect's stead
+_SHOWS = 0.2  # part of the portals that show their page in everybody's name
 
 
 def _own_link(world: WorldPlan) -> Scenario:
@@ -76,15 +78,28 @@ def _saturated(world: WorldPlan) -> Scenario | None:
 
 
 def _portal(world: WorldPlan) -> Scenario | None:
-    """A hotel's router leads every connection to its own page until somebody has logged in."""
+    """A hotel's router leads what is asked for in plain HTTP to its own page until somebody has logged in.
+
+    What is encrypted it drops, ends, or answers with a certificate that fits nobody; some let nothing else pass at all.
+    """
     if not world.home:
         return None
+    draw = world.draw
     router = next(router for router in world.scenario.routers if router.name == HOME_ROUTER)
     address = f"{router.address.rpartition('.')[0]}.251"
     page = Server("portal", (address,), HOME_ROUTER, serves=(_PORTAL,), status=302)
-    page = msgspec.structs.replace(page, headers={"location": f"https://{_PORTAL}/"})
-    fault = Fault("redirect", (HOME_ROUTER,), match=Match(protocol="tcp"), to=address)
-    return with_rows(world.broken(fault), servers=(page,))
+    leads = {"location": f"{draw.choice(('http', 'https'))}://{draw.choice((_PORTAL, address))}/login"}
+    shows = draw.random() < _SHOWS
+    page = msgspec.structs.replace(page, status=_LOGIN if shows else 302, headers={} if shows else leads)
+    web, tls = Match(protocol="tcp", port=80), Match(protocol="tcp", port=443)
+    what = draw.choice(("redirect", "drop", "drop", "reset", "wall"))
+    faults = [Fault("redirect", (HOME_ROUTER,), match=Match(protocol="tcp") if what == "redirect" else web, to=address)]
+    if what != "redirect":
+        faults.append(Fault("reset" if what == "reset" else "drop", (HOME_ROUTER,), match=tls))
+        faults.append(Fault("drop", (HOME_ROUTER,), match=Match(protocol="udp", port=443)))
+    if what == "wall":
+        faults.append(Fault("drop", (HOME_ROUTER,), match=Match(protocol="icmp")))
+    return with_rows(world.broken(*faults), servers=(page,))
 
 
 def _firewall(world: WorldPlan) -> Scenario:
@@ -232,7 +247,7 @@ NEAR = (
     Trouble("home.tls.interception", 0.3, "A virus scanner breaks all TLS open.", _interception),
     Trouble("home.mtu.blackhole", 0.5, "Large packets die on the line, unannounced.", _narrow_line, also=("isp",)),
     Trouble("home.line.saturated", 0.4, "Somebody at home fills the line.", _saturated),
-    Trouble("home.portal.captive", 0.4, "A captive portal answers everything.", _portal, open=UNWEIGHED),
+    Trouble("home.portal.captive", 0.4, "A captive portal wants a login first.", _portal),
     Trouble("home.dns.resolver_down", 1, "The home router's DNS service has stopped.", _home_resolver),
     Trouble("home.dns.blocklist", 0.5, "A blocklist at home answers for the platform's names.", _home_blocklist),
     Trouble("isp.access.outage", 1, "The ISP's first router is down.", _access),
