@@ -226,6 +226,17 @@ GATES: tuple[Gate, ...] = (
         ),
     ),
     Gate(
+        "path.loss",
+        ("home", "line", "isp", "transit", "platform", "unclear"),
+        ("dns.platform", "dns.transports"),
+        "so much loss on the way may have taken the questions or the answers",
+        spares=(
+            *("right", "same", "injected", "denied_by_only", "denied_everywhere", "bogus_everywhere", "nobody"),
+            *("wrong_at_home", "wrong_passed_on", "wrong_somewhere", "wrong_outside"),
+            *("fails_everywhere", "silent_everywhere", "forged_at_home", "forged", "forged_own", "own_lies", "blocked"),
+        ),
+    ),
+    Gate(
         "ipv6.reach",
         ("loses", "loses_isp", "loses_transit", "loses_platform"),
         ("path.loss",),
