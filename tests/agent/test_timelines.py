@@ -42,12 +42,12 @@ WATCHED: dict[str, tuple[float, tuple[Told, ...], tuple[str, ...]]] = {
     "platform-recovers-in-stages": (
         10.0,
         (Told("platform.origin.error", 30.0, 150.0),),
-        ("none.app_device", "platform.origin.error", "none.app_device"),
+        ("none.app_device", "platform.origin.error", "platform.live.down", "none.app_device"),
     ),
     "oracle-2026-recovery": (
         900.0,
         (Told("platform.origin.error", 60.0, 14400.0),),
-        ("none.app_device", "platform.origin.error", "none.app_device"),
+        ("none.app_device", "platform.origin.error", "platform.live.down", "none.app_device"),
     ),
     "shutdown-returns": (
         300.0,

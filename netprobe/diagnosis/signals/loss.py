@@ -275,7 +275,7 @@ def _behind_clean_hop(view: View, noticed: Sequence[_Count], clean: Sequence[_Co
         cleaner = [h for h in routers if passed & set(h.addresses) or is_cleaner(_asked(h), end)]
         if not cleaner:
             continue
-        last = cleaner[-1]
+        last = _last_clean(cleaner, [h for h in routers if h not in cleaner and h.lost])
         behind = [h for h in routers if h.ttl > last.ttl and not is_cleaner(end, _asked(h))]
         if not behind and not count.loses:
             continue  # the destination itself may limit its answers
@@ -285,6 +285,17 @@ def _behind_clean_hop(view: View, noticed: Sequence[_Count], clean: Sequence[_Co
         at, then = view.paths.segment_of(last.addresses[0]), view.paths.segment_of(after) if after else None
         return _STATES.get(at, "unclear") if at is (then or Segment.DESTINATION) else "border"
     return "unclear"
+
+
+def _last_clean(cleaner: Sequence[Hop], lossy: Sequence[Hop]) -> Hop:
+    """The last of the hops that answer better: behind one that loses as the end does, only one that loses nothing.
+
+    Loss goes on behind where it begins. A hop that answers all stands before it, and who lost on the way to it has
+    limited his answers; one that loses some may have been lucky.
+    """
+    first = min((h.ttl for h in lossy), default=cleaner[-1].ttl + 1)
+    sure = [h for h in cleaner if h.ttl < first or not is_significant(h.lost, len(h.exchanges))]
+    return sure[-1] if sure else cleaner[0]
 
 
 def _routers_before(path: Path) -> list[Hop]:
