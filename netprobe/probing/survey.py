@@ -115,7 +115,7 @@ def _measure(
             _ask(tuple(found), edges, named, echoes=echoes),
             over_v6.look(edges_v6, controls_v6, found),
             _all(failing_resolvers(found, resolvers)),
-            _all(plain.ask_controls(named, found)),
+            _later(list(plain.ask_controls(named, found))),
         ]
         found += _flat(second)
         again += yield from recheck(found, resolvers, stamp, later=False)
@@ -278,9 +278,9 @@ def _fetches(wanted: Sequence[_Wanted], heard: Sequence[Observation]) -> list[Se
 
 
 def _later(sessions: Sequence[Session[Observation]]) -> Plan[list[Observation]]:
-    """What is asked of the silent, a moment after the ways to them.
+    """What may draw errors, a moment after what these are needed for: who is silent is asked after the way to him.
 
-    In a loop each SYN draws an error from the very routers that are asked for the way, and they send only so many.
+    In a loop, and at a filter that says so, each SYN draws an error of the routers on the way, which send only so many.
     """
     if sessions:
         yield [Pause(HEAD_START_S)]

@@ -273,10 +273,14 @@ def test_a_flood_of_forged_replies_changes_nothing(
                 pass
         grown = resident() - before
     assert flooding.sent > 2_000
-    assert not [reply for reply in told if reply.ttl in FLOOD_TTLS]
+    # Short keys (16 bits) are believed for eight guesses of each of five local numbers, with a dozen probes under way
+    # and four readings of each: one forgery in thirty runs is such luck, three in one run are none (0019).
+    lucky = [reply for reply in told if reply.ttl in FLOOD_TTLS]
+    assert len(lucky) <= 2
     hops = [hop for way in stormy for hop in way.hops]
     answered = [hop for hop in hops if hop.addresses]
-    assert all(hop.addresses == (truth(hop.ttl, over_v6=":" in hop.addresses[0]),) for hop in answered)
+    wrong = [hop for hop in answered if hop.addresses != (truth(hop.ttl, over_v6=":" in hop.addresses[0]),)]
+    assert len(wrong) <= len(lucky)
     assert all(way.reached and len(way.hops) == 3 for way in stormy)
     assert len(answered) >= 0.95 * len(hops), "a machine that is busy with other things may miss one"
     assert len(told) - in_calm <= 12 * in_calm
