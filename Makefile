@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-PATIENT_JOBS ?= 8
+PATIENT_JOBS ?= 6
 # Tests start many processes, each of which would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
