@@ -92,7 +92,7 @@ def _reach(settings: Settings, platform: Platform, every_s: float) -> Reach:
     return Reach((*state.resolvers, state.gateway), additions, a_minute, settings.rate)
 
 
-def measure(  # all that may be asked of a diagnosis
+def measure(
     settings: Settings,
     platform: Platform,
     instruments: Instruments,

@@ -21,7 +21,7 @@ from netprobe.model.services import Answer, Fetch, Handshake, Response
 from netprobe.model.targets import Platform
 from netprobe.probing.ask import fetch, lookup
 from netprobe.probing.observe import Observe
-from netprobe.probing.port import Outcome, Request
+from netprobe.probing.port import Request
 from netprobe.probing.run import Plan, Session
 from netprobe.topology.addresses import family
 from netprobe.topology.platform import covers
@@ -108,35 +108,27 @@ class Ending:
         return result
 
 
-class _Unless:
-    """Run `session` until the survey is over; its result is None then."""
+class _Unless(Observe):
+    """Observe until the survey is over; the result is None then."""
 
-    def __init__(self, session: Session[Any], ending: Ending) -> None:
-        self._session = session
+    def __init__(self, purpose: str, subject: str, session: Session[Any], ending: Ending) -> None:
+        super().__init__(purpose, subject, session)
         self._ending = ending
         self._asked_s = 0.0
 
     def next_request(self, now: float) -> Request | None:
         """As the session wants."""
         self._asked_s = now
-        return self._session.next_request(now)
-
-    def sent(self, request: Request, token: int, now: float) -> None:
-        """As the session wants."""
-        self._session.sent(request, token, now)
-
-    def receive(self, token: int, outcome: Outcome, now: float) -> None:
-        """As the session wants."""
-        self._session.receive(token, outcome, now)
+        return super().next_request(now)
 
     def deadline(self) -> float | None:
         """The session's, or when to see whether the survey is over."""
-        own = self._session.deadline()
+        own = super().deadline()
         return None if own is None or self._ending.over else min(own, self._asked_s + _POLL_S)
 
-    def result(self) -> Any:
-        """The session's, or None where it came to no end."""
-        return self._session.result() if self._session.deadline() is None else None
+    def result(self) -> Observation | None:  # type: ignore[override]  # one that came to no end
+        """What was observed, or None where it came to no end."""
+        return super().result() if super().deadline() is None else None
 
 
 def listen(urls: Sequence[str], host: Observation, platform: Platform, ending: Ending) -> Plan[list[Observation]]:
@@ -168,7 +160,7 @@ def _read(url: str, at_s: float, ask: _Names, platform: Platform, ending: Ending
         if not address:
             error = "late" if ending.over else "lookup"
             break
-        (seen,) = yield [_Unless(Observe(FETCH, place.host, fetch(_page(place, address))), ending)]
+        (seen,) = yield [_Unless(FETCH, place.host, fetch(_page(place, address)), ending)]
         if seen is None:
             error = "late"
             break
@@ -194,7 +186,7 @@ def _nothing(source: str, error: str, platform: Platform) -> Announced:
 def _address(name: str, ask: _Names, ending: Ending, found: list[Observation]) -> Plan[str]:
     """The first address that a resolver knows; empty where none does."""
     for resolver in ask.resolvers:
-        (seen,) = yield [_Unless(Observe(LOOKUP, name, lookup(name, resolver, ask.kind)), ending)]
+        (seen,) = yield [_Unless(LOOKUP, name, lookup(name, resolver, ask.kind), ending)]
         if seen is None:
             return ""
         found.append(seen)

@@ -19,8 +19,8 @@ _FUNCTIONS = {
     "live": ("errors_live", "live"),
 }
 _LIMITED = frozenset({"upload", "live"})  # what a platform withdraws somewhere while it goes on to serve
-_SERVER_ERROR = 500
-_REFUSED, _LEGAL = frozenset({401, 403, 429}), 451
+SERVER_ERROR, LEGAL = 500, 451  # RFC 9110, 15.6; RFC 7725
+_REFUSED = frozenset({401, 403, 429})
 
 
 def errors(view: View, seen: Answers, failed: Answers, told: str) -> Finding:
@@ -52,7 +52,7 @@ def function_fails(view: View, seen: Answers, failed: Answers, told: str) -> Fin
 
 def function_refused(view: View, seen: Answers) -> Finding | None:
     """Uploads and live that the law forbids while all else serves; logins that a challenge stands in front of."""
-    legal = {k: f for k, f in seen.items() if f[1].status == _LEGAL}
+    legal = {k: f for k, f in seen.items() if f[1].status == LEGAL}
     if legal and _roles(view, legal) <= _LIMITED and len(legal) < len(seen):
         told = f"{of(len(legal), len(seen))} of the platform's servers, those for uploads or live, may not serve you"
         return Finding("notice_limited", f"{told}, they say (451); others do.", _indices(legal))
@@ -89,4 +89,4 @@ def _other_networks(view: View, seen: Answers, failed: Answers) -> int:
 def _failing_customers(view: View, networks: set[str]) -> list[str]:
     """Controls that are customers of the same delivery networks and answer with server errors too."""
     rows = [(c, best_fetch(c.fetches)) for c in view.controls if c.customer_of in networks]
-    return [n for c, f in rows if f and f[1].handshaken.done and f[1].status >= _SERVER_ERROR for n in c.names]
+    return [n for c, f in rows if f and f[1].handshaken.done and f[1].status >= SERVER_ERROR for n in c.names]

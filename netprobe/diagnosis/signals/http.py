@@ -5,12 +5,18 @@ from statistics import median
 from netprobe.diagnosis.facts import Found, Reach, best_fetch
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
-from netprobe.diagnosis.signals.errors import Answers, errors, function_fails, function_refused
+from netprobe.diagnosis.signals.errors import (
+    LEGAL,
+    SERVER_ERROR,
+    Answers,
+    errors,
+    function_fails,
+    function_refused,
+)
 from netprobe.diagnosis.signals.tls import outcomes
 from netprobe.model.services import Response
 
-_SERVER_ERROR, _UNAVAILABLE = 500, 503
-_FORBIDDEN, _LEGAL = 403, 451  # RFC 9110, 15.5.4; RFC 7725
+_FORBIDDEN, _UNAVAILABLE = 403, 503  # RFC 9110, 15.5.4 and 15.6.4
 SLOW_S = 2.0  # to the first byte, beyond what the connection took: nobody waits longer without noticing
 SLOW_COUNT = 2  # one late answer may be chance
 SLOW_FACTOR = 8.0  # times the connection's round trip
@@ -49,9 +55,9 @@ def status(view: View) -> Finding | None:
         return None
     total = len(seen)
     indices = tuple(i for i, _ in seen.values())
-    failed = {k: f for k, f in seen.items() if k in stalling or f[1].status >= _SERVER_ERROR}
-    notices = {k: f for k, f in seen.items() if f[1].status in {_FORBIDDEN, _LEGAL}}
-    if any(f[1].status == _LEGAL for f in notices.values()) and 2 * len(notices) > total:
+    failed = {k: f for k, f in seen.items() if k in stalling or f[1].status >= SERVER_ERROR}
+    notices = {k: f for k, f in seen.items() if f[1].status in {_FORBIDDEN, LEGAL}}
+    if any(f[1].status == LEGAL for f in notices.values()) and 2 * len(notices) > total:
         return Finding(
             "notice",
             f"{of(len(notices), total)} of the platform's servers say, under their own certificates, "
@@ -199,7 +205,7 @@ def whole(view: View) -> Finding | None:
             continue
         indices.append(best[0])
         response = best[1]
-        answered = response.handshaken.done and 0 < response.status < _SERVER_ERROR and response.status != _LEGAL
+        answered = response.handshaken.done and 0 < response.status < SERVER_ERROR and response.status != LEGAL
         ok = answered and response.error != "timeout"
         if ok:
             served.append(name)
