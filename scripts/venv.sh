@@ -8,8 +8,10 @@ venv=$1
 suitable() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 with_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
+# The distribution's own first: it is built with profiles (a fifth faster than one that was built by hand), kept up to
+# date with the machine, and other users than root can run it.
 python=
-for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11 /usr/bin/python3; do
+for candidate in "${PYTHON:-/usr/bin/python3}" python3 python3.13 python3.12 python3.11; do
     if suitable "$candidate"; then
         python=${python:-$candidate}
         if with_venv "$candidate"; then

@@ -151,7 +151,8 @@ def _words(changed: Changed) -> str:
 
 
 def _of_destination(path: Path) -> list[Reply]:
-    return [x.reply for hop in path.hops for x in hop.exchanges if x.reply and x.reply.from_destination]
+    own = (hop for hop in path.hops if not hop.shared_from)  # what is taken over stands before the destination
+    return [x.reply for hop in own for x in hop.exchanges if x.reply and x.reply.from_destination]
 
 
 def _syn_acks(path: Path) -> list[TcpHeader]:

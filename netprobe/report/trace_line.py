@@ -287,16 +287,18 @@ def _reply(reply: Reply) -> ReplyLine:
         ttl=_known(reply.ttl),
         quoted_ttl=_known(reply.quoted_ttl),
         quoted_tos=_known(reply.quoted_tos),
-        mpls=[MplsLine(label, traffic, bool(bottom), ttl) for label, traffic, bottom, ttl in reply.mpls],
+        mpls=[MplsLine(label, traffic, bool(bottom), ttl) for label, traffic, bottom, ttl in reply.mpls]
+        if reply.mpls
+        else [],
         error=reply.error,
         mtu=reply.mtu,
         dropped_locally=reply.dropped_locally,
         reply_ttl=_known(reply.ttl),
         return_hops=path_length(reply.ttl) if reply.ttl > 0 else None,
         meaning=meaning(reply),
-        changes=change_lines(reply.changes),
-        tcp=tcp_line(reply),
-        interfaces=interface_lines(reply.interfaces),
+        changes=change_lines(reply.changes) if reply.changes else [],
+        tcp=tcp_line(reply) if reply.tcp else None,
+        interfaces=interface_lines(reply.interfaces) if reply.interfaces else [],
         unknown_objects=reply.unknown_objects,
     )
 
