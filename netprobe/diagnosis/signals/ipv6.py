@@ -9,11 +9,12 @@ from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.signals.base import Finding, Signal, of
 from netprobe.diagnosis.signals.loss import loss
 from netprobe.diagnosis.signals.sizes import sizes
+from netprobe.topology.segments import Segment
 
 _BEARABLE = frozenset({"light", "limiter", "elsewhere"})
 _LOSES = {"isp": "loses_isp", "transit": "loses_transit", "platform": "loses_platform"}
 _HOLES = {"home": "home", "back_home": "home", "isp": "isp", "transit": "transit"}  # where large packets die
-_ENOUGH = 2  # places of different people that are silent for it to be more than their own silence
+_ENOUGH = 2  # places of different people that are silent for it to be more than their own silence; or routers
 
 #: What the place where the ways of IPv6 end says, where nothing at all answers over it, by a state of `path.breaks`.
 _ALL = {
@@ -58,7 +59,7 @@ def ipv6(view: View) -> Finding | None:
     if not passing:
         if not view.only_v4_works:
             return Finding("as_v4", f"{told}, and over IPv4 it is no better.", facts)
-        return _nothing_answers(over, told, facts)
+        return _nothing_answers(view, told, facts)
     if not over.failing_edges:
         state = "works" if len(over.families(over.failing_controls)) < _ENOUGH else "elsewhere"
         return _served(view) or Finding(state, f"{told}, all of the platform's among them.", facts)
@@ -67,12 +68,24 @@ def ipv6(view: View) -> Finding | None:
     return _some_answer(over, told, facts)
 
 
-def _nothing_answers(over: View, told: str, facts: tuple[int, ...]) -> Finding:
+def _nothing_answers(view: View, told: str, facts: tuple[int, ...]) -> Finding:
+    over = view.over_v6
     asked = over.families(over.failing_controls) | {e.network or e.address for e in over.failing_edges}
     if len(asked) < _ENOUGH or over.place is None:
         return Finding("elsewhere", f"{told}, and too few were asked to say why.", facts)
     told = f"{told}, while IPv4 works. Over IPv6: {over.place.sentence}"
-    return Finding(_ALL.get(over.place.state, "somewhere"), told, facts)
+    state = _ALL.get(over.place.state, "somewhere")
+    if state == "home" and view.facts.all_paths and _answering_routers(view) < _ENOUGH:
+        return Finding(
+            "somewhere", f"{told} Over IPv4 hardly any router does either: where it ends is not seen.", facts
+        )
+    return Finding(state, told, facts)
+
+
+def _answering_routers(view: View) -> int:
+    """How many routers beyond the home show themselves: some networks filter ICMP, and silence says nothing there."""
+    steps = (s for i, p in view.facts.all_paths for s in view.paths.steps(i, p))
+    return len({step.address for step in steps if step.segment is not Segment.HOME})
 
 
 def _some_answer(over: View, told: str, facts: tuple[int, ...]) -> Finding:

@@ -28,6 +28,7 @@ from netprobe.topology.segments import Segment
 
 _SURE = 0.999
 _CHOSEN = 4.5  # standard deviations: the two of nine places that lost least lose less than the others by 3.5 by chance
+_ODD = 3.0  # and one of nine that are alike loses more than the others by so many in one case of a hundred
 _FULL_TTL = 64  # beyond all routers
 _ENOUGH = 20  # probes in passing that say something
 NOTICED = 0.05  # lost there and back, surely: from there on pages are late and videos stop
@@ -114,10 +115,20 @@ def _phase(train: Train) -> list[RatePhase]:
     return [RatePhase((len(times) - 1) / (times[-1] - times[0]), len(times), train.answered)]
 
 
-def _apart(clean: Sequence[_Count], lossy: Sequence[_Count]) -> bool:
+def _apart(clean: Sequence[_Count], lossy: Sequence[_Count], deviations: float = _CHOSEN) -> bool:
     """Whether places that look clean surely lose less than the others, though they were chosen for it."""
     (sent, lost), (many, gone) = ((sum(c.sent for c in part), sum(c.lost for c in part)) for part in (clean, lossy))
-    return is_cleaner(Counted(0, sent, lost), Counted(0, many, gone), _CHOSEN)
+    return is_cleaner(Counted(0, sent, lost), Counted(0, many, gone), deviations)
+
+
+def _above_background(counts: Sequence[_Count]) -> tuple[list[_Count], list[_Count]] | None:
+    """Those that lose hardly more than any path does, alike, and those that lose surely more; None without such two."""
+    lossy = [c for c in counts if c.noticed]
+    rest = [c for c in counts if not c.noticed]
+    if not lossy or len(rest) < 2 or _pooled(rest).fraction >= NOTICED or not _apart(rest, lossy):
+        return None
+    alike = not any(_apart([o for o in rest if o is not c], [c], _ODD) for c in rest)
+    return (rest, lossy) if alike else None
 
 
 def _pooled(counts: Sequence[_Count]) -> Interval:
@@ -135,8 +146,9 @@ def loss(view: View) -> Finding | None:
     # Who loses a little, as any place may, and surely much less than the others, does not share their loss.
     better = [c for c in lossy if not c.noticed and len(lossy) > 1 and _apart([c], [o for o in lossy if o is not c])]
     clean, lossy = [*clean, *better], [c for c in lossy if c not in better]
-    if clean and not _apart(clean, lossy):
-        clean, lossy = [], honest  # those that look clean are lossy places' luck
+    if not (clean and _apart(clean, lossy)):
+        # Either all lose a little and some much more, or those that look clean are lossy places' luck.
+        clean, lossy = _above_background(honest) or ([], honest)
     # Where nothing is clean, one loss is taken to be all places'; else those that lose surely, and those like them.
     noticed = [c for c in lossy if c.noticed] if clean else lossy
     if noticed and clean:
