@@ -24,6 +24,7 @@ def run(component: Component, cause: str) -> Run:
 
 
 def test_who_is_misled_is_told() -> None:
+    """Whom it blames wrongly undisturbed is not counted; nobody named is no wrong answer."""
     right, wrong = run(Component.HOME, "home.link.down"), run(Component.ISP, "isp.dns.failure")
     none = run(Component.UNDETERMINED, "undetermined")
     assert misled(Outcome(right, {"no ICMP": wrong, "a control less": none}, Counter())) == {

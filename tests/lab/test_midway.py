@@ -16,6 +16,11 @@ from tests.scenarios import load
 FOREVER_S = 3600.0
 
 
+def moments(step_s: float, last: int) -> list[object]:
+    """So many moments; `make check` tries every third of them."""
+    return [pytest.param(round(step_s * n, 2), marks=() if n % 3 == 1 else pytest.mark.slow) for n in range(1, last)]
+
+
 @cache
 def measured(name: str, begin_s: float, end_s: float) -> Report:
     """The report of a survey that begins at second 0 of a scenario whose faults last from `begin_s` to `end_s`."""
@@ -31,7 +36,7 @@ def said(report: Report) -> str:
     return evidence.get("network.constant", "")
 
 
-@pytest.mark.parametrize("begin_s", [round(0.1 * n, 1) for n in range(1, 16)])
+@pytest.mark.parametrize("begin_s", moments(0.1, 16))
 def test_an_outage_that_begins_meanwhile_is_measured_again(begin_s: float) -> None:
     """While QUIC is tried a firewall seemed to stop it, while pages are fetched somebody to decrypt them."""
     report = measured("isp-outage-begins-and-ends", begin_s, FOREVER_S)
@@ -41,7 +46,7 @@ def test_an_outage_that_begins_meanwhile_is_measured_again(begin_s: float) -> No
     assert said(report) == "again"
 
 
-@pytest.mark.parametrize("end_s", [round(0.25 * n, 2) for n in range(1, 24)])
+@pytest.mark.parametrize("end_s", moments(0.25, 24))
 def test_an_outage_that_ends_meanwhile_is_over(end_s: float) -> None:
     """What was silent at first answers at the end: IPv6 seemed broken at home, or the provider's name servers."""
     report = measured("isp-outage-begins-and-ends", 0.0, end_s)

@@ -69,6 +69,7 @@ def test_nobody_is_found_where_nobody_is(name: str) -> None:
         assert found_in(load(name), seed).manner in {Manner.NONE, Manner.UNCLEAR}, seed
 
 
+@pytest.mark.slow
 def test_generated_worlds() -> None:
     """Right to the hop, or as closely as silent routers allow, in 97 % of all worlds with such a device; never nobody."""
     right = [
