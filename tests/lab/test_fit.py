@@ -106,8 +106,9 @@ def test_samples_are_kept_and_not_measured_again(tmp_path: Path) -> None:
 def test_a_fit_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From kept samples: a report with the figures and both diagrams, and no table where none is wanted."""
     keep, told = tmp_path / "samples.jsonl", tmp_path / "report.md"
-    one = sample(load("isp-core-black-hole"), measured("isp-core-black-hole").verdict)
-    copies = [Sample(f"world-{n}", one.truth, one.states) for n in range(1, 141)]
+    names = ("isp-core-black-hole", "gateway-dead", "healthy")
+    some = [sample(load(name), measured(name).verdict) for name in names]
+    copies = [Sample(f"world-{n}", some[n % 3].truth, some[n % 3].states) for n in range(1, 141)]
     keep.write_bytes(b"".join(to_json(copy) + b"\n" for copy in copies))
     asked = f"--worlds 100 --seed 1 --held-out 40 --held-out-seed 101 --dry-run --keep {keep} --report {told}"
     assert fit.main(asked.split()) == 0
