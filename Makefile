@@ -8,7 +8,7 @@ PATIENT_JOBS ?= 6
 # Tests start many processes, each of which would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer docs requirements tools clean
+.PHONY: help venv demo test check lint format bench fidelities fuzz fuzzer fit docs requirements tools clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /: /' | column -t -s : -l 2
@@ -47,6 +47,10 @@ lab-vm: $(VENV)/.ready tools  ## kernel scenarios with delays and losses by nete
 
 fuzz: $(VENV)/.fuzz  ## a million coverage-guided inputs for each parser of strangers' bytes; findings are left in build/fuzz
 	$(BIN)/python -m tests.fuzz --keep build/fuzz
+
+fit: $(VENV)/.ready  ## write netprobe/data/calibration.toml anew from a sweep of generated worlds (half an hour), and say what changed in build/fit
+	@mkdir -p build/fit
+	$(BIN)/python -m netprobe.lab.fit --keep build/fit/samples.jsonl --report build/fit/report.md --svg build/fit/reliability.svg
 
 docs: $(VENV)/.ready  ## write docs/causes.md, docs/signals.md and docs/man anew
 	$(BIN)/python -m netprobe.diagnosis.table > docs/causes.md

@@ -119,6 +119,7 @@ def score_scenarios(
     1 when somebody was blamed wrongly where the truth can be found, or somebody innocent was anywhere.
     `real` is the fidelity of networks with real packets, empty for virtual time. `pcap` is for one run only.
     """
+    from netprobe.lab.reliability import diagram
     from netprobe.lab.score import ScenarioScore, run_real, run_virtual, runs, score
     from netprobe.sim.world import Fidelity
     from netprobe.topology.platform import load_platform
@@ -181,8 +182,16 @@ def score_scenarios(
                 "strong",
             ),
             *([line(apart)] if still_open.runs else []),
+            *([line("")] if result.reliability else []),
+            *(line(row, "faint") for row in diagram(result.reliability) if result.reliability),
+            *([line("")] if result.reliability else []),
             line(
-                f"Brier score {result.brier:.3f}, expected calibration error {result.ece:.3f}; "
+                f"Brier score {result.brier:.4f} (a plain argmax rule's: {result.brier_argmax:.4f}; over all runs "
+                f"{result.brier_all:.4f} and {result.brier_argmax_all:.4f}), "
+                f"expected calibration error {result.ece:.4f} (bins of equal mass)",
+                "faint",
+            ),
+            line(
                 f"{result.packets} packets, {duration(result.virtual_s)} inside, {result.wall_s:.1f} s outside",
                 "faint",
             ),

@@ -6,23 +6,21 @@ Pure: no I/O, no clock, and the same observations in any order give the same ver
 from collections.abc import Sequence
 
 from netprobe.diagnosis import gates, hearsay
+from netprobe.diagnosis.calibration import calibration, covered, recalibrated
 from netprobe.diagnosis.causes import Tables, tables
 from netprobe.diagnosis.exonerate import exonerations
 from netprobe.diagnosis.facts import Facts, OriginOf
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.plan import NOTHING_KNOWN, next_probe
 from netprobe.diagnosis.signals import SIGNALS
-from netprobe.diagnosis.weigh import Decision, decide, group_weights, item_weights, second_trouble, unexplained
+from netprobe.diagnosis.weigh import Decision, answer, item_weights, mass
 from netprobe.model.report import Observation
-from netprobe.model.rungs import cannot
+from netprobe.model.rungs import RAW, cannot
 from netprobe.model.targets import Platform
-from netprobe.model.verdict import Advice, Candidate, Component, Evidence, Level, Verdict, Weighed
+from netprobe.model.verdict import Advice, Candidate, Evidence, Level, Verdict, Weighed
 
 RUNNERS_UP = 3
 _UNKNOWN_CAUSE = "undetermined"
-
-#: From the user outwards: of two troubles at once, the nearer one is in the way of the other.
-_NEARNESS = (Component.HOME, Component.ISP, Component.TRANSIT, Component.POLICY, Component.PLATFORM, Component.NONE)
 
 
 def diagnose(
@@ -36,13 +34,7 @@ def diagnose(
     view = View(Facts(observations, platform, origin))
     table = tables()
     evidence = hearsay.believed(gates.apply(ask(view)), table)
-    groups = group_weights(evidence, table)
-    first = decide(groups, table)
-    second = second_trouble(groups, first, table)
-    if second is not None:
-        first = decide(unexplained(groups, second.leaf), table)
-        first, second = _nearest_first(first, second)
-    return _verdict(view, evidence, first, second, table)
+    return _verdict(view, evidence, *answer(evidence, table), table)
 
 
 def ask(view: View) -> tuple[Evidence, ...]:
@@ -61,14 +53,6 @@ def ask(view: View) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
-def _nearest_first(one: Decision, other: Decision) -> tuple[Decision, Decision | None]:
-    if not one.determined or one.component is Component.NONE:
-        return other, None
-    if _NEARNESS.index(other.component) < _NEARNESS.index(one.component):
-        return other, one
-    return one, other
-
-
 def _verdict(
     view: View, evidence: tuple[Evidence, ...], first: Decision, second: Decision | None, table: Tables
 ) -> Verdict:
@@ -76,18 +60,23 @@ def _verdict(
     rivals = [c for c in ranked if c != first.leaf and not (second and c == second.leaf)]
     leaf = table.causes[first.leaf]
     advice = leaf.advice if first.determined else table.causes[_UNKNOWN_CAUSE].advice
+    raw = all(rung == RAW for rung in view.facts.footing.values())  # all that the sweep behind the map has seen
+    means = calibration()
+    known = raw and covered(first, second, means)
+    shares = recalibrated(first, means) if known else first.posterior
+    sure = mass(first.node, shares) if first.determined else shares[first.leaf]
     return Verdict(
         component=first.component,
         cause=first.node or _UNKNOWN_CAUSE,
         guide_class=leaf.guide_class if first.determined else "-",
-        probability=round(first.probability, 4),
+        probability=round(sure, 4),
         sentence=_sentence(first, evidence, table),
         runners_up=tuple(
-            Candidate(c, table.causes[c].component, round(first.posterior[c], 4), round(first.scores[c], 3))
+            Candidate(c, table.causes[c].component, round(shares[c], 4), round(first.scores[c], 3))
             for c in (rivals if first.determined else [first.leaf, *rivals])[:RUNNERS_UP]
         ),
         abstained=first.node != first.leaf,
-        calibrated=False,
+        calibrated=known,
         evidence=_weighed(evidence, first.leaf, table),
         exonerated=exonerations(view, evidence, {first.component, *([second.component] if second else [])}),
         advice=tuple(_advice(key, evidence, table) for key in advice),

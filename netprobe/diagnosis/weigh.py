@@ -21,6 +21,9 @@ SECOND_FLOOR = 5.0  # nats that a second trouble needs, of its own: two at once 
 SUMMARY = "service"  # the group that sums up all troubles: where there are two it tells nothing of either
 EXPLAINS = 1.0  # nats from which a cause counts as the explanation of a group
 
+#: From the user outwards: of two troubles at once, the nearer one is in the way of the other.
+NEARNESS = (Component.HOME, Component.ISP, Component.TRANSIT, Component.POLICY, Component.PLATFORM, Component.NONE)
+
 Groups = Mapping[str, Mapping[str, float]]  # group -> cause -> nats
 
 
@@ -127,3 +130,21 @@ def second_trouble(groups: Groups, first: Decision, tables: Tables) -> Decision 
     if sum(g[first.leaf] for g in own.values()) < FLOOR:
         return None
     return second
+
+
+def answer(evidence: Sequence[Evidence], tables: Tables) -> tuple[Decision, Decision | None]:
+    """The trouble that is named first, and another one at the same time: None where there is none."""
+    groups = group_weights(evidence, tables)
+    first = decide(groups, tables)
+    second = second_trouble(groups, first, tables)
+    if second is None:
+        return first, None
+    return _nearest_first(decide(unexplained(groups, second.leaf), tables), second)
+
+
+def _nearest_first(one: Decision, other: Decision) -> tuple[Decision, Decision | None]:
+    if not one.determined or one.component is Component.NONE:
+        return other, None
+    if NEARNESS.index(other.component) < NEARNESS.index(one.component):
+        return other, one
+    return one, other

@@ -1,7 +1,7 @@
 """Accuracy over scenarios: one run a scenario and seed, in virtual time or with real packets.
 
 An abstention is not wrong, a wrong component is: `wrong_blame_rate` counts runs that named a component other than the
-expected one. `brier` and `ece` (expected calibration error, ten bins, Guo et al. 2017) are over runs that named one.
+expected one. `brier` and `ece` (expected calibration error, ten bins of equal mass) are over runs that named one.
 """
 
 import sys
@@ -11,18 +11,17 @@ from pathlib import Path
 
 from netprobe.capture import Capture
 from netprobe.engine import diagnose
+from netprobe.lab.reliability import Bin, Forecast, brier, calibration_error, equal_mass
 from netprobe.model.record import Record, from_json
 from netprobe.model.report import Report
 from netprobe.model.targets import Platform
-from netprobe.model.verdict import Component
+from netprobe.model.verdict import Component, Verdict
 from netprobe.probing.announced import Sources
 from netprobe.sim.namespaces import LabError
 from netprobe.sim.scenario import Scenario
 from netprobe.sim.virtual import VirtualVantage
 from netprobe.sim.world import Fidelity, run_in_world
 from netprobe.topology.asn import Origin
-
-BINS = 10
 
 
 class Run(Record, frozen=True):
@@ -41,6 +40,7 @@ class Run(Record, frozen=True):
     never: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     open: str = ""
+    likeliest: Component = Component.UNDETERMINED
 
     @property
     def right(self) -> bool:
@@ -50,7 +50,17 @@ class Run(Record, frozen=True):
     @property
     def wrong_blame(self) -> bool:
         """A component was named, and it is not the one."""
-        return self.component != Component.UNDETERMINED and not self.right
+        return self.named and not self.right
+
+    @property
+    def forecast(self) -> Forecast:
+        """What was said of the likeliest component, which an abstention does not name but has, and whether it is it."""
+        return Forecast(self.probability, (self.component if self.named else self.likeliest) == self.expected_component)
+
+    @property
+    def named(self) -> bool:
+        """A component was named."""
+        return self.component != Component.UNDETERMINED
 
     @property
     def right_cause(self) -> bool:
@@ -91,7 +101,9 @@ class Score(Record, frozen=True):
     """The contract's `lab score --json`. `confusion` is expected component -> answered component -> runs.
 
     All figures are over all runs; `settled` and `open` are over the scenarios whose truth the diagnosis is held to,
-    and over those whose truth it does not find yet.
+    and over those whose truth it does not find yet. `brier_argmax` is the Brier score that a plain rule would have on
+    the same runs, which names the likeliest component and is certain of it; `brier_all` and `brier_argmax_all` are over
+    all runs, where that rule answers and netprobe may abstain. `reliability` has the bins behind `ece`.
     """
 
     runs: int
@@ -108,6 +120,10 @@ class Score(Record, frozen=True):
     packets: int
     settled: Rates
     open: Rates
+    brier_argmax: float
+    brier_all: float
+    brier_argmax_all: float
+    reliability: tuple[Bin, ...]
 
 
 def run_virtual(
@@ -181,12 +197,21 @@ def runs(
                 scenario.expect.never,
                 report.verdict.also,
                 scenario.expect.open,
+                likeliest(report.verdict),
             )
+
+
+def likeliest(verdict: Verdict) -> Component:
+    """The component that is named; where none is, that of the best candidate."""
+    if verdict.component != Component.UNDETERMINED:
+        return verdict.component
+    return verdict.runners_up[0].component if verdict.runners_up else Component.UNDETERMINED
 
 
 def score(done: Sequence[Run], wall_s: float) -> Score:
     """Sum up `done`; rates are 0 where there is nothing to divide by."""
-    named = _named(done)
+    forecasts = [run.forecast for run in done if run.named]
+    everything = [run.forecast for run in done]
     total = _rates(done)
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     scenarios: dict[str, list[Run]] = defaultdict(list)
@@ -199,8 +224,8 @@ def score(done: Sequence[Run], wall_s: float) -> Score:
         cause_accuracy=total.cause_accuracy,
         wrong_blame_rate=total.wrong_blame_rate,
         coverage=total.coverage,
-        brier=_mean([(run.probability - run.right) ** 2 for run in named]),
-        ece=_calibration_error(named),
+        brier=brier(forecasts),
+        ece=calibration_error(forecasts),
         confusion={expected: dict(sorted(answers.items())) for expected, answers in sorted(confusion.items())},
         per_scenario={name: _scenario(group) for name, group in scenarios.items()},
         wall_s=round(wall_s, 3),
@@ -208,11 +233,15 @@ def score(done: Sequence[Run], wall_s: float) -> Score:
         packets=sum(run.packets for run in done),
         settled=_rates([run for run in done if not run.open]),
         open=_rates([run for run in done if run.open]),
+        brier_argmax=brier(_certain(forecasts)),
+        brier_all=brier(everything),
+        brier_argmax_all=brier(_certain(everything)),
+        reliability=equal_mass(forecasts),
     )
 
 
-def _named(part: Sequence[Run]) -> list[Run]:
-    return [run for run in part if run.component != Component.UNDETERMINED]
+def _certain(forecasts: Sequence[Forecast]) -> list[Forecast]:
+    return [Forecast(1.0, one.came_true) for one in forecasts]
 
 
 def _rates(part: Sequence[Run]) -> Rates:
@@ -223,7 +252,7 @@ def _rates(part: Sequence[Run]) -> Rates:
         cause_accuracy=_share(run.right_cause for run in part),
         wrong_blame_rate=_share(run.wrong_blame for run in part),
         innocent_blamed_rate=_share(run.blames_innocent for run in part),
-        coverage=len(_named(part)) / len(part) if part else 0.0,
+        coverage=_share(run.named for run in part),
     )
 
 
@@ -239,17 +268,6 @@ def _scenario(group: Sequence[Run]) -> ScenarioScore:
     )
 
 
-def _calibration_error(named: Sequence[Run]) -> float:
-    bins: dict[int, list[Run]] = defaultdict(list)
-    for run in named:
-        bins[min(int(run.probability * BINS), BINS - 1)].append(run)
-    gaps = [abs(_mean([r.probability for r in b]) - _share(r.right for r in b)) * len(b) for b in bins.values()]
-    return sum(gaps) / len(named) if named else 0.0
-
-
 def _share(truths: Iterable[bool]) -> float:
-    return _mean([float(truth) for truth in truths])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+    counted = list(truths)
+    return sum(counted) / len(counted) if counted else 0.0

@@ -112,8 +112,10 @@ class Exoneration(Record, frozen=True):
 class Verdict(Record, frozen=True):
     """The answer: who, why, how sure, what to do, how long.
 
-    `cause` may be an inner node of the hierarchy (`policy.tls`) when no leaf is supported. `calibrated` says whether
-    `probability` was calibrated on unseen scenarios; if not it is a score, and is never shown as a probability.
+    `cause` may be an inner node of the hierarchy (`policy.tls`) when no leaf is supported. `probability` is that of the
+    truth being `cause` or under it. `calibrated` says whether it, and those of the runners-up, were calibrated on
+    simulated networks; if not they are scores, and are never shown as probabilities. Where nobody is named,
+    `probability` is the score of the likeliest cause.
     """
 
     component: Component

@@ -233,6 +233,8 @@ def _footer(report: Report) -> Markup:
         f"{counted(timing.packets_sent, 'packet')} ({octets(timing.bytes_sent)}) in {timing.wall_s:.1f} s. "
     )
     calibrated = (
-        "" if report.verdict.calibrated else "Scores are not calibrated: they rank, they are no probabilities. "
+        "Probabilities are calibrated on simulated networks, which are tidier than real ones. "
+        if report.verdict.calibrated
+        else "Scores are not calibrated: they rank, they are no probabilities. "
     )
     return tag("footer", tag("p", f"{cost}{calibrated}{not_seen(report)}"), tag("p", clean(_ATTRIBUTION, 400)))

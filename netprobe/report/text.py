@@ -175,7 +175,7 @@ def _innocent(verdict: Verdict, room: int) -> list[Line]:
 
 def worth_mentioning(verdict: Verdict) -> list[Candidate]:
     """The runners-up that a person should know of."""
-    floor = 0.0 if verdict.abstained else 0.01
+    floor = 0.0 if verdict.abstained else 0.001 if verdict.calibrated else 0.01  # a sure answer leaves little to share
     return [c for c in verdict.runners_up if c.probability >= floor][:_RUNNERS_UP]
 
 

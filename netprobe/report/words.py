@@ -62,12 +62,12 @@ def headline(component: Component, platform: str) -> str:
 
 def confidence(verdict: Verdict) -> str:
     """How sure the verdict is. A score that was not calibrated is never called a probability."""
+    if verdict.component is Component.UNDETERMINED:
+        return f"too low to name anybody (score {score(verdict.probability)})"
     if verdict.calibrated:
-        return f"{percent(verdict.probability)} probable"
+        return f"{percent(verdict.probability)} probable (as in simulated networks)"
     word = next(word for floor, word in _SURE if verdict.probability >= floor)
-    if verdict.abstained:
-        word = "too low to name anybody"
-    return f"{word} (score {score(verdict.probability)}, not yet calibrated)"
+    return f"{word} (score {score(verdict.probability)}, not calibrated)"
 
 
 def likelihood(value: float, *, calibrated: bool) -> str:

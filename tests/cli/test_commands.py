@@ -72,6 +72,7 @@ def test_scoring_in_virtual_time_has_the_contract_s_keys(capsys: pytest.CaptureF
     assert set(result) == {
         "runs", "component_accuracy", "cause_accuracy", "wrong_blame_rate", "coverage", "brier", "ece", "confusion",
         "per_scenario", "wall_s", "virtual_s", "packets", "settled", "open",
+        "brier_argmax", "brier_all", "brier_argmax_all", "reliability",
     }  # fmt: skip
     assert result["runs"] == 4
     assert result["wrong_blame_rate"] == 0.0

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from netprobe.diagnosis import diagnose
+from netprobe.diagnosis.calibration import calibration
 from netprobe.diagnosis.causes import tables
 from netprobe.model.probes import Reply, ReplyKind, Train
 from netprobe.model.replies import ACK, RST, SYN, TcpHeader
@@ -163,12 +164,12 @@ CAUSES: dict[str, Picture] = {
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_cause_is_named(cause: str) -> None:
-    """Where the evidence is complete the cause is named to the leaf, and calibration is not claimed."""
+    """Where the evidence is complete the cause is named to the leaf; calibration is claimed of families that were seen."""
     verdict = CAUSES[cause].verdict()
     assert verdict.cause == cause, verdict.sentence
     assert verdict.component == cause.split(".", maxsplit=1)[0]
     assert not verdict.abstained
-    assert not verdict.calibrated
+    assert verdict.calibrated == calibration().covers(cause)
 
 
 def test_every_cause_has_a_picture() -> None:

@@ -24,10 +24,14 @@ def test_innocent_component_is_wrong_blame() -> None:
 
 
 def test_calibration_is_over_named_answers() -> None:
-    """Brier and ECE by hand: 0.9 sure and right, 0.9 sure and wrong."""
-    total = score([a_run(Component.ISP, Component.ISP), a_run(Component.ISP, Component.HOME)], 1.0)
+    """Brier and ECE by hand: 0.9 sure and right, 0.9 sure and wrong, two in each bin; an argmax rule is wrong by half."""
+    pair = [a_run(Component.ISP, Component.ISP), a_run(Component.ISP, Component.HOME)]
+    total = score([*pair * 10, a_run(Component.ISP, Component.UNDETERMINED, probability=0.3)], 1.0)
     assert total.brier == pytest.approx((0.01 + 0.81) / 2)
     assert total.ece == pytest.approx(0.4)
+    assert total.brier_argmax == 0.5
+    assert total.brier_argmax_all == pytest.approx(11 / 21)
+    assert [(one.count, one.stated, one.right) for one in total.reliability] == [(2, 0.9, 0.5)] * 10
 
 
 def test_per_scenario_sums() -> None:

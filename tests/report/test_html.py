@@ -161,10 +161,10 @@ def test_the_page_says_what_the_answer_says() -> None:
     for part in (
         "Your internet provider is at fault.",
         report.verdict.sentence,
-        "not yet calibrated",
+        "% probable (as in simulated networks)",
         report.verdict.advice[0].step,
         "No answer from here on",
-        "they are no probabilities",
+        "which are tidier than real ones",
     ):
         assert part in text
 

@@ -32,7 +32,7 @@ def test_the_answer_says_who_why_how_sure_what_to_do_and_how_long() -> None:
     assert text.startswith("\n  Your internet provider is at fault.\n")
     for part in (
         "Confidence  ",
-        "not yet calibrated",
+        "% probable (as in simulated networks)",
         "How long    ",
         "Why\n",
         "What to do\n",

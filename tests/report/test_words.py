@@ -27,11 +27,13 @@ def test_a_terminal_escape_is_not_passed_on() -> None:
 def test_an_uncalibrated_score_is_never_called_a_probability() -> None:
     """Without calibration the word is a word, and the number is called a score."""
     verdict = Verdict(Component.ISP, "isp.core.blackhole", "d", 0.97, "s")
-    assert confidence(verdict) == "high (score 0.97, not yet calibrated)"
+    assert confidence(verdict) == "high (score 0.97, not calibrated)"
     assert "%" not in confidence(verdict)
-    assert confidence(msgspec.structs.replace(verdict, calibrated=True)) == "97 % probable"
-    abstained = msgspec.structs.replace(verdict, probability=0.4, abstained=True)
-    assert confidence(abstained) == "too low to name anybody (score 0.40, not yet calibrated)"
+    assert confidence(msgspec.structs.replace(verdict, calibrated=True)) == "97 % probable (as in simulated networks)"
+    inner = msgspec.structs.replace(verdict, cause="isp.access", abstained=True)
+    assert confidence(inner) == "high (score 0.97, not calibrated)"
+    nobody = msgspec.structs.replace(verdict, component=Component.UNDETERMINED, probability=0.4, abstained=True)
+    assert confidence(nobody) == "too low to name anybody (score 0.40)"
 
 
 @given(st.floats(0.0, 1.0))
