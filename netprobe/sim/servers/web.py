@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         self._flow = f"{transport.get_extra_info('peername')} {transport.get_extra_info('sockname')}"
         waits_s = accept_s(self._site.scenario, self._site.server, self._site.now())
         if waits_s:
-            transport.pause_reading()
+            self._stop_reading(transport)
             self._wait(waits_s, self._taken)
         else:
             self._begin(transport)
@@ -329,7 +329,12 @@ class Connection(asyncio.Protocol):
         elif fault.how == "close":
             self._close()
         elif self._transport is not None:
-            self._transport.pause_reading()  # as who is stuck: what comes fills the kernel's buffer
+            self._stop_reading(self._transport)  # as who is stuck: what comes fills the kernel's buffer
+
+    @staticmethod
+    def _stop_reading(transport: asyncio.Transport) -> None:
+        """Not at once: Debian 12's Python lets a transport begin to read after `connection_made`, paused or not."""
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
 
     def _reset(self) -> None:
         """End it with a RST as soon as the other side has what was sent."""
