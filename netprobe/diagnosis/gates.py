@@ -93,18 +93,19 @@ GATES: tuple[Gate, ...] = (
             "reach.controls",
             "reach.platform",
             "path.mtu",
+            "path.branch",  # not of a round that is merely late: that makes no flow silent five times running
             "ipv6.reach",
             *_SERVED,
         ),
         "",
-        spares=(*_ANSWERED, "passes", "absent"),
+        spares=(*_ANSWERED, "passes", "absent", "alike"),
     ),
     Gate(
         "host.busy",
         ("late", "starved", "overloaded"),
-        ("path.loss", "path.branch", "http.speed"),
+        ("path.loss", "http.speed"),
         "",
-        spares=("light", "limiter", "alike", "quick"),
+        spares=("light", "limiter", "quick"),
     ),
     Gate(
         "host.busy",

@@ -48,6 +48,12 @@ def test_times_and_losses_of_a_late_round_do_not_count(case: str) -> None:
     assert "this computer was too busy (late by 180 ms)" in {e.reason for e in verdict.evidence}
 
 
+@pytest.mark.parametrize("cause", ["isp.core.branch", "transit.branch"])
+def test_a_late_round_knows_a_dead_branch(cause: str) -> None:
+    """A fifth of a second makes no flow silent five times running while others answer each time."""
+    assert CAUSES[cause].but(late_s=0.22).verdict().cause == cause
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_starved_round_names_the_right_one_or_none(cause: str) -> None:
     """What servers say is true however late it was read; nothing else is blamed for anything."""
