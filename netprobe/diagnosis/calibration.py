@@ -8,6 +8,7 @@ whether anybody is, rests on the posterior itself.
 
 import math
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -110,3 +111,9 @@ def recalibrated(decision: Decision, means: Calibration) -> dict[str, float]:
         cause: share * within if under(cause, decision.node) else min(share * beside, worth)
         for cause, share in decision.posterior.items()
     }
+
+
+def told(decision: Decision, means: Calibration | None) -> tuple[Mapping[str, float], float]:
+    """What is said of each cause, and of the answer; without `means` that is the posterior itself."""
+    shares = recalibrated(decision, means) if means else decision.posterior
+    return shares, mass(decision.node, shares) if decision.determined else shares[decision.leaf]

@@ -6,14 +6,14 @@ Pure: no I/O, no clock, and the same observations in any order give the same ver
 from collections.abc import Sequence
 
 from netprobe.diagnosis import gates, hearsay
-from netprobe.diagnosis.calibration import calibration, covered, recalibrated
+from netprobe.diagnosis.calibration import calibration, covered, told
 from netprobe.diagnosis.causes import Tables, tables
 from netprobe.diagnosis.exonerate import exonerations
 from netprobe.diagnosis.facts import Facts, OriginOf
 from netprobe.diagnosis.pattern import View
 from netprobe.diagnosis.plan import NOTHING_KNOWN, next_probe
 from netprobe.diagnosis.signals import SIGNALS
-from netprobe.diagnosis.weigh import Decision, answer, item_weights, mass
+from netprobe.diagnosis.weigh import Decision, answer, item_weights
 from netprobe.model.report import Observation
 from netprobe.model.rungs import RAW, cannot
 from netprobe.model.targets import Platform
@@ -63,8 +63,7 @@ def _verdict(
     raw = all(rung == RAW for rung in view.facts.footing.values())  # all that the sweep behind the map has seen
     means = calibration()
     known = raw and covered(first, second, means)
-    shares = recalibrated(first, means) if known else first.posterior
-    sure = mass(first.node, shares) if first.determined else shares[first.leaf]
+    shares, sure = told(first, means if known else None)
     return Verdict(
         component=first.component,
         cause=first.node or _UNKNOWN_CAUSE,
