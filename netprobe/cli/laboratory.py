@@ -1,6 +1,5 @@
 """What `netprobe lab` does once its arguments are known."""
 
-import gc
 import os
 import sys
 import time
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from netprobe.lab.score import Score  # loaded when it is needed: a network may be run without
 
 _FAILED = 1
-_SELDOM = (100_000, 20, 50)  # allocations between two garbage collections
 _SIGNALLED = 128  # what a shell adds to the number of the signal that ended a command
 
 
@@ -120,7 +118,7 @@ def score_scenarios(
     `real` is the fidelity of networks with real packets, empty for virtual time. `pcap` is for one run only.
     """
     from netprobe.lab.reliability import diagram
-    from netprobe.lab.score import ScenarioScore, run_real, run_virtual, runs, score
+    from netprobe.lab.score import ScenarioScore, collect_seldom, run_real, run_virtual, runs, score
     from netprobe.sim.world import Fidelity
     from netprobe.topology.platform import load_platform
 
@@ -130,8 +128,7 @@ def score_scenarios(
     if pcap and len(scenarios) * len(seeds) != 1:
         raise Failure("--pcap: one file for one run; name one scenario, without --repeat")
     began_s = time.monotonic()
-    gc.freeze()  # the scenarios stay to the end: there is no garbage to look for among them
-    gc.set_threshold(*_SELDOM)  # thousands of short lives: collecting at the usual pace takes a fifth of the time
+    collect_seldom()
     done = []
 
     def measure(scenario: Scenario, seed: int) -> Report:

@@ -9,7 +9,6 @@ whose worlds it has not seen, and on families of causes that were left out. The 
 
 import argparse
 import datetime as dt
-import gc
 import os
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from netprobe.diagnosis.causes import TableError, tables
 from netprobe.lab import platt
 from netprobe.lab.fit_report import Fit, report
 from netprobe.lab.plot import reliability_svg
+from netprobe.lab.score import collect_seldom
 from netprobe.lab.sweep import Sample, sweep
 from netprobe.lab.written import calibration_text
 from netprobe.topology.asn import AsnTable
@@ -33,7 +33,6 @@ WORLDS, HELD_OUT = 5000, 3000
 SEED, HELD_OUT_SEED = 2_000_001, 3_000_001
 MINUTES = 90.0
 _MOST = 100_000
-_SELDOM = (100_000, 20, 50)  # allocations between two garbage collections: thousands of short lives
 _EVERY = 50  # worlds between two lines of progress
 
 
@@ -84,8 +83,7 @@ def _count(text: str) -> int:
 
 def _swept(first: int, count: int, keep: Path | None, until_s: float, what: str) -> Iterator[Sample]:
     """Samples with progress on stderr; fewer than `count` where the time is up."""
-    gc.freeze()
-    gc.set_threshold(*_SELDOM)
+    collect_seldom()
     with AsnTable.open() as networks:
         samples = sweep(range(first, first + min(count, _MOST)), load_platform(), networks.lookup, keep)
         for done, one in enumerate(samples, 1):
